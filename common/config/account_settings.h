@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.h"
+#include "common/base/secret.h"
+#include "common/config/config.h"
+#include "common/sources/source.h"
+
+namespace weir {
+
+// An account's settings merged: source default < sources.<name> < account. One place, so that the command
+// line and the workers agree.
+struct AccountSettings {
+  AccountRef account;  // name as given, canonical = name, params merged, has_token
+  std::string key;     // Source::AccountKey(name)
+  std::string base_url;
+  std::string user_agent;
+  std::string meter;  // as configured, else the source's choice
+  int lanes = 1;
+  std::string quota;
+  std::chrono::milliseconds retry_after_floor{0};
+  std::map<std::string, Secret> secrets;
+};
+
+// Errors: kConfig (a name the upstream cannot have, a secret that cannot be read, an unknown param).
+Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name);
+
+}  // namespace weir

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/kafka/client_options.h"
+#include "common/kafka/consumer.h"
+
+namespace weir::kafka {
+
+struct OutgoingMessage {
+  std::string topic, key, value;
+  std::vector<Header> headers;
+};
+
+// Idempotent, acks=all, small batches (DESIGN §7: the producer's batch size bounds a worker's memory).
+// Partitioner murmur2_random. One thread at a time.
+class Producer {
+ public:
+  static Result<std::unique_ptr<Producer>> Create(ClientOptions options);
+  virtual ~Producer() = default;
+
+  // Sends all and waits until each is acknowledged. Element i of the result is true when message i was.
+  // Errors: kBroker when the client is of no more use (fatal): make a new one.
+  virtual Result<std::vector<bool>> Send(const std::vector<OutgoingMessage>& messages,
+                                         std::chrono::milliseconds timeout) = 0;
+};
+
+// Topic administration (the C API; DESIGN §7). On the embedded broker topics are there from the start and
+// Ensure is a no-op when they are found.
+class Admin {
+ public:
+  static Result<std::unique_ptr<Admin>> Create(ClientOptions options);
+  virtual ~Admin() = default;
+  // Creates what is missing of weir's three topics. Errors: kBroker (unreachable, with hint), kConfig (a
+  // topic has too few partitions).
+  virtual Result<void> EnsureTopics(int replication_factor, std::chrono::milliseconds timeout) = 0;
+  // The broker answers and has the topics.
+  virtual Result<void> Check(std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace weir::kafka

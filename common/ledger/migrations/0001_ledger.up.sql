@@ -1,0 +1,199 @@
+-- The ledger: what is planned, done, parked, dead. It is the truth; Kafka is only dispatch (DESIGN §1).
+create schema weir;
+
+-- Accounts as first spelled; `key` is the source's spelling-free form, `canonical` what the upstream calls it since a
+-- permanent redirect.
+create table weir.accounts (
+  source    text not null,
+  key       text not null,
+  name      text not null,
+  canonical text not null,
+  primary key (source, key)
+);
+
+create table weir.jobs (
+  id            bigint generated always as identity primary key,
+  -- source, stream, mode asked for, accounts and filter in one text: two open jobs with the same one are the same sync.
+  fingerprint   text        not null,
+  source        text        not null,
+  stream        text        not null,
+  mode          text        not null check (mode in ('full', 'incremental')),
+  state         text        not null default 'queued'
+                check (state in ('queued', 'running', 'paused', 'succeeded', 'partial', 'failed', 'cancelled', 'expired')),
+  priority      text        not null default 'bulk' check (priority in ('interactive', 'bulk')),
+  since_ms      bigint,
+  until_ms      bigint,
+  record_limit  bigint,
+  now_ms        bigint      not null,  -- the "now" of its plans: a job planned twice has the same windows
+  traceparent   text        not null,
+  created_at    timestamptz not null default now(),
+  started_at    timestamptz,
+  finished_at   timestamptz,
+  deadline_at   timestamptz,
+  continues     bigint references weir.jobs (id)  -- the expired job whose unfinished tasks it took over
+);
+create unique index jobs_open_fingerprint on weir.jobs (fingerprint) where state in ('queued', 'running', 'paused');
+create index jobs_open on weir.jobs (id) where state in ('queued', 'running', 'paused');
+
+create table weir.job_accounts (
+  job_id        bigint  not null references weir.jobs (id) on delete cascade,
+  account       text    not null,  -- weir.accounts.name
+  position      int     not null,  -- as the user listed them
+  mode          text    not null check (mode in ('full', 'incremental')),
+  meter         text    not null,
+  lanes         int     not null,
+  state         text    not null default 'queued'
+                check (state in ('queued', 'running', 'paused', 'succeeded', 'partial', 'failed', 'cancelled', 'expired')),
+  error_class   text,              -- why the whole account failed
+  error_message text,
+  error_hint    text,
+  started_at    timestamptz,
+  finished_at   timestamptz,
+  primary key (job_id, account)
+);
+
+-- One row a task: a page range of a job on a lane (DESIGN §1).
+create table weir.tasks (
+  id            bigint generated always as identity primary key,
+  job_id        bigint      not null references weir.jobs (id) on delete cascade,
+  account       text        not null,
+  meter         text        not null,
+  lane          int         not null,
+  kind          smallint    not null,             -- SelectorKind
+  lo            bigint      not null default 0,
+  hi            bigint      not null default 0,
+  key           text        not null default '',
+  budget        bigint,                           -- new records still wanted when it starts
+  priority      smallint    not null default 1,   -- 0 interactive, 1 bulk
+  -- planned → dispatched → running → done | dead | cancelled | expired; parked and planned are to be dispatched
+  state         text        not null default 'planned'
+                check (state in ('planned', 'dispatched', 'running', 'parked', 'done', 'dead', 'cancelled', 'expired')),
+  not_before    timestamptz,                      -- parked until
+  epoch         bigint      not null default 0,   -- each claim raises it; every write names it
+  owner         text,                             -- worker that holds the claim
+  backend_pid   int,                              -- of the session that last wrote for it: ended when it blocks a claim
+  attempts      int         not null default 0,   -- tries that failed and counted
+  crashes       int         not null default 0,   -- claims that ended with their worker
+  dispatches    int         not null default 0,
+  replays       int         not null default 0,
+  dispatched_at timestamptz,
+  advanced_at   timestamptz,                      -- last claim or committed batch
+  finished_at   timestamptz,
+  -- Committed position: page, records of that page that are done, and a digest of them (a re-read checks it).
+  page          bigint      not null default 0,
+  position      bigint      not null default 0,
+  digest        bigint      not null default 0,
+  -- Counters, written in the same statement as the position: a crash changes none of them (DESIGN §4.1).
+  pages         bigint      not null default 0,
+  fetched       bigint      not null default 0,
+  inserted      bigint      not null default 0,
+  updated       bigint      not null default 0,
+  unchanged     bigint      not null default 0,
+  rejected      bigint      not null default 0,
+  duplicates    bigint      not null default 0,
+  requests      bigint      not null default 0,   -- effort: these two do tell of crashes
+  busy_ms       bigint      not null default 0,
+  error_class   text,
+  http_status   int,
+  error_message text,
+  error_hint    text,
+  error_request text,                             -- redacted
+  error_head    text,
+  error_body    text
+) with (fillfactor = 80);
+create index tasks_ready on weir.tasks (meter, lane, priority, job_id, id) where state in ('planned', 'parked');
+create index tasks_outstanding on weir.tasks (meter, lane) where state in ('dispatched', 'running');
+create index tasks_of_job on weir.tasks (job_id, account);
+create index tasks_open_of_job on weir.tasks (job_id) where state in ('planned', 'dispatched', 'running', 'parked');
+create index tasks_dead on weir.tasks (job_id) where state = 'dead';
+
+-- A lane's lease and limiter state (DESIGN §4.5, §6). A new owner continues where the old one was.
+create table weir.lanes (
+  meter       text             not null,
+  lane        int              not null,
+  holder      text,
+  lease_epoch bigint           not null default 0,
+  lease_until timestamptz,
+  not_before  timestamptz,                     -- waits until then (Retry-After, adaptive delay)
+  waiting_for text,                            -- 'throttled', 'backoff', 'database', …
+  delay_ms    double precision not null default 0,
+  task_ms     double precision not null default 0,  -- moving average of a task's time: how far to dispatch ahead
+  successes   bigint           not null default 0,
+  throttles   bigint           not null default 0,
+  updated_at  timestamptz      not null default now(),
+  primary key (meter, lane)
+);
+
+-- Records that could not be stored, each alone, with its reason.
+create table weir.rejects (
+  task_id    bigint      not null references weir.tasks (id) on delete cascade,
+  page       bigint      not null,
+  position   bigint      not null,  -- of the record in its page, from 0
+  account    text        not null,
+  record_id  text,
+  reason     text        not null,
+  body_start bytea       not null,  -- ≤ 4 KiB of the record as received
+  created_at timestamptz not null default now(),
+  primary key (task_id, page, position)
+);
+
+-- Messages that could not be read (garbage, unknown versions): kept to be shown and purged.
+create table weir.garbage (
+  topic      text        not null,
+  partition  int         not null,
+  kafka_offset bigint    not null,
+  reason     text        not null,
+  body_start bytea       not null,
+  created_at timestamptz not null default now(),
+  primary key (topic, partition, kafka_offset, created_at)
+);
+
+-- What was read, so that a later incremental sync leaves no hole.
+create table weir.read_ranges (
+  source  text           not null,
+  stream  text           not null,
+  account text           not null,
+  ranges  int8multirange not null,  -- Unix milliseconds
+  primary key (source, stream, account)
+);
+
+create table weir.archives (
+  source        text        not null,
+  stream        text        not null,
+  account       text        not null,
+  key           text        not null,
+  etag          text        not null default '',
+  last_modified text        not null default '',
+  complete      boolean     not null,
+  read_at       timestamptz not null default now(),
+  primary key (source, stream, account, key)
+);
+
+-- Records that were not final when last read; read again by id until they are.
+create table weir.watched (
+  source  text        not null,
+  stream  text        not null,
+  account text        not null,
+  id      text        not null,
+  since   timestamptz not null default now(),
+  primary key (source, stream, account, id)
+);
+
+-- When an account's stream was last read whole by a full sync: the default mode is incremental after that.
+create table weir.full_syncs (
+  source      text        not null,
+  stream      text        not null,
+  account     text        not null,
+  job_id      bigint      not null,
+  finished_at timestamptz not null default now(),
+  primary key (source, stream, account)
+);
+
+-- Worker processes, so that "0 workers and no live worker" can be said at once.
+create table weir.workers (
+  id         text primary key,
+  host       text        not null,
+  pid        int         not null,
+  started_at timestamptz not null default now(),
+  seen_at    timestamptz not null default now()
+);

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/base/secret.h"
+
+struct pg_conn;
+struct pg_result;
+
+namespace weir::pg {
+
+// One statement's parameters in PostgreSQL's text format; nullopt = NULL.
+using Param = std::optional<std::string>;
+using ParamsList = std::vector<Param>;
+
+// "{…}" array literal of texts or numbers, for `= any($1)` and unnest.
+std::string ArrayLiteral(const std::vector<std::string>& values);
+std::string ArrayLiteral(const std::vector<std::int64_t>& values);
+
+// The rows of one statement. Movable; owns libpq's result.
+class Rows {
+ public:
+  explicit Rows(pg_result* result) : result_(result) {}
+  int Size() const;
+  bool Empty() const { return Size() == 0; }
+  bool IsNull(int row, int column) const;
+  std::string_view Text(int row, int column) const;  // "" for NULL
+  std::int64_t Int(int row, int column) const;       // 0 for NULL
+  double Double(int row, int column) const;
+  bool Bool(int row, int column) const;
+  std::int64_t Affected() const;  // of INSERT, UPDATE, DELETE, COPY
+
+ private:
+  struct Clear {
+    void operator()(pg_result* r) const;
+  };
+  std::unique_ptr<pg_result, Clear> result_;
+};
+
+struct SessionOptions {
+  std::string url;  // postgresql://… or key=value; may hold a password: never logged
+  std::string application_name = "weir";
+  std::chrono::milliseconds connect_timeout{5'000};
+  // No answer within this = the connection is given up (also when the network was cut without a reset).
+  std::chrono::milliseconds statement_deadline{30'000};
+};
+
+// One PostgreSQL connection over libpq, driven non-blocking so that every wait has a deadline. Connects when
+// first used and never reconnects inside a transaction: after a lost connection each call fails with
+// kDatabase until Reset(). (docs/adr: why libpq and not libpqxx.) Owned by one thread at a time.
+class Session {
+ public:
+  explicit Session(SessionOptions options);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Connects if not connected. Errors: kDatabase (unreachable), kConfig (bad url, password, missing database)
+  // with hint.
+  Result<void> Connect();
+  bool Connected() const;
+  // Drops the connection; the next call connects anew. Prepared statements are forgotten.
+  void Reset();
+
+  // One statement with parameters ($1…). `name` non-empty = prepared once per connection under that name.
+  Result<Rows> Exec(std::string_view sql, const ParamsList& params = {}, std::string_view name = {});
+  // Several statements without parameters, in one round trip; returns the last one's rows. An error rolls
+  // back.
+  Result<Rows> Script(std::string_view sql);
+
+  // The write of one batch (DESIGN §3, Write): `sql` is one query string, e.g.
+  //   begin; update weir.tasks … where id = 7 and epoch = 3; <more statements>; copy t (…) from stdin; commit
+  // whose FIRST statement after `begin` is the fence. The fence's tag is checked before any row is sent: if
+  // it touched no row the transaction is rolled back and the error is kFenced. `copy_data` is COPY text
+  // format, empty if `sql` has no COPY. Submit sends everything and returns without waiting for the commit;
+  // Await waits for it. Between the two the session takes no other call. Data errors (SQLSTATE class 22,
+  // 23505, 54001, …) come back as kBadRecord with the sqlstate; everything else as kDatabase.
+  Result<void> SubmitFenced(std::string_view sql, std::string_view copy_data);
+  Result<void> Await();
+  bool Pending() const;
+
+  // Waits up to `timeout` for a NOTIFY on a channel this session LISTENs to. True = one came.
+  Result<bool> WaitNotify(std::chrono::milliseconds timeout);
+
+  int BackendPid() const;  // 0 when not connected
+  // Wakes a call that waits, from another thread, with kStopped (shutdown). Sticky until Reset.
+  void Interrupt();
+
+  std::string Quote(std::string_view text) const;  // a literal with its quotes; needs a connection
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// True for a SQLSTATE that blames the data (splitting the batch finds the record), not the server.
+bool IsDataError(std::string_view sqlstate);
+
+// Sessions shared by executors. Thread-safe. A session that failed is handed out again after Reset.
+class SessionPool {
+ public:
+  SessionPool(SessionOptions options, int size);
+  ~SessionPool();
+
+  class Lease {
+   public:
+    Lease(SessionPool* pool, std::unique_ptr<Session> session);
+    Lease(Lease&&) noexcept;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease();
+    Session& operator*() const { return *session_; }
+    Session* operator->() const { return session_.get(); }
+
+   private:
+    SessionPool* pool_;
+    std::unique_ptr<Session> session_;
+  };
+  // Waits until one is free. Errors: kStopped after Stop.
+  Result<Lease> Acquire();
+  void Stop();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace weir::pg

@@ -1,0 +1,223 @@
+#pragma once
+
+// The seam between weir and an upstream API. A source is pure: it turns tasks into requests, answers into
+// verdicts, bytes into columns, and says what comes next. It does no I/O, keeps no state and is shared by all
+// threads (const). Adding an API = adding one folder with one Source and naming it in registry.cc.
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/base/secret.h"
+#include "common/base/selector.h"
+#include "common/http/http_message.h"
+#include "common/sources/row_sink.h"
+#include "common/sources/table_spec.h"
+
+namespace weir {
+
+struct StreamInfo {
+  std::string name;         // "games"
+  std::string description;  // one line, for `weir sources list`
+  TableSpec table;
+};
+
+// What holds for a source unless the configuration says otherwise.
+struct SourceInfo {
+  std::string name;  // "lichess"
+  std::string description;
+  std::string base_url;                               // "https://lichess.org"
+  int lanes = 1;                                      // of each meter
+  std::string quota;                                  // "" = none, else "100/10s, 200000/day"
+  std::chrono::milliseconds retry_after_floor{1000};  // a 429 waits at least this long
+  std::vector<StreamInfo> streams;
+  std::vector<std::string> secret_names;  // that an account may have, e.g. {"token"}
+  // Settings of sources.<name>.* and accounts[].params besides the common ones: name → default and what it
+  // means.
+  struct Param {
+    std::string name, default_value, help;
+  };
+  std::vector<Param> params;
+};
+
+using Params = std::map<std::string, std::string, std::less<>>;
+
+// An account as a task names it.
+struct AccountRef {
+  std::string name;       // as the user wrote it first; the value of the table's account column
+  std::string canonical;  // what the upstream calls it now (a 301 renames), else = name
+  Params params;          // the source's params, the account's own over the source's
+  bool has_token = false;
+};
+
+// What an archive's last complete read left behind (weir.archives).
+struct ArchiveState {
+  std::string key;  // "2023/03"
+  std::string etag;
+  std::string last_modified;
+  bool complete = false;  // read whole, with no bound cutting it
+};
+
+struct TimeRange {
+  std::int64_t lo = 0;  // [lo, hi), Unix milliseconds
+  std::int64_t hi = 0;
+  friend bool operator==(const TimeRange&, const TimeRange&) = default;
+};
+
+// What is known of an account's stream before it is planned.
+struct AccountState {
+  std::vector<TimeRange> read;         // sorted, disjoint, not touching (weir.read_ranges)
+  std::vector<ArchiveState> archives;  // sorted by key
+  std::vector<std::string>
+      watched;  // ids of records that were not final when last read (weir.watched), sorted
+};
+
+// All a source may look at when it builds a request or judges an answer. Lives as long as the call.
+struct TaskContext {
+  std::string_view stream;
+  AccountRef account;
+  JobMode mode = JobMode::kFull;
+  Filter filter;
+  Selector selector;
+  std::int64_t page = 0;                // kPages: the page to ask for; else 0
+  std::optional<std::int64_t> budget;   // kNewest and limited archives: new records still wanted
+  std::optional<ArchiveState> archive;  // kArchive: what is stored of it
+  std::int64_t now_ms = 0;
+};
+
+enum class BodyFormat {
+  kNdjson,     // one record a line, empty lines ignored
+  kJsonArray,  // records are the elements of the array at PageRequest::record_path
+  kDocument,   // one small JSON document (≤ limits.max_document_bytes), given whole to Plan
+};
+
+struct PageRequest {
+  HttpRequest request;
+  BodyFormat format = BodyFormat::kNdjson;
+  std::string record_path;  // kJsonArray: a top-level key, e.g. "games"
+};
+
+// What an answer's head means.
+struct ReadBody {};     // its body holds the page
+struct NotModified {};  // nothing to do: the page is done with no records
+struct FollowTo {       // ask again at `location`; the worker checks that it is the same origin
+  std::string location;
+  bool permanent = false;
+};
+using Verdict = std::variant<ReadBody, NotModified, FollowTo, Error>;
+
+// The part of a record that is needed to know it again. Cheap: no full parse.
+struct RecordHead {
+  std::string id;             // the key's second half; never empty, ≤ 512 bytes
+  std::int64_t order_ms = 0;  // the time a Filter is about (Lichess createdAt, Chess.com end_time); 0 = none
+};
+
+// What a record asks to be remembered beside it, in the same transaction.
+struct RecordNotes {
+  enum class Watch { kKeep, kWatch, kUnwatch } watch = Watch::kKeep;
+};
+
+// Parses records of one stream. Owns parser buffers; one per executor, not thread-safe. `raw` is one record's
+// bytes as received, followed by ≥ kRecordPadding readable bytes (simdjson's padding).
+class RecordMapper {
+ public:
+  static constexpr std::size_t kRecordPadding = 64;
+
+  virtual ~RecordMapper() = default;
+  // Errors: kBadRecord (no id, not an object, …).
+  virtual Result<RecordHead> Head(std::string_view raw) = 0;
+  // Checks the whole record (well-formed to its last byte, storable by PostgreSQL: no U+0000, no lone
+  // surrogate, valid UTF-8, bounded depth and numbers) and fills one column per TableSpec::columns. Errors:
+  // kBadRecord; the sink may then hold part of a row, which the caller drops.
+  virtual Result<RecordNotes> Map(std::string_view raw, RowSink& row) = 0;
+};
+
+struct NewTask {
+  Selector selector;
+  std::optional<std::int64_t> budget;
+};
+
+// Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
+using TaskSink = std::function<Result<void>(NewTask)>;
+
+// What a page's answer amounted to, given to FinishPage before its last batch is committed.
+struct PageResult {
+  const HttpResponseHead* head = nullptr;
+  bool not_modified = false;
+  bool budget_spent = false;        // reading stopped because `budget` new records were stored
+  std::int64_t records = 0;         // records seen in the page, committed by an earlier attempt or now
+  std::int64_t inserted = 0;        // of them new
+  std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
+  std::int64_t last_order_ms = 0;
+  std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
+};
+
+// What is written in the transaction that ends the page.
+struct PageEnd {
+  std::vector<TimeRange> read;          // ranges that are now read whole
+  std::optional<ArchiveState> archive;  // what to remember of this archive
+  std::vector<NewTask> successors;      // cursor chains: tasks that follow this one
+  std::vector<std::string> unwatch;     // ids that the upstream answered for good, or no longer has
+};
+
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  virtual const SourceInfo& Info() const = 0;
+
+  // The name under which two spellings of an account are one ("DrNykterstein" → "drnykterstein"). Errors:
+  // kConfig, with a hint, if the upstream could have no such account.
+  virtual Result<std::string> AccountKey(std::string_view name) const = 0;
+
+  // Whoever the upstream counts the account's requests against; ≤ 100 bytes of [A-Za-z0-9:._-]. `token` is
+  // only hashed.
+  virtual std::string Meter(const AccountRef& account, const Secret& token) const = 0;
+
+  // Headers that carry secrets; the fetcher sends them to the configured origin only.
+  virtual std::vector<std::pair<std::string, Secret>> SecretHeaders(
+      const std::map<std::string, Secret>& secrets) const = 0;
+
+  // The request of the page the task stands at; for kDiscover the one whose document Plan reads.
+  virtual Result<PageRequest> Request(const TaskContext& task) const = 0;
+
+  // Judges an answer by its head and, when it is not a plain success, the first bytes of its body (≤ 4 KiB).
+  virtual Verdict Judge(const TaskContext& task, const HttpResponseHead& head,
+                        std::string_view body_start) const = 0;
+
+  // A permanent redirect's target tells the account's new name, if the API is one that renames.
+  virtual std::optional<std::string> RenamedTo(std::string_view location) const = 0;
+
+  // The job's tasks for one account, in the order they should run, from the answer to kDiscover's request.
+  virtual Result<void> Plan(const TaskContext& task, const AccountState& state, std::string_view document,
+                            const TaskSink& sink) const = 0;
+
+  // Called once a page, before its last batch is committed. Errors (kInvalid, kTransient) discard that last
+  // batch.
+  virtual Result<PageEnd> FinishPage(const TaskContext& task, const PageResult& result) const = 0;
+
+  virtual std::unique_ptr<RecordMapper> NewMapper(std::string_view stream) const = 0;
+};
+
+// Judges what is alike everywhere: 2xx = ReadBody (HTML = kInvalid), 304 = NotModified, 301/302/307/308 =
+// FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on User-Agent), 404/410 = kGone, 429 =
+// kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. Sources build on it.
+Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms);
+
+// Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
+std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);
+
+// The sources weir knows, listed by hand in registry.cc: a static library drops self-registering objects.
+const std::vector<const Source*>& AllSources();
+const Source* FindSource(std::string_view name);
+const StreamInfo* FindStream(const Source& source, std::string_view stream);
+
+}  // namespace weir
