@@ -1,0 +1,121 @@
+#pragma once
+
+// Jobs as users see them: opened, watched, listed, cancelled, replayed. Every call is one transaction on the session it
+// is given; any thread that owns the session may call.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/selector.h"
+#include "common/pg/session.h"
+
+namespace weir::ledger {
+
+// The numbers of a job or an account. fetched = inserted + updated + unchanged + rejected + duplicates, always.
+struct Counters {
+  std::int64_t pages = 0;  // responses read to their end
+  std::int64_t fetched = 0;
+  std::int64_t inserted = 0;
+  std::int64_t updated = 0;
+  std::int64_t unchanged = 0;
+  std::int64_t rejected = 0;
+  std::int64_t duplicates = 0;
+  std::int64_t dead_pages = 0;
+  std::int64_t requests = 0;
+  double seconds = 0;
+
+  void Add(const Counters& other);  // all but seconds
+};
+
+struct AccountStatus {
+  std::string account;
+  std::string mode;
+  std::string state;
+  Counters counters;
+  std::int64_t planned_tasks = 0;   // data tasks known so far (discover not counted)
+  std::int64_t finished_tasks = 0;  // of them terminal
+  bool planned = false;             // its plan is complete: planned_tasks is the whole
+  std::string waiting_for;          // "" or what its lane waits for: "throttled", "backoff", "database", …
+  std::int64_t waiting_ms = 0;      // for how much longer
+  std::string error_class, error_message, error_hint;
+};
+
+struct JobStatus {
+  JobId id;
+  std::string source, stream, mode, state, priority;
+  std::string created_at, started_at, finished_at, deadline_at;  // RFC 3339, "" = not
+  double seconds = 0;  // since it started, to its end
+  std::vector<AccountStatus> accounts;  // as the user listed them
+  Counters totals;
+
+  bool Ended() const { return state != "queued" && state != "running" && state != "paused"; }
+};
+
+struct JobRequest {
+  struct Account {
+    std::string key, name;  // Source::AccountKey, and as spelled
+    std::string meter;
+    int lanes = 1;
+  };
+  std::string source, stream;
+  std::optional<JobMode> mode;  // absent: full until an account's first full sync is whole, incremental after
+  Filter filter;
+  std::vector<Account> accounts;  // not empty, keys unique
+  std::string priority = "bulk";
+  std::optional<std::chrono::milliseconds> deadline;
+  std::int64_t now_ms = 0;
+};
+
+struct OpenedJob {
+  JobId id;
+  bool resumed = false;  // an unfinished job of the same sync was found: this is it
+};
+
+// Opens the job, with one discover task an account, or finds the unfinished one of the same fingerprint.
+Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& request);
+
+// Errors of all below: kNotFound (no such job), kDatabase.
+Result<JobStatus> GetJob(pg::Session& session, JobId id);
+// Newest first.
+Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only);
+// Open tasks that nobody runs are cancelled at once, running ones at their next batch. kConflict when it has ended.
+Result<void> CancelJob(pg::Session& session, JobId id);
+
+struct Failure {
+  TaskId task;
+  JobId job;
+  std::string source, stream, account;
+  std::string page;  // Describe(selector)
+  std::string error_class, message, hint;
+  int http_status = 0;
+  int attempts = 0;
+  std::string finished_at;
+  std::string request, head, body;  // for `failures show`
+};
+
+struct FailureFilter {
+  std::optional<JobId> job;
+  std::optional<TaskId> task;
+  std::string error_class;  // "" = all
+  std::string source;       // "" = all
+  int limit = 1000;
+};
+Result<std::vector<Failure>> ListFailures(pg::Session& session, const FailureFilter& filter);
+
+struct ReplayCount {
+  std::string error_class;
+  std::int64_t tasks = 0;
+};
+// Puts dead tasks back to planned (attempts and crashes 0) and reopens their job; with dry_run only counts. Idempotent: a
+// task that is not dead any more is left alone. Tasks replayed `max_replays` times already are left dead (loop guard).
+Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter, bool dry_run, int max_replays = 5);
+
+// Workers seen within the last `within`.
+Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within);
+
+}  // namespace weir::ledger

@@ -1,0 +1,124 @@
+#pragma once
+
+// The worker's side of the ledger: claim, advance, end (DESIGN §4). Every write names the epoch of the claim.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/base/selector.h"
+#include "common/pg/session.h"
+#include "common/sources/source.h"
+
+namespace weir::ledger {
+
+// A claimed task, as it stands in the ledger.
+struct ClaimedTask {
+  TaskId id;
+  JobId job;
+  Epoch epoch;
+  LaneId lane;
+  std::string source, stream, account, account_canonical;
+  JobMode mode = JobMode::kFull;
+  Filter filter;
+  Selector selector;
+  std::optional<std::int64_t> budget;
+  std::optional<ArchiveState> archive;
+  bool first_sync = false;  // the table held nothing of the account when the job began: no look-up needed (yet)
+  std::int64_t job_now_ms = 0;
+  std::string traceparent;
+  int attempts = 0;
+  std::int64_t page = 0;
+  std::int64_t position = 0;
+  std::int64_t digest = 0;
+  std::int64_t page_inserted = 0;  // of the current page, committed before this claim
+};
+
+struct ClaimResult {
+  enum class Kind {
+    kClaimed,
+    kEnded,    // done, dead, cancelled, expired or unknown: the message is of no more use
+    kParked,   // not due: the dispatcher will send it again
+    kPoison,   // crashed its worker too often; it is dead now
+  } kind = Kind::kEnded;
+  std::optional<ClaimedTask> task;
+  std::string reason;
+};
+
+struct ClaimOptions {
+  std::string owner;
+  int max_crashes = 3;
+  // An older epoch's transaction that holds the row longer than this is ended with its backend (DESIGN §4.2).
+  std::chrono::milliseconds lock_timeout{2'000};
+};
+
+// Raises the epoch and takes the task. Synchronous commit: a claim must never be lost, or an epoch would be given twice.
+Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOptions& options);
+
+// What one batch adds to the task's row.
+struct Advance {
+  std::int64_t page = 0;       // new committed position
+  std::int64_t position = 0;
+  std::int64_t digest = 0;
+  std::int64_t pages = 0;      // counters to add
+  std::int64_t fetched = 0;
+  std::int64_t inserted = 0;
+  std::int64_t updated = 0;
+  std::int64_t unchanged = 0;
+  std::int64_t rejected = 0;
+  std::int64_t duplicates = 0;
+  std::int64_t requests = 0;
+  std::int64_t busy_ms = 0;
+  std::int64_t page_inserted = 0;  // of the current page, this batch included; 0 when the page ends
+  bool done = false;               // the task ends with this batch
+};
+
+// The fence: the first statement of every batch's transaction (one line of SQL, numbers only).
+std::string FenceSql(const ClaimedTask& task, const Advance& advance, int backend_pid);
+
+// The statements that end a page, for the same transaction as its last batch. Guarded by the epoch, so that they do
+// nothing when the fence did.
+std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end);
+std::string WatchSql(const pg::Session& session, const ClaimedTask& task, const std::vector<std::string>& watch,
+                     const std::vector<std::string>& unwatch);
+
+struct Reject {
+  std::int64_t page = 0;
+  std::int64_t position = 0;
+  std::string record_id;  // may be empty
+  std::string reason;
+  std::string body_start;  // ≤ 4 KiB
+};
+std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, const std::vector<Reject>& rejects);
+
+// Rows of weir.tasks for NewTasks of one plan, as COPY text for
+//   copy weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) from stdin
+// The lane of the n-th task is n modulo the meter's lanes.
+std::string CopyTaskSql();
+void AppendTaskCopy(std::string& out, const ClaimedTask& parent, const LaneId& lane, int priority, const NewTask& task);
+
+struct Effort {
+  std::int64_t requests = 0;
+  std::int64_t busy_ms = 0;
+};
+
+// Errors of all below: kFenced when a newer epoch owns the task.
+// Back to the ledger until `wait` from now; `count_attempt` for failures that count.
+Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, std::chrono::milliseconds wait, bool count_attempt,
+                      const std::optional<Error>& error, const Effort& effort);
+// Dead with its reason. kAuth and, for a discover task, kGone/kBlocked end the account's other open tasks of this job too.
+Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error, const std::string& request,
+                      const std::string& head, const Effort& effort);
+// Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.
+Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort);
+
+Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, const std::string& canonical);
+Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task);
+Result<void> SaveGarbage(pg::Session& session, const std::string& topic, int partition, std::int64_t offset,
+                         const std::string& reason, std::string_view body);
+
+}  // namespace weir::ledger
