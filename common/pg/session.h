@@ -37,6 +37,8 @@ class Rows {
   double Double(int row, int column) const;
   bool Bool(int row, int column) const;
   std::int64_t Affected() const;  // of INSERT, UPDATE, DELETE, COPY
+  int Columns() const;
+  std::string_view Name(int column) const;
 
  private:
   struct Clear {
@@ -71,6 +73,7 @@ class Session {
   void Reset();
 
   // One statement with parameters ($1…). `name` non-empty = prepared once per connection under that name.
+  // An error inside a transaction that the caller began leaves it to the caller to roll back.
   Result<Rows> Exec(std::string_view sql, const ParamsList& params = {}, std::string_view name = {});
   // Several statements without parameters, in one round trip; returns the last one's rows. An error rolls
   // back.
@@ -83,28 +86,47 @@ class Session {
   // format, empty if `sql` has no COPY. Submit sends everything and returns without waiting for the commit;
   // Await waits for it. Between the two the session takes no other call. Data errors (SQLSTATE class 22,
   // 23505, 54001, …) come back as kBadRecord with the sqlstate; everything else as kDatabase.
+  //
+  // With a COPY, Submit has the fence's answer before it sends a row, and nothing is committed when it fails.
+  // Without one (`copy_data` empty) Submit does not wait at all and the string's `commit` runs whatever the
+  // fence said: Await tells kFenced, but each further statement must itself be guarded in SQL, e.g.
+  // `… where exists (select 1 from weir.tasks where id = 7 and epoch = 3)`.
+  // After any error the transaction is rolled back and the session idle, unless the connection is lost; if it
+  // was lost after Submit, the commit may have happened: read the task's row to know.
   Result<void> SubmitFenced(std::string_view sql, std::string_view copy_data);
   Result<void> Await();
   bool Pending() const;
 
-  // Waits up to `timeout` for a NOTIFY on a channel this session LISTENs to. True = one came.
+  // Waits up to `timeout` for a NOTIFY on a channel this session LISTENs to. True = one came (those that came
+  // together count once).
   Result<bool> WaitNotify(std::chrono::milliseconds timeout);
 
   int BackendPid() const;  // 0 when not connected
   // Wakes a call that waits, from another thread, with kStopped (shutdown). Sticky until Reset.
   void Interrupt();
 
-  std::string Quote(std::string_view text) const;  // a literal with its quotes; needs a connection
+  std::string Quote(std::string_view text) const;  // a literal with its quotes
+
+  // Begun with `begin` and not ended yet, or failed and not rolled back yet.
+  bool InTransaction() const;
+  // For what is slow by right (a migration that builds an index). The default is the options'.
+  void SetStatementDeadline(std::chrono::milliseconds deadline);
+  // What the session talks to, for messages: "localhost:5432/weir as weir". Never a password.
+  std::string Describe() const;
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
+// "host:port/database as user" of a connection string, without its password; "" if it cannot be read.
+std::string DescribeUrl(const std::string& url);
+
 // True for a SQLSTATE that blames the data (splitting the batch finds the record), not the server.
 bool IsDataError(std::string_view sqlstate);
 
-// Sessions shared by executors. Thread-safe. A session that failed is handed out again after Reset.
+// Sessions shared by executors. Thread-safe. A session that comes back failed, inside a transaction or with a
+// batch pending is Reset before it is handed out again. Every lease must be gone before the pool is.
 class SessionPool {
  public:
   SessionPool(SessionOptions options, int size);
@@ -125,7 +147,10 @@ class SessionPool {
   };
   // Waits until one is free. Errors: kStopped after Stop.
   Result<Lease> Acquire();
+  // No more leases. Those that are out go on undisturbed.
   void Stop();
+  // Stop, and interrupt the sessions that are out: their calls end with kStopped.
+  void Interrupt();
 
  private:
   struct Impl;
