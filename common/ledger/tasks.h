@@ -28,14 +28,15 @@ struct ClaimedTask {
   Selector selector;
   std::optional<std::int64_t> budget;
   std::optional<ArchiveState> archive;
-  bool first_sync = false;  // the table held nothing of the account when the job began: no look-up needed (yet)
+  bool empty_at_start = false;  // the table held nothing of the account when it was planned
   std::int64_t job_now_ms = 0;
   std::string traceparent;
   int attempts = 0;
   std::int64_t page = 0;
   std::int64_t position = 0;
   std::int64_t digest = 0;
-  std::int64_t page_inserted = 0;  // of the current page, committed before this claim
+  std::int64_t inserted = 0;  // by this task, committed before this claim
+  int priority = 1;           // 0 interactive, 1 bulk
 };
 
 struct ClaimResult {
@@ -73,15 +74,17 @@ struct Advance {
   std::int64_t duplicates = 0;
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
-  std::int64_t page_inserted = 0;  // of the current page, this batch included; 0 when the page ends
   bool done = false;               // the task ends with this batch
 };
 
 // The fence: the first statement of every batch's transaction (one line of SQL, numbers only).
-std::string FenceSql(const ClaimedTask& task, const Advance& advance, int backend_pid);
+std::string FenceSql(const ClaimedTask& task, const Advance& advance);
 
-// The statements that end a page, for the same transaction as its last batch. Guarded by the epoch, so that they do
-// nothing when the fence did.
+// Fails the transaction (22012) when the fence did nothing. Stands before every statement that is not a COPY: a string
+// without COPY runs to its commit before anyone can look at the fence's tag.
+std::string GuardSql(const ClaimedTask& task);
+
+// The statements that end a page, for the same transaction as its last batch. `session` only quotes.
 std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end);
 std::string WatchSql(const pg::Session& session, const ClaimedTask& task, const std::vector<std::string>& watch,
                      const std::vector<std::string>& unwatch);
@@ -95,11 +98,11 @@ struct Reject {
 };
 std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, const std::vector<Reject>& rejects);
 
-// Rows of weir.tasks for NewTasks of one plan, as COPY text for
-//   copy weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) from stdin
-// The lane of the n-th task is n modulo the meter's lanes.
+// The rows of a plan as COPY text for CopyTaskSql(), appended to `out`. The n-th task goes to lane n modulo `lanes`.
 std::string CopyTaskSql();
-void AppendTaskCopy(std::string& out, const ClaimedTask& parent, const LaneId& lane, int priority, const NewTask& task);
+void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task);
+// Marks the account as planned in the discover task's transaction.
+std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, bool empty_at_start);
 
 struct Effort {
   std::int64_t requests = 0;
@@ -116,6 +119,11 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
 // Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort);
 
+// Delivered but unclaimed tasks of a lane that must wait: planned again, so that their offsets need not wait with them.
+Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
+
+// True when the table holds no row of the account.
+Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account);
 Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, const std::string& canonical);
 Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task);
 Result<void> SaveGarbage(pg::Session& session, const std::string& topic, int partition, std::int64_t offset,

@@ -8,7 +8,8 @@ create table weir.accounts (
   key       text not null,
   name      text not null,
   canonical text not null,
-  primary key (source, key)
+  primary key (source, key),
+  unique (source, name)
 );
 
 create table weir.jobs (
@@ -39,9 +40,12 @@ create table weir.job_accounts (
   job_id        bigint  not null references weir.jobs (id) on delete cascade,
   account       text    not null,  -- weir.accounts.name
   position      int     not null,  -- as the user listed them
+  planned       boolean not null default false,  -- its tasks are all written
   mode          text    not null check (mode in ('full', 'incremental')),
   meter         text    not null,
   lanes         int     not null,
+  -- The table held nothing of the account when it was planned: no look-up is needed, a unique violation corrects.
+  empty_at_start boolean not null default false,
   state         text    not null default 'queued'
                 check (state in ('queued', 'running', 'paused', 'succeeded', 'partial', 'failed', 'cancelled', 'expired')),
   error_class   text,              -- why the whole account failed
@@ -71,9 +75,8 @@ create table weir.tasks (
   not_before    timestamptz,                      -- parked until
   epoch         bigint      not null default 0,   -- each claim raises it; every write names it
   owner         text,                             -- worker that holds the claim
-  backend_pid   int,                              -- of the session that last wrote for it: ended when it blocks a claim
   attempts      int         not null default 0,   -- tries that failed and counted
-  crashes       int         not null default 0,   -- claims that ended with their worker
+  crashes       int         not null default 0,   -- claims in a row that ended with their worker and no batch committed
   dispatches    int         not null default 0,
   replays       int         not null default 0,
   dispatched_at timestamptz,
@@ -144,9 +147,10 @@ create table weir.garbage (
   kafka_offset bigint    not null,
   reason     text        not null,
   body_start bytea       not null,
-  created_at timestamptz not null default now(),
-  primary key (topic, partition, kafka_offset, created_at)
+  created_at timestamptz not null default now()
 );
+-- The embedded broker counts its offsets anew after a restart: an offset alone names no message.
+create unique index garbage_message on weir.garbage (topic, partition, kafka_offset, md5(body_start));
 
 -- What was read, so that a later incremental sync leaves no hole.
 create table weir.read_ranges (

@@ -1,0 +1,111 @@
+#include "common/ledger/lanes.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace weir::ledger {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string Ms(milliseconds value) { return std::to_string(value.count()); }
+
+}  // namespace
+
+Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder, milliseconds lease,
+                              milliseconds margin) {
+  // A lease that ends further ahead than any lease can was written before the database's clock jumped back: it is void.
+  static constexpr std::string_view kSql = R"sql(
+    insert into weir.lanes as l (meter, lane, holder, lease_epoch, lease_until)
+    values ($1, $2::int, $3, 1, clock_timestamp() + $4::int8 * interval '1 ms')
+    on conflict (meter, lane) do update
+      set holder = excluded.holder, lease_until = excluded.lease_until,
+          lease_epoch = l.lease_epoch + (l.holder is distinct from excluded.holder)::int
+      where l.holder = excluded.holder or l.holder is null or l.lease_until is null
+         or l.lease_until + $5::int8 * interval '1 ms' < clock_timestamp()
+         or l.lease_until > clock_timestamp() + 4 * $4::int8 * interval '1 ms'
+    returning lease_epoch, greatest(0, extract(epoch from not_before - clock_timestamp()) * 1000)::int8,
+              coalesce(waiting_for, ''), delay_ms)sql";
+  auto rows = session.Exec(kSql, {lane.meter, std::to_string(lane.index), holder, Ms(lease), Ms(margin)}, "lane_acquire");
+  if (!rows) return Fail(rows.error());
+  LaneState state;
+  if (!rows->Empty()) {
+    state.held = true;
+    state.lease_epoch = rows->Int(0, 0);
+    state.wait = milliseconds(rows->Int(0, 1));
+    state.waiting_for = rows->Text(0, 2);
+    state.delay_ms = rows->Double(0, 3);
+    return state;
+  }
+  auto left = session.Exec(
+      "select greatest(1, extract(epoch from lease_until - clock_timestamp()) * 1000)::int8 from weir.lanes "
+      "where meter = $1 and lane = $2::int",
+      {lane.meter, std::to_string(lane.index)}, "lane_left");
+  if (!left) return Fail(left.error());
+  state.waiting_for = "lease";
+  state.wait = left->Empty() ? milliseconds(1) : milliseconds(left->Int(0, 0)) + margin;
+  return state;
+}
+
+Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& holder, milliseconds lease) {
+  auto rows = session.Exec(
+      "update weir.lanes set lease_until = clock_timestamp() + $2::int8 * interval '1 ms' where holder = $1 "
+      "returning meter, lane",
+      {holder, Ms(lease)}, "lane_renew");
+  if (!rows) return Fail(rows.error());
+  std::vector<LaneId> held;
+  for (int i = 0; i < rows->Size(); ++i) {
+    held.push_back({std::string(rows->Text(i, 0)), static_cast<int>(rows->Int(i, 1))});
+  }
+  return held;
+}
+
+Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const std::vector<LaneId>& lanes) {
+  if (lanes.empty()) return {};
+  std::vector<std::string> meters;
+  std::vector<std::int64_t> indexes;
+  for (const LaneId& lane : lanes) {
+    meters.push_back(lane.meter);
+    indexes.push_back(lane.index);
+  }
+  auto rows = session.Exec(
+      "update weir.lanes l set holder = null, lease_until = null from unnest($2::text[], $3::int[]) u (meter, lane) "
+      "where l.holder = $1 and l.meter = u.meter and l.lane = u.lane",
+      {holder, pg::ArrayLiteral(meters), pg::ArrayLiteral(indexes)}, "lane_release");
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Result<void> ReleaseHolder(pg::Session& session, const std::string& holder) {
+  auto rows = session.Exec("update weir.lanes set holder = null, lease_until = null where holder = $1", {holder});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::string& holder, milliseconds wait,
+                      const std::string& waiting_for, double delay_ms, double task_ms) {
+  auto rows = session.Exec(
+      R"sql(
+      update weir.lanes set
+        not_before = case when $4::int8 > 0 then clock_timestamp() + $4::int8 * interval '1 ms' end,
+        waiting_for = case when $4::int8 > 0 then $5 end, delay_ms = $6::float8, task_ms = $7::float8,
+        updated_at = clock_timestamp()
+      where meter = $1 and lane = $2::int and holder = $3)sql",
+      {lane.meter, std::to_string(lane.index), holder, Ms(std::max(wait, milliseconds(0))), waiting_for,
+       fmt::format("{}", delay_ms), fmt::format("{}", task_ms)},
+      "lane_save");
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid) {
+  auto rows = session.Exec(
+      "insert into weir.workers (id, host, pid) values ($1, $2, $3::int) "
+      "on conflict (id) do update set seen_at = clock_timestamp()",
+      {worker, host, std::to_string(pid)}, "worker_heartbeat");
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+}  // namespace weir::ledger

@@ -1,0 +1,392 @@
+#include "common/ledger/tasks.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/base/json_text.h"
+
+namespace weir::ledger {
+namespace {
+
+using std::chrono::milliseconds;
+
+std::string Number(std::int64_t value) { return std::to_string(value); }
+
+pg::Param Optional(const std::string& text) { return text.empty() ? pg::Param() : pg::Param(text); }
+
+std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
+  if (rows.IsNull(0, column)) return std::nullopt;
+  return rows.Int(0, column);
+}
+
+// The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was committed
+// since (FenceSql). The set_config in FROM bounds the wait for the row's lock within this one statement: a zombie stopped inside
+// its COPY holds that lock for as long as it likes (DESIGN §4.2).
+constexpr std::string_view kClaimSql = R"sql(
+  update weir.tasks t
+     set epoch = t.epoch + 1, owner = $2, advanced_at = clock_timestamp(),
+         crashes = t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int,
+         state = case when t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int >= $3::int then 'dead' else 'running' end,
+         finished_at = case when t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int >= $3::int then clock_timestamp() end
+    from (select set_config('lock_timeout', $4, true)) c, weir.jobs j
+    join weir.job_accounts ja on ja.job_id = j.id
+    left join weir.accounts a on a.source = j.source and a.name = ja.account
+   where t.id = $1::int8 and j.id = t.job_id and ja.account = t.account and j.state in ('queued', 'running')
+     and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
+  returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
+            ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
+            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, t.priority)sql";
+
+// Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no note in the
+// row, which only a committed statement could have left there.
+constexpr std::string_view kEndBlockerSql = R"sql(
+  select count(pg_terminate_backend(l.pid))
+    from weir.tasks t
+    join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
+   where t.id = $1::int8 and l.pid <> pg_backend_pid())sql";
+
+ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
+  ClaimedTask task;
+  task.id = id;
+  task.job = JobId{rows.Int(0, 1)};
+  task.epoch = Epoch{rows.Int(0, 2)};
+  task.lane = LaneId{std::string(rows.Text(0, 3)), static_cast<int>(rows.Int(0, 4))};
+  task.source = rows.Text(0, 5);
+  task.stream = rows.Text(0, 6);
+  task.account = rows.Text(0, 7);
+  task.account_canonical = rows.Text(0, 8);
+  task.mode = ParseJobMode(rows.Text(0, 9)).value_or(JobMode::kFull);
+  task.filter = Filter{OptionalInt(rows, 10), OptionalInt(rows, 11), OptionalInt(rows, 12)};
+  task.selector = Selector{static_cast<SelectorKind>(rows.Int(0, 13)), rows.Int(0, 14), rows.Int(0, 15),
+                           std::string(rows.Text(0, 16))};
+  task.budget = OptionalInt(rows, 17);
+  task.empty_at_start = rows.Bool(0, 18);
+  task.job_now_ms = rows.Int(0, 19);
+  task.traceparent = rows.Text(0, 20);
+  task.attempts = static_cast<int>(rows.Int(0, 21));
+  task.page = rows.Int(0, 22);
+  task.position = rows.Int(0, 23);
+  task.digest = rows.Int(0, 24);
+  task.inserted = rows.Int(0, 25);
+  task.priority = static_cast<int>(rows.Int(0, 26));
+  return task;
+}
+
+Result<pg::Rows> ClaimRow(pg::Session& session, TaskId id, const ClaimOptions& options) {
+  const pg::ParamsList params{Number(id.value), options.owner, Number(options.max_crashes),
+                              Number(options.lock_timeout.count())};
+  auto rows = session.Exec(kClaimSql, params, "task_claim");
+  if (rows || rows.error().sqlstate != "55P03") return rows;
+  auto ended = session.Exec(kEndBlockerSql, {Number(id.value)}, "task_end_blocker");
+  if (!ended) return ended;
+  return session.Exec(kClaimSql, params, "task_claim");
+}
+
+// Why no row was claimed.
+Result<ClaimResult> Unclaimed(pg::Session& session, TaskId id) {
+  auto rows = session.Exec(
+      "select t.state, j.state from weir.tasks t join weir.jobs j on j.id = t.job_id where t.id = $1::int8",
+      {Number(id.value)}, "task_state");
+  if (!rows) return Fail(rows.error());
+  ClaimResult result;
+  result.kind = ClaimResult::Kind::kEnded;
+  result.reason = rows->Empty() ? "unknown task" : std::string(rows->Text(0, 0));
+  if (!rows->Empty() && (rows->Text(0, 0) == "parked" || rows->Text(0, 1) == "paused")) {
+    result.kind = ClaimResult::Kind::kParked;
+  }
+  return result;
+}
+
+Result<ClaimResult> BuryPoison(pg::Session& session, const ClaimedTask& task) {
+  auto rows = session.Exec(
+      "update weir.tasks set error_class = 'poison', owner = null, "
+      "error_message = 'its worker died ' || crashes || ' times in a row while it read this page', "
+      "error_hint = 'look at the workers'' logs around these times, then: weir replay ' || job_id || ' --class poison' "
+      "where id = $1::int8 and epoch = $2::int8",
+      {Number(task.id.value), Number(task.epoch.value)});
+  if (!rows) return Fail(rows.error());
+  ClaimResult result;
+  result.kind = ClaimResult::Kind::kPoison;
+  result.reason = "poison";
+  result.task = task;
+  return result;
+}
+
+// Runs an update that names the epoch; no row = fenced.
+Result<void> Fenced(Result<pg::Rows> rows) {
+  if (!rows) return Fail(rows.error());
+  if (rows->Affected() == 0) return Fail(ErrorClass::kFenced, "a newer epoch owns the task");
+  return {};
+}
+
+}  // namespace
+
+Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOptions& options) {
+  auto rows = ClaimRow(session, id, options);
+  if (!rows) return Fail(rows.error());
+  if (rows->Empty()) return Unclaimed(session, id);
+  ClaimResult result;
+  result.task = ReadClaim(*rows, id);
+  if (rows->Text(0, 0) == "dead") return BuryPoison(session, *result.task);
+  result.kind = ClaimResult::Kind::kClaimed;
+  if (result.task->selector.kind == SelectorKind::kArchive) {
+    const ClaimedTask& task = *result.task;
+    auto archive = session.Exec(
+        "select key, etag, last_modified, complete from weir.archives "
+        "where source = $1 and stream = $2 and account = $3 and key = split_part($4, ',', 1)",
+        {task.source, task.stream, task.account, task.selector.key}, "task_archive");
+    if (!archive) return Fail(archive.error());
+    if (!archive->Empty()) {
+      result.task->archive = ArchiveState{std::string(archive->Text(0, 0)), std::string(archive->Text(0, 1)),
+                                          std::string(archive->Text(0, 2)), archive->Bool(0, 3)};
+    }
+  }
+  return result;
+}
+
+std::string FenceSql(const ClaimedTask& task, const Advance& a) {
+  std::string sql = fmt::format(
+      "update weir.tasks set page = {}, position = {}, digest = {}, pages = pages + {}, fetched = fetched + {}, "
+      "inserted = inserted + {}, updated = updated + {}, unchanged = unchanged + {}, rejected = rejected + {}, "
+      "duplicates = duplicates + {}, requests = requests + {}, busy_ms = busy_ms + {}, crashes = 0, "
+      "advanced_at = clock_timestamp()",
+      a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged, a.rejected, a.duplicates,
+      a.requests, a.busy_ms);
+  if (a.done) sql += ", state = 'done', owner = null, finished_at = clock_timestamp()";
+  sql += fmt::format(" where id = {} and epoch = {} and state = 'running'; ", task.id.value, task.epoch.value);
+  return sql;
+}
+
+std::string GuardSql(const ClaimedTask& task) {
+  return fmt::format("select 1 / count(*) from weir.tasks where id = {} and epoch = {}; ", task.id.value,
+                     task.epoch.value);
+}
+
+namespace {
+
+// "'source', 'stream', 'account'": the key of everything that is remembered of an account's stream.
+std::string AccountKeySql(const pg::Session& session, const ClaimedTask& task) {
+  return session.Quote(task.source) + ", " + session.Quote(task.stream) + ", " + session.Quote(task.account);
+}
+
+std::string QuoteList(const pg::Session& session, const std::vector<std::string>& ids) {
+  std::string list;
+  for (const std::string& id : ids) list += (list.empty() ? "" : ", ") + session.Quote(id);
+  return list;
+}
+
+std::string ReadRangesSql(const pg::Session& session, const ClaimedTask& task, const std::vector<TimeRange>& ranges) {
+  std::string literal;
+  for (const TimeRange& range : ranges) {
+    if (range.lo < range.hi) literal += fmt::format("{}[{},{})", literal.empty() ? "" : ",", range.lo, range.hi);
+  }
+  if (literal.empty()) return "";
+  return fmt::format(
+      "insert into weir.read_ranges as r values ({}, '{{{}}}') on conflict (source, stream, account) "
+      "do update set ranges = r.ranges + excluded.ranges; ",
+      AccountKeySql(session, task), literal);
+}
+
+std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, const ArchiveState& archive) {
+  return fmt::format(
+      "insert into weir.archives values ({}, {}, {}, {}, {}) on conflict (source, stream, account, key) do update set "
+      "etag = excluded.etag, last_modified = excluded.last_modified, complete = excluded.complete, read_at = now(); ",
+      AccountKeySql(session, task), session.Quote(archive.key), session.Quote(archive.etag),
+      session.Quote(archive.last_modified), archive.complete);
+}
+
+std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, const NewTask& next) {
+  return fmt::format(
+      "insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) "
+      "values ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}); ",
+      task.job.value, session.Quote(task.account), session.Quote(task.lane.meter), task.lane.index, task.priority,
+      static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi, session.Quote(next.selector.key),
+      next.budget ? std::to_string(*next.budget) : "null");
+}
+
+}  // namespace
+
+std::string WatchSql(const pg::Session& session, const ClaimedTask& task, const std::vector<std::string>& watch,
+                     const std::vector<std::string>& unwatch) {
+  std::string sql;
+  if (!watch.empty()) {
+    sql += fmt::format("insert into weir.watched (source, stream, account, id) select {}, unnest(array[{}]) "
+                       "on conflict do nothing; ",
+                       AccountKeySql(session, task), QuoteList(session, watch));
+  }
+  if (!unwatch.empty()) {
+    sql += fmt::format("delete from weir.watched where (source, stream, account) = ({}) and id in ({}); ",
+                       AccountKeySql(session, task), QuoteList(session, unwatch));
+  }
+  return sql;
+}
+
+std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end) {
+  std::string sql = ReadRangesSql(session, task, end.read);
+  if (end.archive) sql += ArchiveSql(session, task, *end.archive);
+  for (const NewTask& next : end.successors) sql += SuccessorSql(session, task, next);
+  sql += WatchSql(session, task, {}, end.unwatch);
+  return sql;
+}
+
+std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, const std::vector<Reject>& rejects) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string sql;
+  for (const Reject& r : rejects) {
+    std::string hex;
+    for (const char c : r.body_start.substr(0, 4096)) {
+      hex += kHex[static_cast<unsigned char>(c) >> 4];
+      hex += kHex[static_cast<unsigned char>(c) & 15];
+    }
+    sql += fmt::format("insert into weir.rejects values ({}, {}, {}, {}, {}, {}, '\\x{}') on conflict do nothing; ",
+                       task.id.value, r.page, r.position, session.Quote(task.account),
+                       r.record_id.empty() ? "null" : session.Quote(Printable(r.record_id)),
+                       session.Quote(Printable(r.reason)), hex);
+  }
+  return sql;
+}
+
+std::string CopyTaskSql() {
+  return "copy weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) from stdin; ";
+}
+
+void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task) {
+  // Names, meters and keys are checked when they enter (Source::AccountKey, Meter) but a key may come from an upstream.
+  const auto append_text = [&out](std::string_view text) {
+    for (const char c : text) {
+      if (c == '\\' || c == '\t' || c == '\n' || c == '\r') out += '\\';
+      out += c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
+    }
+  };
+  out += Number(discover.job.value) + "\t";
+  append_text(discover.account);
+  out += '\t';
+  append_text(discover.lane.meter);
+  out += fmt::format("\t{}\t{}\t{}\t{}\t{}\t", lane, discover.priority, static_cast<int>(task.selector.kind),
+                     task.selector.lo, task.selector.hi);
+  append_text(task.selector.key);
+  out += '\t';
+  out += task.budget ? Number(*task.budget) : std::string("\\N");
+  out += '\n';
+}
+
+std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, bool empty_at_start) {
+  return fmt::format(
+      "update weir.job_accounts set planned = true, empty_at_start = {} where job_id = {} and account = {}; ",
+      empty_at_start, discover.job.value, session.Quote(discover.account));
+}
+
+Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, milliseconds wait, bool count_attempt,
+                      const std::optional<Error>& error, const Effort& effort) {
+  return Fenced(session.Exec(
+      R"sql(
+      update weir.tasks set state = 'parked', not_before = clock_timestamp() + $3::int8 * interval '1 ms', owner = null,
+        attempts = attempts + $4::int, crashes = 0, requests = requests + $5::int8, busy_ms = busy_ms + $6::int8,
+        error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, error_body = $11
+      where id = $1::int8 and epoch = $2::int8 and state = 'running')sql",
+      {Number(task.id.value), Number(task.epoch.value), Number(wait.count()), count_attempt ? "1" : "0",
+       Number(effort.requests), Number(effort.busy_ms),
+       error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
+       error ? pg::Param(Number(error->http_status)) : pg::Param(), error ? Optional(error->message) : pg::Param(),
+       error ? Optional(error->hint) : pg::Param(), error ? Optional(error->body_start) : pg::Param()},
+      "task_park"));
+}
+
+Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error, const std::string& request,
+                      const std::string& head, const Effort& effort) {
+  // One statement, so that an account's other tasks die with the one that found its credentials refused, or none does.
+  const bool whole_account = error.error_class == ErrorClass::kAuth;
+  return Fenced(session.Exec(
+      R"sql(
+      with mine as (
+        update weir.tasks set state = 'dead', owner = null, finished_at = clock_timestamp(), attempts = attempts + 1,
+          requests = requests + $5::int8, busy_ms = busy_ms + $6::int8, error_class = $7, http_status = $8::int,
+          error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13
+        where id = $1::int8 and epoch = $2::int8 and state = 'running' returning id)
+      , others as (
+        update weir.tasks t set state = 'dead', owner = null, finished_at = clock_timestamp(), epoch = t.epoch + 1,
+          error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10
+        where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
+          and t.state in ('planned', 'dispatched', 'running', 'parked') and exists (select from mine))
+      select id from mine)sql",
+      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account, Number(effort.requests),
+       Number(effort.busy_ms), std::string(ToString(error.error_class)), Number(error.http_status), error.message,
+       Optional(error.hint), Optional(request), Optional(head), Optional(error.body_start),
+       whole_account ? "true" : "false"},
+      "task_kill"));
+}
+
+Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort) {
+  return Fenced(session.Exec(
+      "update weir.tasks set state = 'dispatched', owner = null, dispatched_at = clock_timestamp(), "
+      "requests = requests + $3::int8, busy_ms = busy_ms + $4::int8 "
+      "where id = $1::int8 and epoch = $2::int8 and state = 'running'",
+      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms)}, "task_yield"));
+}
+
+Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids) {
+  std::vector<std::int64_t> values;
+  for (const TaskId id : ids) values.push_back(id.value);
+  auto rows = session.Exec("update weir.tasks set state = 'planned' where id = any($1::int8[]) and state = 'dispatched'",
+                           {pg::ArrayLiteral(values)}, "task_return");
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account) {
+  auto rows = session.Exec(fmt::format("select not exists (select from {}.{} where account = $1)", table.schema, table.name),
+                           {account});
+  if (!rows) return Fail(rows.error());
+  return rows->Bool(0, 0);
+}
+
+Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, const std::string& canonical) {
+  auto rows = session.Exec("update weir.accounts set canonical = $3 where source = $1 and name = $2",
+                           {task.source, task.account, canonical});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task) {
+  const pg::ParamsList key{task.source, task.stream, task.account};
+  AccountState state;
+  auto ranges = session.Exec(
+      "select lower(r), upper(r) from weir.read_ranges, unnest(ranges) r where (source, stream, account) = ($1, $2, $3) "
+      "order by 1",
+      key);
+  if (!ranges) return Fail(ranges.error());
+  for (int i = 0; i < ranges->Size(); ++i) state.read.push_back({ranges->Int(i, 0), ranges->Int(i, 1)});
+  auto archives = session.Exec(
+      "select key, etag, last_modified, complete from weir.archives where (source, stream, account) = ($1, $2, $3) "
+      "order by key collate \"C\"",
+      key);
+  if (!archives) return Fail(archives.error());
+  for (int i = 0; i < archives->Size(); ++i) {
+    state.archives.push_back({std::string(archives->Text(i, 0)), std::string(archives->Text(i, 1)),
+                              std::string(archives->Text(i, 2)), archives->Bool(i, 3)});
+  }
+  auto watched = session.Exec(
+      "select id from weir.watched where (source, stream, account) = ($1, $2, $3) order by id collate \"C\"", key);
+  if (!watched) return Fail(watched.error());
+  for (int i = 0; i < watched->Size(); ++i) state.watched.emplace_back(watched->Text(i, 0));
+  return state;
+}
+
+Result<void> SaveGarbage(pg::Session& session, const std::string& topic, int partition, std::int64_t offset,
+                         const std::string& reason, std::string_view body) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string hex = "\\x";
+  for (const char c : body.substr(0, 4096)) {
+    hex += kHex[static_cast<unsigned char>(c) >> 4];
+    hex += kHex[static_cast<unsigned char>(c) & 15];
+  }
+  auto rows = session.Exec(
+      "insert into weir.garbage (topic, partition, kafka_offset, reason, body_start) "
+      "values ($1, $2::int, $3::int8, $4, $5::bytea) on conflict do nothing",
+      {topic, Number(partition), Number(offset), Printable(reason), hex});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+}  // namespace weir::ledger
