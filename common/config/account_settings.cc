@@ -1,0 +1,107 @@
+#include "common/config/account_settings.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/base/json_text.h"
+#include "common/config/config_loader.h"
+#include "common/config/version.h"
+
+namespace weir {
+namespace {
+
+constexpr char kToken[] = "token";
+
+Params MergedParams(const SourceInfo& info, const SourceConfig* of_source, const AccountConfig* of_account) {
+  Params params;
+  for (const SourceInfo::Param& param : info.params) params[param.name] = param.default_value;
+  if (of_source != nullptr) {
+    for (const auto& [name, value] : of_source->params) params[name] = value;
+  }
+  if (of_account != nullptr) {
+    for (const auto& [name, value] : of_account->params) params[name] = value;
+  }
+  return params;
+}
+
+const SourceConfig* FindSourceConfig(const Config& config, const std::string& name) {
+  const auto found = config.sources.find(name);
+  return found == config.sources.end() ? nullptr : &found->second;
+}
+
+// By the source's own idea of which spellings are one account, not only by ASCII case.
+const AccountConfig* FindByKey(const Config& config, const Source& source, const std::string& key) {
+  for (const AccountConfig& account : config.accounts) {
+    if (account.source != source.Info().name) continue;
+    const auto own = source.AccountKey(account.name);
+    if (own && *own == key) return &account;
+  }
+  return nullptr;
+}
+
+// Lanes and quota of the account, else of any account that counts against the same meter, else the source's.
+void MergeMeterSettings(const Config& config, const Source& source, const AccountConfig& account,
+                        AccountSettings& settings) {
+  const SourceConfig* of_source = FindSourceConfig(config, source.Info().name);
+  std::optional<int> lanes = account.lanes;
+  std::optional<std::string> quota = account.quota;
+  const std::string meter = ComparableMeter(config, source, account);
+  for (const AccountConfig& other : config.accounts) {
+    if (other.source != source.Info().name || ComparableMeter(config, source, other) != meter) continue;
+    if (!lanes) lanes = other.lanes;
+    if (!quota) quota = other.quota;
+  }
+  if (of_source != nullptr && !lanes) lanes = of_source->lanes;
+  if (of_source != nullptr && !quota) quota = of_source->quota;
+  settings.lanes = lanes.value_or(source.Info().lanes);
+  settings.quota = quota.value_or(source.Info().quota);
+}
+
+}  // namespace
+
+std::string ComparableMeter(const Config& config, const Source& source, const AccountConfig& account) {
+  if (account.meter) return *account.meter;
+  AccountRef ref{account.name, account.name, {}, account.secret_refs.contains(kToken)};
+  ref.params = MergedParams(source.Info(), FindSourceConfig(config, source.Info().name), &account);
+  const auto reference = account.secret_refs.find(kToken);
+  return source.Meter(ref, reference == account.secret_refs.end() ? Secret() : Secret(reference->second));
+}
+
+Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name) {
+  const SourceInfo& info = source.Info();
+  auto key = source.AccountKey(name);
+  if (!key) return tl::unexpected(key.error());
+  AccountSettings settings;
+  settings.key = *key;
+  AccountConfig account{std::string(name), info.name, {}, {}, {}, {}, {}};
+  if (const AccountConfig* configured = FindByKey(config, source, *key)) account = *configured;
+  auto secrets = ResolveSecrets(account);
+  if (!secrets) return tl::unexpected(secrets.error());
+  for (const auto& [param, value] : account.params) {
+    const bool known =
+        std::any_of(info.params.begin(), info.params.end(), [&](const auto& p) { return p.name == param; });
+    if (!known) {
+      return Fail(ErrorClass::kConfig, fmt::format("account {}: {} has no param \"{}\"", Printable(name, 60),
+                                                   info.name, Printable(param, 60)));
+    }
+  }
+  const SourceConfig* of_source = FindSourceConfig(config, info.name);
+  settings.secrets = std::move(*secrets);
+  settings.account = {std::string(name), std::string(name), MergedParams(info, of_source, &account),
+                      settings.secrets.contains(kToken)};
+  settings.base_url = of_source != nullptr ? of_source->base_url.value_or(info.base_url) : info.base_url;
+  settings.user_agent = DefaultUserAgent(info.name);
+  if (of_source != nullptr && of_source->user_agent) settings.user_agent = *of_source->user_agent;
+  settings.retry_after_floor = info.retry_after_floor;
+  if (of_source != nullptr && of_source->retry_after_floor)
+    settings.retry_after_floor = *of_source->retry_after_floor;
+  const auto token = settings.secrets.find(kToken);
+  settings.meter = account.meter ? *account.meter
+                                 : source.Meter(settings.account,
+                                                token == settings.secrets.end() ? Secret() : token->second);
+  MergeMeterSettings(config, source, account, settings);
+  return settings;
+}
+
+}  // namespace weir
