@@ -88,6 +88,18 @@ std::optional<std::string_view> Below(std::string_view prefix, std::string_view 
   return path;
 }
 
+// curl 7.88 resolves "..", but sends "%2e%2e" for the server to resolve.
+bool HasEncodedDots(std::string_view path) {
+  std::string plain;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    const bool dot = EqualsIgnoreCase(path.substr(i, 3), "%2e");
+    plain += dot ? '.' : path[i];
+    if (dot) i += 2;
+  }
+  plain += '/';
+  return plain.find("/../") != std::string::npos || plain.find("/./") != std::string::npos;
+}
+
 Result<Url> ParseBase(std::string_view base_url) {
   const std::optional<Url> base = ParseAlone(base_url);
   if (!base || base_url.find_first_of("?#") != std::string_view::npos) {
@@ -119,7 +131,7 @@ Result<std::string> JoinUrl(std::string_view base_url, std::string_view target) 
     return Fail(ErrorClass::kInvalid, "a request's target is not a path and query");
   }
   // curl resolves "/../" before it sends.
-  if (!Below(base->path, url->path)) {
+  if (!Below(base->path, url->path) || HasEncodedDots(url->path)) {
     return Fail(ErrorClass::kInvalid, "a request's target leaves the path of base_url");
   }
   return joined;
@@ -147,7 +159,7 @@ Result<std::string> TargetWithin(std::string_view base_url, std::string_view loc
                 "the upstream points to something that is not a plain http or https URL");
   if (!url->SameOriginAs(*base)) return Foreign(*base, *url);
   const std::optional<std::string_view> below = Below(base->path, url->path);
-  if (!below) {
+  if (!below || HasEncodedDots(*below)) {
     return Fail(ErrorClass::kInvalid, "the upstream points out of the path of base_url; not followed");
   }
   std::string target(*below);

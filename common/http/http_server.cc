@@ -1,0 +1,258 @@
+#include "common/http/http_server.h"
+
+#include <pthread.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http.hpp>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace weir {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using Code = boost::system::error_code;
+
+constexpr std::size_t kStackBytes = 256 << 10;
+constexpr std::size_t kReadBytes = 16 << 10;  // of a connection's buffer, beyond its limits
+constexpr std::chrono::milliseconds kAcceptRetry{100};
+
+template <typename Text>
+std::string ToString(const Text& text) {
+  return std::string(text.data(), text.size());
+}
+
+HttpServerRequest FromBeast(http::request<http::string_body>& request) {
+  HttpServerRequest out;
+  out.method = ToString(request.method_string());
+  const std::string target = ToString(request.target());
+  const std::size_t mark = target.find('?');
+  out.path = target.substr(0, mark);
+  if (mark != std::string::npos) out.query = target.substr(mark + 1);
+  for (const auto& field : request) {
+    out.headers.push_back({ToString(field.name_string()), ToString(field.value())});
+  }
+  out.body = std::move(request.body());
+  return out;
+}
+
+HttpReply Answer(const HttpHandler& handler, const HttpServerRequest& request) {
+  try {
+    return handler(request);
+  } catch (const std::exception&) {
+    // What it says may hold anything; the handler logs what it wants known.
+    return {500, "text/plain; charset=utf-8", "internal error\n", {}};
+  }
+}
+
+HttpReply Refusal(const Code& error) {
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return {431, "text/plain; charset=utf-8", "headers too large\n", {}};
+  }
+  if (error == http::error::body_limit) return {413, "text/plain; charset=utf-8", "body too large\n", {}};
+  return {400, "text/plain; charset=utf-8", "bad request\n", {}};
+}
+
+class Session;
+// Open connections, oldest wait for a request first. Only the server's thread touches it.
+using Sessions = std::list<Session*>;
+
+// One connection: read a request, answer, again. Lives in its own pending operations.
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(tcp::socket socket, const HttpServerOptions& options, const HttpHandler& handler,
+          Sessions& sessions)
+      : stream_(std::move(socket)), options_(options), handler_(handler), sessions_(sessions) {
+    place_ = sessions_.insert(sessions_.end(), this);
+  }
+  ~Session() { sessions_.erase(place_); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  void Read() {
+    sessions_.splice(sessions_.end(), sessions_, place_);
+    parser_.emplace();
+    parser_->header_limit(options_.max_header_bytes);
+    parser_->body_limit(options_.max_body_bytes);
+    // Bounds the whole request, not each byte of it.
+    stream_.expires_after(options_.timeout);
+    http::async_read(stream_, buffer_, *parser_,
+                     [self = shared_from_this()](const Code& error, std::size_t) { self->OnRead(error); });
+  }
+  void Close() { stream_.close(); }
+
+ private:
+  void OnRead(const Code& error) {
+    if (!error) {
+      http::request<http::string_body> request = parser_->release();
+      const bool head = request.method() == http::verb::head;
+      const bool keep = request.keep_alive();
+      const unsigned version = request.version();
+      return Write(Answer(handler_, FromBeast(request)), version, keep, head);
+    }
+    const bool ours = error.category() == make_error_code(http::error::bad_method).category();
+    if (ours && error != http::error::end_of_stream && error != http::error::partial_message) {
+      return Write(Refusal(error), 11, false, false);
+    }
+    Shut();  // gone, too slow, or closed by us
+  }
+
+  void Write(HttpReply reply, unsigned version, bool keep, bool head) {
+    response_ = {};
+    response_.version(version);
+    response_.result(static_cast<unsigned>(reply.status));
+    response_.set(http::field::content_type, reply.content_type);
+    for (const HttpHeader& header : reply.headers) response_.set(header.name, header.value);
+    response_.keep_alive(keep);
+    response_.content_length(reply.body.size());
+    if (!head) response_.body() = std::move(reply.body);
+    stream_.expires_after(options_.timeout);
+    http::async_write(stream_, response_, [self = shared_from_this(), keep](const Code& error, std::size_t) {
+      if (error || !keep) return self->Shut();
+      self->Read();
+    });
+  }
+
+  void Shut() {
+    Code ignored;
+    stream_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+
+  beast::tcp_stream stream_;
+  const HttpServerOptions& options_;
+  const HttpHandler& handler_;
+  Sessions& sessions_;
+  Sessions::iterator place_;
+  beast::flat_buffer buffer_{kReadBytes};
+  std::optional<http::request_parser<http::string_body>> parser_;
+  http::response<http::string_body> response_;
+};
+
+}  // namespace
+
+struct HttpServer::Impl {
+  Impl(HttpServerOptions options_in, HttpHandler handler_in)
+      : options(std::move(options_in)), handler(std::move(handler_in)) {}
+
+  const HttpServerOptions options;
+  const HttpHandler handler;
+  Sessions sessions;            // outlives the io_context, whose pending operations own the sessions
+  asio::io_context context{1};  // 1: a single thread runs it
+  tcp::acceptor acceptor{context};
+  asio::steady_timer retry{context};
+  std::mutex stop_mutex;
+  std::optional<pthread_t> thread;  // stop_mutex
+
+  Result<void> Listen();
+  Result<void> Launch();
+  void Accept();
+  void OnAccept(const Code& error, tcp::socket socket);
+};
+
+Result<void> HttpServer::Impl::Listen() {
+  Code error;
+  const asio::ip::address address = asio::ip::make_address(options.address, error);
+  const bool in_range = options.port >= 0 && options.port <= 65535;
+  if (!error && in_range) {
+    const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
+    acceptor.open(endpoint.protocol(), error);
+    if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor.bind(endpoint, error);
+    if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  }
+  if (!error && in_range) return {};
+  const std::string where = options.address + ":" + std::to_string(options.port);
+  return Fail(ErrorClass::kConfig,
+              "cannot listen on " + where + ": " + (in_range ? error.message() : "no such port"),
+              "Choose a numeric address of this machine and a free port, or port 0 for any free one.");
+}
+
+Result<void> HttpServer::Impl::Launch() {
+  Accept();
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_t id{};
+  const auto body = [](void* self) -> void* {
+    static_cast<Impl*>(self)->context.run();
+    return nullptr;
+  };
+  const int error = pthread_create(&id, &attributes, body, this);
+  pthread_attr_destroy(&attributes);
+  if (error != 0) return Fail(ErrorClass::kInternal, "cannot start the HTTP server's thread");
+  thread = id;
+  return {};
+}
+
+void HttpServer::Impl::Accept() {
+  acceptor.async_accept(
+      [this](const Code& error, tcp::socket socket) { OnAccept(error, std::move(socket)); });
+}
+
+void HttpServer::Impl::OnAccept(const Code& error, tcp::socket socket) {
+  if (error) {
+    // Out of file descriptors, as a rule: trying at once again would spin.
+    retry.expires_after(kAcceptRetry);
+    retry.async_wait([this](const Code& cancelled) {
+      if (!cancelled) Accept();
+    });
+    return;
+  }
+  if (sessions.size() >= options.max_connections) {
+    // A closed one leaves the list when its operation has ended; it must not be chosen twice.
+    Session* const longest = sessions.front();
+    sessions.splice(sessions.end(), sessions, sessions.begin());
+    longest->Close();
+  }
+  std::make_shared<Session>(std::move(socket), options, handler, sessions)->Read();
+  Accept();
+}
+
+HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+HttpServer::~HttpServer() { Stop(); }
+
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpServerOptions options, HttpHandler handler) {
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(handler));
+  Result<void> done = impl->Listen();
+  if (done) done = impl->Launch();
+  if (!done) return tl::unexpected<Error>(std::move(done.error()));
+  return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
+}
+
+int HttpServer::Port() const {
+  Code error;
+  return impl_->acceptor.local_endpoint(error).port();
+}
+
+void HttpServer::Stop() {
+  const std::lock_guard lock(impl_->stop_mutex);
+  if (!impl_->thread) return;
+  impl_->context.stop();
+  pthread_join(*impl_->thread, nullptr);
+  impl_->thread.reset();
+  Code ignored;
+  impl_->acceptor.close(ignored);
+}
+
+HttpHandler RouteByPath(std::map<std::string, HttpHandler, std::less<>> routes) {
+  return [routes = std::move(routes)](const HttpServerRequest& request) -> HttpReply {
+    const auto route = routes.find(request.path);
+    if (route == routes.end()) return {404, "text/plain; charset=utf-8", "not found\n", {}};
+    if (request.method != "GET" && request.method != "HEAD") {
+      return {405, "text/plain; charset=utf-8", "method not allowed\n", {{"Allow", "GET, HEAD"}}};
+    }
+    return route->second(request);
+  };
+}
+
+}  // namespace weir
