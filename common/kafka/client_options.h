@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace weir::kafka {
 
@@ -11,10 +12,14 @@ namespace weir::kafka {
 struct ClientOptions {
   std::string brokers;
   std::map<std::string, std::string> properties;  // librdkafka's, as the user set them; may hold secrets
+  // A readable prefix; every client adds its host, process and a number, so that no two are alike.
   std::string client_id = "weir";
+  // Where librdkafka's own log lines go (level as in syslog: 3 error … 7 debug); empty = nowhere, never to
+  // stderr. Called on librdkafka's threads too, so it must be thread-safe, and it must not throw.
+  std::function<void(int level, std::string_view text)> log = {};
 };
 
-// The bootstrap list of `brokers`; "" if the file is not there yet.
+// The bootstrap list of `brokers`; "" if the file is not there yet. Reads at most 4 KiB of it.
 std::string ResolveBrokers(const std::string& brokers);
 
 inline constexpr char kTaskTopic[] = "weir.tasks";

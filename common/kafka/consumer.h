@@ -30,7 +30,8 @@ struct Message {
   std::vector<Header> headers;
 };
 
-// What a rebalance did. Called on the thread that polls, inside Poll.
+// What a rebalance did. Called on the thread that polls, inside Poll or Close; must not throw. May call
+// StoreOffset and Next of the consumer, but neither Poll nor Close.
 class RebalanceListener {
  public:
   virtual ~RebalanceListener() = default;
@@ -45,31 +46,50 @@ struct ConsumerOptions {
   ClientOptions client;
   std::string group = "weir-workers";
   std::vector<std::string> topics;
+  // How long a silent member keeps its partitions; at least 3.2 s (below it librdkafka 2.0.2 never joins).
   std::chrono::milliseconds session_timeout{10'000};
   std::string group_instance_id;  // static membership (StatefulSets only); empty = dynamic
 };
 
 // A consumer with one queue a partition (DESIGN §7): what is not asked for stays in bounded queues, so that a
-// busy partition never holds back another and memory stays flat. One thread owns it and calls everything;
-// Close drains. Rebuilt by its owner when the broker's address changed or it failed for good.
+// busy partition never holds back another and memory stays flat. One thread owns it and calls everything but
+// Wake; Close drains. Destroyed without Close, it vanishes as a killed process does: no listener call, no
+// commit, and its partitions are free only after the session timeout. Rebuilt by its owner when the broker's
+// address changed or it failed for good.
 class Consumer {
  public:
+  // Errors: kConfig (a property weir relies on or librdkafka does not know; named, never its value), kBroker
+  // (no address yet).
   static Result<std::unique_ptr<Consumer>> Create(ConsumerOptions options, RebalanceListener* listener);
   virtual ~Consumer() = default;
 
-  // Serves the main queue (rebalances, errors, liveness) for up to `timeout`, woken early by a message of any
-  // partition. Errors: kBroker, when the client is of no more use and must be made anew.
+  // Serves the main queue (rebalances, errors, liveness) for up to `timeout`, woken early when a partition's
+  // empty queue gets a message, by a rebalance and by Wake. A queue that still holds messages does not wake
+  // again: who stopped before Next said nullopt polls without waiting when it has room again. Unreachable
+  // brokers are no error (librdkafka connects again; see BrokersDown). Errors: kBroker, when the client is of
+  // no more use and must be made anew.
   virtual Result<void> Poll(std::chrono::milliseconds timeout) = 0;
   // The next message of one assigned partition, if one is there; never waits.
   virtual std::optional<Message> Next(const TopicPartition& partition) = 0;
   virtual std::vector<TopicPartition> Assignment() const = 0;
-  // The offset after the last finished message; committed every 500 ms and on revoke.
+  // The offset after the last finished message; committed every 500 ms and on revoke. Errors: kStopped, when
+  // the partition is not ours any more.
   virtual Result<void> StoreOffset(const TopicPartition& partition, std::int64_t next_offset) = 0;
+  // Commits what is stored, and waits for the answer. Errors: kTransient (the broker did not take it: the
+  // messages will come again).
   virtual Result<void> CommitNow() = 0;
-  // Leaves the group (OnRevoked is called) and frees everything; waits up to `timeout`.
+  // Leaves the group (OnRevoked is called) and frees everything; waits up to `timeout`, the listener's own
+  // time aside, and then goes without a farewell.
   virtual void Close(std::chrono::milliseconds timeout) = 0;
-  // Bytes of message values handed to librdkafka so far (statistics), to watch for prefetch storms.
+  // Bytes received from the brokers so far (librdkafka's statistics, a second old), to watch for prefetch
+  // storms.
   virtual std::int64_t BytesReceived() const = 0;
+  // Ends a Poll that waits, or the next one, at once. Any thread.
+  virtual void Wake() {}
+  // No broker could be reached at the last look.
+  virtual bool BrokersDown() const { return false; }
+  // A "file:" address now names other brokers than this client was made for: make it anew. Reads the file.
+  virtual bool AddressChanged() const { return false; }
 };
 
 }  // namespace weir::kafka

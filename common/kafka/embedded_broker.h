@@ -13,7 +13,7 @@ namespace weir::kafka {
 class EmbeddedBroker {
  public:
   // Starts it with weir's topics on a random loopback port and writes its bootstrap list to `address_file`
-  // (atomically).
+  // (atomically). Errors: kBroker.
   static Result<std::unique_ptr<EmbeddedBroker>> Start(const std::string& address_file);
   virtual ~EmbeddedBroker() = default;
   virtual std::string Brokers() const = 0;

@@ -23,10 +23,13 @@ class Producer {
   static Result<std::unique_ptr<Producer>> Create(ClientOptions options);
   virtual ~Producer() = default;
 
-  // Sends all and waits until each is acknowledged. Element i of the result is true when message i was.
+  // Sends all and waits until each is acknowledged or `timeout` is over. Element i of the result is true when
+  // message i was; a false one may still have arrived (send it again: consumers bear repeated messages).
   // Errors: kBroker when the client is of no more use (fatal): make a new one.
   virtual Result<std::vector<bool>> Send(const std::vector<OutgoingMessage>& messages,
                                          std::chrono::milliseconds timeout) = 0;
+  // As Consumer::AddressChanged.
+  virtual bool AddressChanged() const { return false; }
 };
 
 // Topic administration (the C API; DESIGN §7). On the embedded broker topics are there from the start and
@@ -40,6 +43,10 @@ class Admin {
   virtual Result<void> EnsureTopics(int replication_factor, std::chrono::milliseconds timeout) = 0;
   // The broker answers and has the topics.
   virtual Result<void> Check(std::chrono::milliseconds timeout) = 0;
+  // Creates one topic if it is missing and waits until its partitions have leaders. `replication_factor` -1 =
+  // the broker's default. Errors as EnsureTopics; the embedded broker can create none (kBroker).
+  virtual Result<void> CreateTopic(const std::string& name, int partitions, int replication_factor,
+                                   std::chrono::milliseconds timeout) = 0;
 };
 
 }  // namespace weir::kafka

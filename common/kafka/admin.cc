@@ -1,0 +1,197 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <thread>
+
+#include "common/kafka/client_config.h"
+#include "common/kafka/producer.h"
+
+namespace weir::kafka {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+struct Wanted {
+  std::string name;
+  int partitions = 0;
+  int max_message_bytes = 0;  // 0 = the broker's default
+};
+
+// weir's topics. A task is far under 128 KiB, so the task topics take no more: whatever another program sends
+// there, a worker's memory stays bounded. Dead letters are tasks with their history and may be larger.
+std::vector<Wanted> WeirTopics() {
+  return {{kTaskTopic, kTaskPartitions, 135'168},
+          {kInteractiveTopic, kTaskPartitions, 135'168},
+          {kDeadLetterTopic, 1, 0}};
+}
+
+// What a broker says of one topic: how many partitions it has, and whether all have a leader.
+struct Seen {
+  int partitions = 0;
+  bool ready = false;
+};
+
+class RdAdmin final : public Admin, private ClientContext {
+ public:
+  explicit RdAdmin(ClientOptions options) : options_(std::move(options)) { log = options_.log; }
+
+  Result<void> Open() {
+    auto brokers = RequireBrokers(options_);
+    if (!brokers) return Fail(std::move(brokers.error()));
+    brokers_ = std::move(*brokers);
+    auto conf = MakeConf(options_, brokers_, {}, this);
+    if (!conf) return Fail(std::move(conf.error()));
+    auto client = MakeClient(RD_KAFKA_PRODUCER, std::move(*conf));
+    if (!client) return Fail(std::move(client.error()));
+    client_ = std::move(*client);
+    return {};
+  }
+
+  Result<void> EnsureTopics(int replication_factor, milliseconds timeout) override {
+    return Ensure(WeirTopics(), replication_factor, steady_clock::now() + timeout);
+  }
+
+  Result<void> CreateTopic(const std::string& name, int partitions, int replication_factor,
+                           milliseconds timeout) override {
+    return Ensure({{name, partitions, 0}}, replication_factor, steady_clock::now() + timeout);
+  }
+
+  Result<void> Check(milliseconds timeout) override {
+    auto missing = Missing(WeirTopics(), steady_clock::now() + timeout);
+    if (!missing) return Fail(std::move(missing.error()));
+    if (missing->empty()) return {};
+    return Fail(ErrorClass::kBroker,
+                fmt::format("Kafka at {} has no topic {}", brokers_, missing->front().name),
+                "weir makes its topics when it starts a sync; without the right to, have them made");
+  }
+
+ private:
+  using Deadline = steady_clock::time_point;
+
+  // The topics are looked for first: the embedded broker has them and can create none, and where all are
+  // there the right to create is not needed.
+  Result<void> Ensure(const std::vector<Wanted>& topics, int replication_factor, Deadline deadline) {
+    auto missing = Missing(topics, deadline);
+    if (!missing) return Fail(std::move(missing.error()));
+    if (missing->empty()) return {};
+    if (auto created = Create(*missing, replication_factor, deadline); !created) return created;
+    // Leaders are elected after the answer; until then a producer would fail.
+    while (!missing->empty()) {
+      if (steady_clock::now() >= deadline) {
+        return Fail(ErrorClass::kBroker, fmt::format("topic {} has no leaders yet", missing->front().name));
+      }
+      std::this_thread::sleep_for(milliseconds{50});
+      missing = Missing(topics, deadline);
+      if (!missing) return Fail(std::move(missing.error()));
+    }
+    return {};
+  }
+
+  Result<std::vector<Wanted>> Missing(const std::vector<Wanted>& topics, Deadline deadline);
+  Result<void> Create(const std::vector<Wanted>& topics, int replication_factor, Deadline deadline);
+  static Result<void> ReadAnswer(rd_kafka_event_t* event);
+  static int Left(Deadline deadline) {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
+    return static_cast<int>(std::clamp(left, milliseconds{1}, milliseconds{600'000}).count());
+  }
+
+  const ClientOptions options_;
+  std::string brokers_;
+  ClientHandle client_;
+};
+
+Seen Look(const rd_kafka_metadata_t& metadata, const std::string& topic) {
+  for (int i = 0; i < metadata.topic_cnt; ++i) {
+    const auto& found = metadata.topics[i];
+    if (topic != found.topic || found.err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+    Seen seen{found.partition_cnt, found.partition_cnt > 0};
+    for (int p = 0; p < found.partition_cnt; ++p) seen.ready = seen.ready && found.partitions[p].leader >= 0;
+    return seen;
+  }
+  return {};
+}
+
+Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, Deadline deadline) {
+  const rd_kafka_metadata_t* raw = nullptr;
+  // All topics, not those by name: asking by name would make the embedded broker create what is missing, with
+  // another number of partitions.
+  const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, Left(deadline));
+  const MetadataHandle metadata(raw);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return Fail(ErrorClass::kBroker,
+                fmt::format("Kafka at {} does not answer: {}", brokers_, rd_kafka_err2str(error)),
+                "is it running there, and are kafka.brokers and kafka.properties right?");
+  }
+  std::vector<Wanted> missing;
+  for (const auto& topic : topics) {
+    const Seen seen = Look(*metadata, topic.name);
+    if (seen.partitions > 0 && seen.partitions < topic.partitions) {
+      return Fail(ErrorClass::kConfig,
+                  fmt::format("topic {} has {} partitions, weir needs {}", topic.name, seen.partitions,
+                              topic.partitions),
+                  "raise their number with Kafka's own tools (kafka-topics --alter)");
+    }
+    if (!seen.ready) missing.push_back(topic);
+  }
+  return missing;
+}
+
+Result<void> RdAdmin::Create(const std::vector<Wanted>& topics, int replication_factor, Deadline deadline) {
+  std::vector<NewTopicHandle> owned;
+  std::vector<rd_kafka_NewTopic_t*> list;
+  std::array<char, 512> reason{};
+  for (const auto& topic : topics) {
+    owned.emplace_back(rd_kafka_NewTopic_new(topic.name.c_str(), topic.partitions, replication_factor,
+                                             reason.data(), reason.size()));
+    if (owned.back() == nullptr)
+      return Fail(ErrorClass::kConfig, fmt::format("topic {}: {}", topic.name, reason.data()));
+    if (topic.max_message_bytes > 0) {
+      rd_kafka_NewTopic_set_config(owned.back().get(), "max.message.bytes",
+                                   std::to_string(topic.max_message_bytes).c_str());
+    }
+    list.push_back(owned.back().get());
+  }
+  const AdminOptionsHandle options(rd_kafka_AdminOptions_new(client_.get(), RD_KAFKA_ADMIN_OP_CREATETOPICS));
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), Left(deadline), reason.data(), reason.size());
+  const QueueHandle queue(rd_kafka_queue_new(client_.get()));
+  rd_kafka_CreateTopics(client_.get(), list.data(), list.size(), options.get(), queue.get());
+  // The request ends by its own timeout, so this one only guards against a lost answer.
+  const EventHandle event(rd_kafka_queue_poll(queue.get(), Left(deadline) + 1'000));
+  return ReadAnswer(event.get());
+}
+
+Result<void> RdAdmin::ReadAnswer(rd_kafka_event_t* event) {
+  const std::string_view hint =
+      "creating topics needs that right; else have them made (48, 48 and 1 partitions)";
+  if (event == nullptr) return Fail(ErrorClass::kBroker, "no answer to creating topics", std::string(hint));
+  if (rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return Fail(ErrorClass::kBroker, fmt::format("creating topics: {}", rd_kafka_event_error_string(event)),
+                std::string(hint));
+  }
+  const auto* answer = rd_kafka_event_CreateTopics_result(event);
+  std::size_t count = 0;
+  const auto* topics = rd_kafka_CreateTopics_result_topics(answer, &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto error = rd_kafka_topic_result_error(topics[i]);
+    // Two programs may start at once.
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) continue;
+    const char* text = rd_kafka_topic_result_error_string(topics[i]);
+    return Fail(ErrorClass::kBroker,
+                fmt::format("creating topic {}: {}", rd_kafka_topic_result_name(topics[i]),
+                            text != nullptr ? text : rd_kafka_err2str(error)),
+                std::string(hint));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Admin>> Admin::Create(ClientOptions options) {
+  auto admin = std::make_unique<RdAdmin>(std::move(options));
+  if (auto opened = admin->Open(); !opened) return Fail(std::move(opened.error()));
+  return admin;
+}
+
+}  // namespace weir::kafka

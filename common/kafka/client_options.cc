@@ -1,0 +1,20 @@
+#include "common/kafka/client_options.h"
+
+#include <array>
+#include <fstream>
+
+namespace weir::kafka {
+
+std::string ResolveBrokers(const std::string& brokers) {
+  constexpr std::string_view kFile = "file:";
+  if (!brokers.starts_with(kFile)) return brokers;
+  std::ifstream in(brokers.substr(kFile.size()), std::ios::binary);
+  std::array<char, 4096> bytes;
+  in.read(bytes.data(), bytes.size());
+  const std::string text(bytes.data(), static_cast<std::size_t>(in.gcount()));
+  const auto first = text.find_first_not_of(" \t\r\n");
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+}  // namespace weir::kafka

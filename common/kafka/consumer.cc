@@ -1,0 +1,307 @@
+#include "common/kafka/consumer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <map>
+
+#include "common/kafka/client_config.h"
+#include "common/kafka/client_statistics.h"
+#include "common/kafka/consumer_config.h"
+#include "common/kafka/wake_signal.h"
+
+namespace weir::kafka {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+std::vector<TopicPartition> ToVector(const rd_kafka_topic_partition_list_t* list) {
+  std::vector<TopicPartition> partitions;
+  if (list == nullptr) return partitions;
+  partitions.reserve(static_cast<std::size_t>(list->cnt));
+  for (int i = 0; i < list->cnt; ++i) partitions.push_back({list->elems[i].topic, list->elems[i].partition});
+  return partitions;
+}
+
+std::string Bytes(const void* data, std::size_t size) {
+  return data == nullptr ? std::string() : std::string(static_cast<const char*>(data), size);
+}
+
+Message ToMessage(const rd_kafka_message_t& raw, const TopicPartition& from) {
+  Message message;
+  message.from = from;
+  message.offset = raw.offset;
+  message.key = Bytes(raw.key, raw.key_len);
+  message.value = Bytes(raw.payload, raw.len);
+  rd_kafka_headers_t* headers = nullptr;  // owned by `raw`
+  if (rd_kafka_message_headers(&raw, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return message;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == 0; ++i) {
+    message.headers.push_back({name, Bytes(value, size)});
+  }
+  return message;
+}
+
+class RdConsumer final : public Consumer, private ClientContext {
+ public:
+  RdConsumer(ConsumerOptions options, RebalanceListener* listener)
+      : options_(std::move(options)), listener_(listener) {
+    log = options_.client.log;
+  }
+
+  ~RdConsumer() override {
+    if (client_ != nullptr) Free();
+  }
+
+  Result<void> Open() {
+    auto config = MakeConsumerConfig(options_);
+    if (!config) return Fail(std::move(config.error()));
+    auto brokers = RequireBrokers(options_.client);
+    if (!brokers) return Fail(std::move(brokers.error()));
+    brokers_ = std::move(*brokers);
+    auto conf = MakeConf(options_.client, brokers_, *config, this);
+    if (!conf) return Fail(std::move(conf.error()));
+    SetCallbacks(conf->get());
+    auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
+    if (!client) return Fail(std::move(client.error()));
+    client_ = std::move(*client);
+    rd_kafka_poll_set_consumer(client_.get());
+    main_queue_.reset(rd_kafka_queue_get_consumer(client_.get()));
+    WakeOn(main_queue_.get(), true);
+    signal_.Raise();  // what was queued before the wake was set up
+    return Subscribe();
+  }
+
+  Result<void> Poll(milliseconds timeout) override {
+    if (client_ == nullptr) return Fail(ErrorClass::kBroker, "the Kafka consumer is closed");
+    signal_.Wait(timeout);
+    // Ours are split queues, so the main one yields callbacks and errors, never a message of a partition.
+    while (MessageHandle event{rd_kafka_consumer_poll(client_.get(), 0)}) HandleEvent(*event);
+    std::array<char, 512> reason{};
+    const auto fatal = rd_kafka_fatal_error(client_.get(), reason.data(), reason.size());
+    if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      return Fail(ErrorClass::kBroker, fmt::format("the Kafka consumer failed for good: {}", reason.data()));
+    }
+    return {};
+  }
+
+  std::optional<Message> Next(const TopicPartition& partition) override {
+    const auto queue = queues_.find(partition);
+    if (queue == queues_.end()) return std::nullopt;
+    // librdkafka puts a partition's errors into its queue too; it goes on by itself after them.
+    while (MessageHandle raw{rd_kafka_consume_queue(queue->second.get(), 0)}) {
+      if (raw->err == RD_KAFKA_RESP_ERR_NO_ERROR) return ToMessage(*raw, partition);
+      HandleEvent(*raw);
+    }
+    return std::nullopt;
+  }
+
+  std::vector<TopicPartition> Assignment() const override {
+    std::vector<TopicPartition> partitions;
+    partitions.reserve(queues_.size());
+    for (const auto& [partition, queue] : queues_) partitions.push_back(partition);
+    return partitions;
+  }
+
+  Result<void> StoreOffset(const TopicPartition& partition, std::int64_t next_offset) override {
+    const auto gone = [&partition](std::string_view why) {
+      return Fail(ErrorClass::kStopped, fmt::format("{} [{}] is not assigned any more: {}", partition.topic,
+                                                    partition.partition, why));
+    };
+    if (!queues_.contains(partition)) return gone("revoked");
+    PartitionList list(rd_kafka_topic_partition_list_new(1));
+    auto* element =
+        rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition);
+    element->offset = next_offset;
+    const auto error = rd_kafka_offsets_store(client_.get(), list.get());
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return gone(rd_kafka_err2str(error));
+    return {};
+  }
+
+  Result<void> CommitNow() override {
+    if (client_ == nullptr) return Fail(ErrorClass::kStopped, "the Kafka consumer is closed");
+    const auto error = rd_kafka_commit(client_.get(), nullptr, 0);
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__NO_OFFSET) return {};
+    return Fail(ErrorClass::kTransient, fmt::format("offsets not committed: {}", rd_kafka_err2str(error)));
+  }
+
+  void Close(milliseconds timeout) override;
+
+  std::int64_t BytesReceived() const override { return bytes_received_; }
+  void Wake() override { signal_.Raise(); }
+  bool BrokersDown() const override { return brokers_down_; }
+  bool AddressChanged() const override { return Moved(options_.client.brokers, brokers_); }
+
+ private:
+  static RdConsumer* Self(void* opaque) {
+    return static_cast<RdConsumer*>(static_cast<ClientContext*>(opaque));
+  }
+
+  static void SetCallbacks(rd_kafka_conf_t* conf);
+  Result<void> Subscribe();
+  void HandleEvent(const rd_kafka_message_t& event);
+  void OnError(rd_kafka_resp_err_t error, const char* reason);
+  void OnStatistics(std::string_view json);
+  void OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list);
+  void Assign(rd_kafka_topic_partition_list_t* list);
+  void Unassign(const rd_kafka_topic_partition_list_t* list);
+  void ServeClosing(const EventHandle& event);
+  void WakeOn(rd_kafka_queue_t* queue, bool on) const;
+  void DropQueues();
+  void Free();
+
+  const ConsumerOptions options_;
+  RebalanceListener* const listener_;
+  std::string brokers_;  // the bootstrap list this client was made with
+  WakeSignal signal_;
+  ClientHandle client_;  // null after Close
+  QueueHandle main_queue_;
+  std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
+  bool closing_ = false;
+  std::atomic<std::int64_t> bytes_received_{0};
+  std::atomic<bool> brokers_down_{false};
+};
+
+void RdConsumer::SetCallbacks(rd_kafka_conf_t* conf) {
+  rd_kafka_conf_set_rebalance_cb(
+      conf, [](rd_kafka_t*, rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list, void* opaque) {
+        Self(opaque)->OnRebalance(what, list);
+      });
+  rd_kafka_conf_set_error_cb(conf, [](rd_kafka_t*, int error, const char* reason, void* opaque) {
+    Self(opaque)->OnError(static_cast<rd_kafka_resp_err_t>(error), reason);
+  });
+  rd_kafka_conf_set_stats_cb(conf, [](rd_kafka_t*, char* json, std::size_t size, void* opaque) {
+    Self(opaque)->OnStatistics({json, size});
+    return 0;  // librdkafka frees the text
+  });
+}
+
+Result<void> RdConsumer::Subscribe() {
+  PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(options_.topics.size())));
+  for (const auto& topic : options_.topics) {
+    rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+  }
+  const auto error = rd_kafka_subscribe(client_.get(), topics.get());
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  return Fail(ErrorClass::kConfig, fmt::format("cannot subscribe: {}", rd_kafka_err2str(error)));
+}
+
+void RdConsumer::HandleEvent(const rd_kafka_message_t& event) {
+  const char* topic = event.rkt == nullptr ? "" : rd_kafka_topic_name(event.rkt);
+  if (event.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    // Cannot be while Assign splits before it assigns; if it ever is, the message is not lost, only late: its
+    // offset is never stored, so that it comes again with the next assignment.
+    Log(3, fmt::format("kafka: {} [{}]: a message in the main queue was not read", topic, event.partition));
+    return;
+  }
+  Log(4, fmt::format("kafka: {} [{}]: {}", topic, event.partition, rd_kafka_message_errstr(&event)));
+}
+
+void RdConsumer::OnError(rd_kafka_resp_err_t error, const char* reason) {
+  if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) brokers_down_ = true;
+  Log(4, fmt::format("kafka: {}: {}", rd_kafka_err2name(error), reason));
+}
+
+void RdConsumer::OnStatistics(std::string_view json) {
+  const auto read = ReadStatistics(json);
+  bytes_received_ = read.bytes_received;
+  // Only the way back is taken from here: a client that has just started has no broker up yet either.
+  if (read.any_broker_up) brokers_down_ = false;
+}
+
+void RdConsumer::OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list) {
+  if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !closing_) {
+    Assign(list);
+  } else {
+    Unassign(list);
+  }
+}
+
+void RdConsumer::Assign(rd_kafka_topic_partition_list_t* list) {
+  const auto partitions = ToVector(list);
+  for (const auto& partition : partitions) {
+    QueueHandle queue(
+        rd_kafka_queue_get_partition(client_.get(), partition.topic.c_str(), partition.partition));
+    // Split off before the assignment: after it, messages might already be on their way to the main queue.
+    rd_kafka_queue_forward(queue.get(), nullptr);
+    WakeOn(queue.get(), true);
+    queues_[partition] = std::move(queue);
+  }
+  const auto error = rd_kafka_assign(client_.get(), list);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    Log(3, fmt::format("kafka: assign: {}", rd_kafka_err2str(error)));
+  }
+  listener_->OnAssigned(partitions);
+}
+
+void RdConsumer::Unassign(const rd_kafka_topic_partition_list_t* list) {
+  const auto partitions = ToVector(list);
+  if (rd_kafka_assignment_lost(client_.get()) != 0) {
+    // Another member may own them already: nothing is committed any more.
+    listener_->OnLost(partitions);
+  } else {
+    listener_->OnRevoked(partitions);
+    if (auto committed = CommitNow(); !committed) Log(4, "kafka: on revoke: " + committed.error().message);
+  }
+  DropQueues();
+  const auto error = rd_kafka_assign(client_.get(), nullptr);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    Log(3, fmt::format("kafka: unassign: {}", rd_kafka_err2str(error)));
+  }
+}
+
+void RdConsumer::Close(milliseconds timeout) {
+  if (client_ == nullptr) return;
+  closing_ = true;
+  auto left = timeout;
+  // rd_kafka_consumer_close would wait without a limit; through a queue of our own we can give up.
+  QueueHandle queue(rd_kafka_queue_new(client_.get()));
+  const ErrorHandle error(rd_kafka_consumer_close_queue(client_.get(), queue.get()));
+  while (error == nullptr && rd_kafka_consumer_closed(client_.get()) == 0 && left > milliseconds{0}) {
+    const auto begin = steady_clock::now();
+    const EventHandle event(
+        rd_kafka_queue_poll(queue.get(), static_cast<int>(std::min(left, milliseconds{100}).count())));
+    left -= std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
+    if (event != nullptr) ServeClosing(event);
+  }
+  queue.reset();
+  Free();
+}
+
+void RdConsumer::ServeClosing(const EventHandle& event) {
+  if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) return;
+  OnRebalance(rd_kafka_event_error(event.get()), rd_kafka_event_topic_partition_list(event.get()));
+}
+
+void RdConsumer::WakeOn(rd_kafka_queue_t* queue, bool on) const {
+  rd_kafka_queue_io_event_enable(queue, on ? signal_.fd() : -1, &WakeSignal::kOne,
+                                 on ? sizeof(WakeSignal::kOne) : 0);
+}
+
+void RdConsumer::DropQueues() {
+  for (const auto& [partition, queue] : queues_) WakeOn(queue.get(), false);
+  queues_.clear();
+}
+
+void RdConsumer::Free() {
+  DropQueues();
+  if (main_queue_ != nullptr) WakeOn(main_queue_.get(), false);
+  main_queue_.reset();
+  // Without this flag destroying would close once more, and wait for it.
+  rd_kafka_destroy_flags(client_.release(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Consumer>> Consumer::Create(ConsumerOptions options, RebalanceListener* listener) {
+  auto consumer = std::make_unique<RdConsumer>(std::move(options), listener);
+  if (auto opened = consumer->Open(); !opened) return Fail(std::move(opened.error()));
+  return consumer;
+}
+
+}  // namespace weir::kafka

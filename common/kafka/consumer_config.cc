@@ -1,0 +1,61 @@
+#include "common/kafka/consumer_config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weir::kafka {
+namespace {
+
+constexpr std::chrono::milliseconds kLeastSessionTimeout{3'200};
+
+}  // namespace
+
+// The limits are those of DESIGN §7: with librdkafka's defaults a worker that holds all partitions takes
+// hundreds of megabytes.
+Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
+  if (options.session_timeout < kLeastSessionTimeout) {
+    return Fail(ErrorClass::kConfig,
+                fmt::format("kafka.session_timeout is {} ms; a group is joined only from {} ms on",
+                            options.session_timeout.count(), kLeastSessionTimeout.count()));
+  }
+  ClientConfig config;
+  config.defaults = {
+      {"queued.min.messages", "32"},
+      {"queued.max.messages.kbytes", "128"},
+      {"fetch.message.max.bytes", "32768"},
+      {"fetch.max.bytes", "262144"},
+      {"message.max.bytes", "131072"},
+      // A broker sends a batch larger than fetch.max.bytes whole. This must hold the largest that a broker
+      // takes by default (1,048,588 bytes), or one such message on the topic stops its partition for good.
+      {"receive.message.max.bytes", "1200000"},
+      {"auto.commit.interval.ms", "500"},
+      {"allow.auto.create.topics", "false"},
+  };
+  // Only the embedded broker's address is a file; it answers a fetch that found nothing when this time is
+  // over and no earlier, so this is what a message waits there.
+  if (options.client.brokers.starts_with("file:")) config.defaults.emplace_back("fetch.wait.max.ms", "50");
+  config.optional_defaults = {{"fetch.queue.backoff.ms", "10"}};  // librdkafka ≥ 2.2
+  const auto session = options.session_timeout.count();
+  config.fixed = {
+      {"group.id", options.group},
+      {"session.timeout.ms", std::to_string(session)},
+      {"heartbeat.interval.ms", std::to_string(std::min<std::int64_t>(3'000, session / 4))},
+      // One assignor for every member, whatever its librdkafka: Kafka refuses a group without a common one,
+      // and the mock cluster knows only the first of each member and aborts when they differ.
+      // cooperative-sticky aborts below 2.3.0, so a group of Debian 12 and 13 could not share it; and range
+      // gives partition n of both task topics to one member, so that a lane's bulk and interactive tasks meet
+      // in one worker.
+      {"partition.assignment.strategy", "range"},
+      {"enable.auto.offset.store", "false"},
+      {"enable.auto.commit", "true"},
+      {"auto.offset.reset", "earliest"},
+      {"enable.partition.eof", "false"},
+      {"statistics.interval.ms", "1000"},
+  };
+  if (!options.group_instance_id.empty())
+    config.fixed.emplace_back("group.instance.id", options.group_instance_id);
+  return config;
+}
+
+}  // namespace weir::kafka
