@@ -133,6 +133,10 @@ class TestsTest(CheckTest):
     def test_disabled(self):
         self.assert_finds(self.find("base/a_test.cc", "TEST(A, DISABLED_B) {}\n"), "base/a_test.cc:1", "DISABLED_B")
         self.assert_finds(self.find("base/a_test.cc", "TEST(A, B) {\n  GTEST_SKIP();\n}\n"), "a_test.cc:2", "GTEST_SKIP")
+        fixture = 'if (getenv("WEIR_REQUIRE_KAFKA")) FAIL();\nGTEST_SKIP();\n'
+        self.assertEqual(self.find("base/fixture.cc", fixture), [])
+        self.assert_finds(self.find("base/fixture.cc", "GTEST_SKIP();\n"), "base/fixture.cc:1", "GTEST_SKIP")
+        self.assert_finds(self.find("base/a_test.cc", fixture), "base/a_test.cc:2", "GTEST_SKIP")
 
 
 class DataTest(CheckTest):

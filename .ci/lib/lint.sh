@@ -36,7 +36,14 @@ check_format() {
     warn "formatting is NOT CHECKED: that needs clang-format $clang_format_version (Debian 12)"
     return
   fi
-  source_files '*.h' '*.cc' | xargs -r "$format" --dry-run --Werror
+  local unformatted
+  unformatted=$(source_files '*.h' '*.cc' | xargs -r "$format" --dry-run 2>&1 |
+    sed -n 's/^\([^ :]*\):.*-Wclang-format-violations.*/\1/p' | sort -u) || return
+  if [[ -n $unformatted ]]; then
+    # shellcheck disable=SC2086  # a word a file
+    printf 'not formatted (./dev fmt mends it): %s\n' $unformatted
+    return 1
+  fi
 }
 
 check_scripts() {
