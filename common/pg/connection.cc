@@ -96,7 +96,7 @@ Result<void> Connection::Open() {
 
 Result<void> Connection::Dial() {
   const std::string where = Describe();
-  if (where.empty()) {
+  if (options_.url.empty() || where.empty()) {
     return Fail(ErrorClass::kConfig, "the database URL cannot be read",
                 "database.url looks like postgresql://user:password@host:5432/database");
   }

@@ -238,6 +238,12 @@ Result<void> Session::Await() {
   return impl_->Settle();
 }
 
+bool Session::ResultReady() {
+  if (!impl_->pending || !Connected()) return true;
+  PGconn* conn = impl_->connection.raw();
+  return PQconsumeInput(conn) == 0 || PQisBusy(conn) == 0;
+}
+
 Result<void> Session::Impl::Settle() {
   while (true) {
     const Result<bool> copying = Advance();

@@ -96,6 +96,8 @@ class Session {
   Result<void> SubmitFenced(std::string_view sql, std::string_view copy_data);
   Result<void> Await();
   bool Pending() const;
+  // True when Await would not wait (or there is nothing to await). Never waits itself.
+  bool ResultReady();
 
   // Waits up to `timeout` for a NOTIFY on a channel this session LISTENs to. True = one came (those that came
   // together count once).
