@@ -53,6 +53,7 @@ ClientOptions KafkaTest::Client() const {
   ClientOptions options;
   options.brokers = brokers_;
   options.client_id = "weir-test";
+  options.log = [](int level, std::string_view text) { fmt::print(stderr, "<{}> {}\n", level, text); };
   return options;
 }
 
