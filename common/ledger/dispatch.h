@@ -1,7 +1,7 @@
 #pragma once
 
-// The producer's side of the ledger: what is to be sent, what was lost, what has ended. Called by the leader only, but
-// safe when two believe they lead: every statement checks the state it changes.
+// The producer's side of the ledger: what is to be sent, what was lost, what has ended. Called by the leader
+// only, but safe when two believe they lead: every statement checks the state it changes.
 
 #include <chrono>
 #include <cstdint>
@@ -28,27 +28,48 @@ struct ReadyTask {
 };
 
 struct DispatchLimits {
-  double ahead_ms = 1500;    // work sent ahead for each lane, by its tasks' average time
-  int min_ahead = 2;         // one running, one next
+  double ahead_ms = 1500;  // work sent ahead for each lane, by its tasks' average time
+  int min_ahead = 2;       // one running, one next
   int max_ahead = 256;
-  int batch = 2000;          // tasks at a time
+  int batch = 2000;  // tasks at a time
 };
 
-// The tasks to send now: for each lane as many as its window leaves room for, due (planned, or parked and past
-// not_before), interactive first, jobs taken in turns, each in its plan's order.
+// The tasks to send now: for each lane as many as its window leaves room for, due (planned, or parked and
+// past not_before), interactive first, jobs taken in turns, each in its plan's order.
 Result<std::vector<ReadyTask>> TakeReady(pg::Session& session, const DispatchLimits& limits);
 
 // Marks tasks as sent. Those that are no longer planned or parked stay as they are.
 Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<TaskId>& ids);
 
-// Tasks that were sent or claimed and that nobody has advanced for `idle`, while their lane's lease is free or its
-// holder does not run them: put back to planned, so that they are sent again. Returns how many.
+// Puts back to planned what was sent or claimed and what nobody advances, so that it is sent again. Messages
+// get lost (Kafka may be wiped) and workers die; a duplicate message is harmless, since the claim decides.
+// Returns how many.
+//   running, its owner holds the lane's lease: left alone, however long a batch takes (a paced stream, a
+//   stalled upstream),
+//     short of max(30 idle, 30 min) without a batch: then its worker has forgotten it.
+//   running, its owner does not hold the lease: after `idle` without a batch. Counts as a crash, like the
+//   claim of a
+//     running task does.
+//   dispatched: after `idle` since it was sent, doubled with each sending up to 16 idle (a message may wait
+//   long in Kafka
+//     by right, behind busy executors), while some worker is alive and nothing runs on its lane. Where the
+//     lane is held, its holder must also have written nothing to it for `idle`: one that works through
+//     messages is still on its way.
 Result<std::int64_t> RequeueLost(pg::Session& session, std::chrono::milliseconds idle);
+inline constexpr std::chrono::minutes kStuckTask{30};
 
-// Ends accounts and jobs whose tasks have all ended; expires jobs past their deadline. Returns the jobs that ended.
+// The tasks that a worker known to be dead was running: planned again at once, each counting one crash.
+Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner);
+
+// All that was sent and not claimed, when the broker is known to have lost its contents.
+Result<std::int64_t> RequeueSent(pg::Session& session);
+
+// Ends accounts and jobs whose tasks have all ended; expires jobs past their deadline. Returns the jobs that
+// ended.
 Result<std::vector<JobId>> EndJobs(pg::Session& session);
 
-// How long until something becomes due (a parked task, a deadline); capped at `cap`.
+// How long until something becomes due (a parked task, a waiting lane, a deadline); capped at `cap`. What is
+// due already and was not taken waits for something else than time.
 Result<std::chrono::milliseconds> NextDue(pg::Session& session, std::chrono::milliseconds cap);
 
 }  // namespace weir::ledger

@@ -107,7 +107,8 @@ create table weir.tasks (
 create index tasks_ready on weir.tasks (meter, lane, priority, job_id, id) where state in ('planned', 'parked');
 create index tasks_outstanding on weir.tasks (meter, lane) where state in ('dispatched', 'running');
 create index tasks_of_job on weir.tasks (job_id, account);
-create index tasks_open_of_job on weir.tasks (job_id) where state in ('planned', 'dispatched', 'running', 'parked');
+create index tasks_open_of_job on weir.tasks (job_id, account) where state in ('planned', 'dispatched', 'running', 'parked');
+create index tasks_parked on weir.tasks (not_before) where state = 'parked';
 create index tasks_dead on weir.tasks (job_id) where state = 'dead';
 
 -- A lane's lease and limiter state (DESIGN §4.5, §6). A new owner continues where the old one was.
@@ -123,6 +124,7 @@ create table weir.lanes (
   task_ms     double precision not null default 0,  -- moving average of a task's time: how far to dispatch ahead
   successes   bigint           not null default 0,
   throttles   bigint           not null default 0,
+  last_job    bigint           not null default 0,  -- whose task was sent last: jobs that share a lane take turns
   updated_at  timestamptz      not null default now(),
   primary key (meter, lane)
 );

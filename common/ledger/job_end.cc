@@ -1,0 +1,178 @@
+// How jobs end: by themselves, by their deadline, by cancel. An account ends when none of its tasks is open,
+// a job when none of its accounts is (DESIGN §4.4). What became of it is read from the tasks alone, so that a
+// crash anywhere in between changes nothing.
+
+#include "common/ledger/dispatch.h"
+#include "common/ledger/jobs.h"
+#include "common/ledger/transaction.h"
+
+namespace weir::ledger {
+namespace {
+
+constexpr std::string_view kLockJobSql =
+    "select state in ('queued', 'running', 'paused'), deadline_at <= now(), state from weir.jobs where id = "
+    "$1::int8 "
+    "for update";
+
+// Ends every open task of a job as $2. The epoch goes up, so that what a worker still does for a running one
+// is fenced.
+constexpr std::string_view kCloseTasksSql = R"sql(
+  update weir.tasks set state = $2, epoch = epoch + 1, owner = null, not_before = null, finished_at = clock_timestamp()
+   where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
+
+// Ends the backends that hold a row lock on one of the job's open tasks: zombies stopped inside a COPY
+// (DESIGN §4.2).
+constexpr std::string_view kEndBlockersSql = R"sql(
+  select count(pg_terminate_backend(l.pid))
+    from weir.tasks t
+    join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
+   where t.job_id = $1::int8 and t.state in ('planned', 'dispatched', 'running', 'parked') and l.pid <> pg_backend_pid())sql";
+
+// Ends the accounts of a job that have no open task. A dead discover task fails the account; dead data tasks
+// fail it when nothing else was done.
+constexpr std::string_view kEndAccountsSql = R"sql(
+  with ended as (
+    select a.account, a.mode, s.*
+      from weir.job_accounts a
+      cross join lateral (
+        select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
+               count(*) filter (where state = 'dead' and kind = 0) as dead_discovers,
+               count(*) filter (where state = 'dead' and kind <> 0) as dead,
+               count(*) filter (where state = 'done' and kind <> 0) as done,
+               min(id) filter (where state = 'dead') as first_dead
+          from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
+     where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')
+       and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
+                          and t.state in ('planned', 'dispatched', 'running', 'parked'))),
+  named as (
+    select e.*, case when cancelled > 0 then 'cancelled' when expired > 0 then 'expired'
+                     when dead_discovers > 0 or (dead > 0 and done = 0) then 'failed'
+                     when dead > 0 then 'partial' else 'succeeded' end as state
+      from ended e),
+  closed as (
+    update weir.job_accounts a
+       set state = n.state, error_class = d.error_class, error_message = d.error_message, error_hint = d.error_hint,
+           started_at = coalesce(a.started_at, j.started_at, j.created_at), finished_at = clock_timestamp()
+      from named n left join weir.tasks d on d.id = n.first_dead, weir.jobs j
+     where a.job_id = $1::int8 and a.account = n.account and j.id = a.job_id
+    returning a.account, a.state, a.mode)
+  insert into weir.full_syncs (source, stream, account, job_id)
+  select j.source, j.stream, c.account, j.id from closed c, weir.jobs j
+   where j.id = $1::int8 and c.state = 'succeeded' and c.mode = 'full' and j.since_ms is null and j.until_ms is null
+     and j.record_limit is null
+  on conflict (source, stream, account) do update set job_id = excluded.job_id, finished_at = now())sql";
+
+// Ends the job when all its accounts have.
+constexpr std::string_view kEndJobSql = R"sql(
+  update weir.jobs j
+     set state = case when s.cancelled then 'cancelled' when s.expired then 'expired' when s.succeeded then 'succeeded'
+                      when s.failed then 'failed' else 'partial' end,
+         started_at = coalesce(j.started_at, j.created_at), finished_at = clock_timestamp()
+    from (select bool_or(state = 'cancelled') as cancelled, bool_or(state = 'expired') as expired,
+                 bool_and(state = 'succeeded') as succeeded, bool_and(state = 'failed') as failed,
+                 bool_or(state in ('queued', 'running', 'paused')) as open
+            from weir.job_accounts where job_id = $1::int8) s
+   where j.id = $1::int8 and not s.open
+  returning pg_notify('weir_jobs', j.id::text))sql";
+
+// Ends what is ready to end of a job whose row is locked. True = the job has ended.
+Result<bool> EndLocked(pg::Session& session, const std::string& id) {
+  auto rows = session.Exec(kEndAccountsSql, {id}, "end_accounts");
+  if (rows) rows = session.Exec(kEndJobSql, {id}, "end_job");
+  if (!rows) return Fail(rows.error());
+  return rows->Affected() > 0;
+}
+
+enum class Cause { kEnded, kCancelled };
+
+struct Ending {
+  bool ended = false;
+  std::string state_before;  // "" = no such job
+};
+
+Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cause) {
+  Transaction transaction(session);
+  if (auto begun = transaction.Begin("set local synchronous_commit = on; set local lock_timeout = '2s'");
+      !begun) {
+    return Fail(begun.error());
+  }
+  auto job = session.Exec(kLockJobSql, {id}, "lock_job");
+  if (!job) return Fail(job.error());
+  Ending ending;
+  if (job->Empty()) return ending;
+  ending.state_before = job->Text(0, 2);
+  if (!job->Bool(0, 0)) return ending;
+  if (cause == Cause::kCancelled || job->Bool(0, 1)) {
+    auto closed = session.Exec(kCloseTasksSql, {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
+    if (!closed) return Fail(closed.error());
+  }
+  auto ended = EndLocked(session, id);
+  if (!ended) return Fail(ended.error());
+  ending.ended = *ended;
+  if (auto done = transaction.Commit(); !done) return Fail(done.error());
+  return ending;
+}
+
+// Waits for row locks only so long: then whoever holds one is ended, once.
+Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause) {
+  const std::string id = std::to_string(job.value);
+  auto ending = EndJobOnce(session, id, cause);
+  if (ending || ending.error().sqlstate != "55P03") return ending;
+  auto freed = session.Exec(kEndBlockersSql, {id});
+  if (!freed) return Fail(freed.error());
+  return EndJobOnce(session, id, cause);
+}
+
+// Accounts and jobs of which a worker runs a task have started.
+constexpr std::string_view kStartSql = R"sql(
+  with active as materialized (
+    select distinct job_id, account from weir.tasks where state in ('dispatched', 'running') and state = 'running'),
+  accounts as (
+    update weir.job_accounts a set state = 'running', started_at = coalesce(a.started_at, clock_timestamp())
+      from active where a.job_id = active.job_id and a.account = active.account and a.state = 'queued'),
+  jobs as (
+    update weir.jobs j set state = 'running', started_at = coalesce(j.started_at, clock_timestamp())
+     where j.state = 'queued' and j.id in (select job_id from active)
+    returning j.id)
+  select pg_notify('weir_jobs', id::text) from jobs)sql";
+
+constexpr std::string_view kEndingJobsSql = R"sql(
+  select j.id from weir.jobs j
+   where j.state in ('queued', 'running', 'paused')
+     and (j.deadline_at <= now()
+          or exists (select from weir.job_accounts a
+                      where a.job_id = j.id and a.state in ('queued', 'running', 'paused')
+                        and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
+                                           and t.state in ('planned', 'dispatched', 'running', 'parked')))
+          or not exists (select from weir.job_accounts a
+                          where a.job_id = j.id and a.state in ('queued', 'running', 'paused')))
+   order by j.id)sql";
+
+}  // namespace
+
+Result<std::vector<JobId>> EndJobs(pg::Session& session) {
+  if (auto started = session.Exec(kStartSql, {}, "start_jobs"); !started) return Fail(started.error());
+  auto rows = session.Exec(kEndingJobsSql, {}, "ending_jobs");
+  if (!rows) return Fail(rows.error());
+  std::vector<JobId> ended;
+  for (int i = 0; i < rows->Size(); ++i) {
+    const JobId id{rows->Int(i, 0)};
+    auto ending = EndJob(session, id, Cause::kEnded);
+    if (!ending) return Fail(ending.error());
+    if (ending->ended) ended.push_back(id);
+  }
+  return ended;
+}
+
+Result<void> CancelJob(pg::Session& session, JobId id) {
+  auto ending = EndJob(session, id, Cause::kCancelled);
+  if (!ending) return Fail(ending.error());
+  if (ending->ended) return {};
+  const std::string name = "job " + std::to_string(id.value);
+  if (ending->state_before.empty()) {
+    return Fail(ErrorClass::kNotFound, "there is no " + name, "see: weir jobs list");
+  }
+  return Fail(ErrorClass::kConflict, name + " has ended already: " + ending->state_before);
+}
+
+}  // namespace weir::ledger

@@ -1,0 +1,192 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/ledger/jobs.h"
+#include "common/ledger/transaction.h"
+
+namespace weir::ledger {
+namespace {
+
+pg::Param OptionalNumber(const std::optional<std::int64_t>& value) {
+  return value ? pg::Param(std::to_string(*value)) : pg::Param();
+}
+
+// What makes two requests the same sync (DESIGN §1, job). The accounts go in as a digest: their list may be
+// longer than an index entry.
+struct Fingerprint {
+  std::string prefix, accounts;
+};
+
+Fingerprint FingerprintOf(const JobRequest& request) {
+  std::vector<std::string> keys;
+  for (const auto& account : request.accounts)
+    keys.push_back(fmt::format("{}:{}", account.key.size(), account.key));
+  std::sort(keys.begin(), keys.end());
+  const auto bound = [](const std::optional<std::int64_t>& value) {
+    return value ? std::to_string(*value) : "-";
+  };
+  return {fmt::format("{}/{}|{}|{}|{}|{}|", request.source, request.stream,
+                      request.mode ? ToString(*request.mode) : "auto", bound(request.filter.since_ms),
+                      bound(request.filter.until_ms), bound(request.filter.limit)),
+          fmt::format("{}", fmt::join(keys, ","))};
+}
+
+// The accounts as arrays for unnest, each key once, in the order the user listed them.
+struct AccountArrays {
+  std::string keys, names, meters, lanes;
+};
+
+AccountArrays ArraysOf(const std::vector<JobRequest::Account>& accounts) {
+  std::vector<std::string> keys, names, meters;
+  std::vector<std::int64_t> lanes;
+  for (const auto& account : accounts) {
+    if (std::find(keys.begin(), keys.end(), account.key) != keys.end()) continue;
+    keys.push_back(account.key);
+    names.push_back(account.name);
+    meters.push_back(account.meter);
+    lanes.push_back(std::max(account.lanes, 1));
+  }
+  return {pg::ArrayLiteral(keys), pg::ArrayLiteral(names), pg::ArrayLiteral(meters), pg::ArrayLiteral(lanes)};
+}
+
+// The unfinished job of this fingerprint. Its deadline becomes the later one of both requests, none being the
+// latest: a request must not end earlier what another one waits for.
+constexpr std::string_view kFindOpenSql = R"sql(
+  update weir.jobs
+     set deadline_at = case when $3::int8 is null or deadline_at is null then null
+                            else greatest(deadline_at, now() + $3::int8 * interval '1 ms') end
+   where fingerprint = $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') and state in ('queued', 'running', 'paused')
+  returning id)sql";
+
+// Sorted by key, so that two requests with common accounts do not deadlock.
+constexpr std::string_view kAccountsSql = R"sql(
+  insert into weir.accounts (source, key, name, canonical)
+  select $1, key, name, name from unnest($2::text[], $3::text[]) t (key, name) order by key
+  on conflict do nothing)sql";
+
+constexpr std::string_view kLanesSql = R"sql(
+  insert into weir.lanes (meter, lane)
+  select meter, generate_series(0, max(lanes) - 1) from unnest($1::text[], $2::int[]) t (meter, lanes)
+  group by meter order by 1, 2
+  on conflict do nothing)sql";
+
+// `continues`: the newest job of the fingerprint, if that one expired.
+constexpr std::string_view kJobSql = R"sql(
+  insert into weir.jobs (fingerprint, source, stream, mode, priority, since_ms, until_ms, record_limit, now_ms,
+                         traceparent, deadline_at, continues)
+  select f.fingerprint, $3, $4, $5, $6, $7::int8, $8::int8, $9::int8, $10::int8,
+         '00-' || replace(gen_random_uuid()::text, '-', '') || '-' ||
+           left(replace(gen_random_uuid()::text, '-', ''), 16) || '-01',
+         now() + $11::int8 * interval '1 ms',
+         (select case when p.state = 'expired' then p.id end from weir.jobs p where p.fingerprint = f.fingerprint
+           order by p.id desc limit 1)
+    from (select $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') as fingerprint) f
+  on conflict (fingerprint) where state in ('queued', 'running', 'paused') do nothing
+  returning id, coalesce(continues, 0))sql";
+
+// $7 = the mode asked for; without one, full until the account's first full sync is whole. The job counts as
+// full when one account is.
+constexpr std::string_view kJobAccountsSql = R"sql(
+  with input as (
+    select a.name, t.meter, t.lanes, t.position,
+           coalesce($7, case when f.account is null then 'full' else 'incremental' end) as mode
+      from unnest($4::text[], $5::text[], $6::int[]) with ordinality t (key, meter, lanes, position)
+      join weir.accounts a on a.source = $2 and a.key = t.key
+      left join weir.full_syncs f on f.source = $2 and f.stream = $3 and f.account = a.name),
+  added as (
+    insert into weir.job_accounts (job_id, account, position, mode, meter, lanes)
+    select $1::int8, name, position, mode, meter, lanes from input returning mode)
+  update weir.jobs set mode = case when exists (select from added where mode = 'full') then 'full' else 'incremental' end
+   where id = $1::int8)sql";
+
+// What an expired job left behind goes on in this one, from where it stood: the unfinished and dead tasks of
+// accounts whose plan was whole and whose mode is the same, their counters from 0.
+constexpr std::string_view kContinueSql = R"sql(
+  with carried as (
+    update weir.job_accounts a set planned = true, empty_at_start = p.empty_at_start
+      from weir.job_accounts p
+     where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.planned and p.mode = a.mode
+       and (p.mode = 'full' or exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
+                                          and t.state in ('expired', 'dead') and t.kind <> 0))
+    returning a.account, a.meter, a.lanes)
+  insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget, page, position, digest)
+  select $1::int8, t.account, c.meter, t.lane % c.lanes, case j.priority when 'interactive' then 0 else 1 end, t.kind, t.lo,
+         t.hi, t.key, greatest(t.budget - t.inserted, 0), t.page, t.position, t.digest
+    from weir.tasks t join carried c on c.account = t.account join weir.jobs j on j.id = $1::int8
+   where t.job_id = $2::int8 and t.state in ('expired', 'dead') and t.kind <> 0
+   order by t.id)sql";
+
+constexpr std::string_view kDiscoverSql = R"sql(
+  insert into weir.tasks (job_id, account, meter, lane, priority, kind)
+  select a.job_id, a.account, a.meter, (hashtext(a.account) & 2147483647) % a.lanes,
+         case j.priority when 'interactive' then 0 else 1 end, 0
+    from weir.job_accounts a join weir.jobs j on j.id = a.job_id
+   where a.job_id = $1::int8 and not a.planned order by a.position)sql";
+
+// Everything that hangs on the new job's row.
+Result<void> FillJob(pg::Session& session, const JobRequest& request, const AccountArrays& accounts,
+                     const std::string& id, const std::string& continues) {
+  const pg::Param mode = request.mode ? pg::Param(std::string(ToString(*request.mode))) : pg::Param();
+  auto done = session.Exec(kJobAccountsSql, {id, request.source, request.stream, accounts.keys,
+                                             accounts.meters, accounts.lanes, mode});
+  if (done && continues != "0") done = session.Exec(kContinueSql, {id, continues});
+  if (done) done = session.Exec(kDiscoverSql, {id});
+  if (done) done = session.Exec("select pg_notify('weir_dispatch', ''), pg_notify('weir_jobs', $1)", {id});
+  if (!done) return Fail(done.error());
+  return {};
+}
+
+// Nothing when another request opened the same job in between.
+Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest& request) {
+  const Fingerprint print = FingerprintOf(request);
+  const pg::Param deadline =
+      request.deadline ? pg::Param(std::to_string(request.deadline->count())) : pg::Param();
+  Transaction transaction(session);
+  if (auto begun = transaction.Begin("set local synchronous_commit = on"); !begun) return Fail(begun.error());
+  auto found = session.Exec(kFindOpenSql, {print.prefix, print.accounts, deadline});
+  if (!found) return Fail(found.error());
+  if (!found->Empty()) {
+    const OpenedJob job{JobId{found->Int(0, 0)}, true};
+    auto notified = session.Exec("select pg_notify('weir_dispatch', '')");
+    if (!notified) return Fail(notified.error());
+    if (auto done = transaction.Commit(); !done) return Fail(done.error());
+    return job;
+  }
+  const AccountArrays accounts = ArraysOf(request.accounts);
+  auto rows = session.Exec(kAccountsSql, {request.source, accounts.keys, accounts.names});
+  if (rows) rows = session.Exec(kLanesSql, {accounts.meters, accounts.lanes});
+  if (rows) {
+    rows = session.Exec(
+        kJobSql, {print.prefix, print.accounts, request.source, request.stream, "full", request.priority,
+                  OptionalNumber(request.filter.since_ms), OptionalNumber(request.filter.until_ms),
+                  OptionalNumber(request.filter.limit), std::to_string(request.now_ms), deadline});
+  }
+  if (!rows) return Fail(rows.error());
+  if (rows->Empty()) return std::nullopt;
+  const OpenedJob job{JobId{rows->Int(0, 0)}, false};
+  auto filled =
+      FillJob(session, request, accounts, std::to_string(job.id.value), std::string(rows->Text(0, 1)));
+  if (!filled) return Fail(filled.error());
+  if (auto done = transaction.Commit(); !done) return Fail(done.error());
+  return job;
+}
+
+}  // namespace
+
+Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& asked) {
+  if (asked.accounts.empty()) return Fail(ErrorClass::kConfig, "a sync needs at least one account");
+  JobRequest request = asked;
+  // "The newest N" is counted against what is stored; an incremental sync asks for what changed, which is
+  // another thing.
+  if (request.filter.limit && !request.mode) request.mode = JobMode::kFull;
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    auto opened = TryOpen(session, request);
+    if (!opened) return Fail(opened.error());
+    if (*opened) return **opened;
+  }
+  return Fail(ErrorClass::kConflict, "the same sync is being opened and ended by others again and again",
+              "try again in a moment");
+}
+
+}  // namespace weir::ledger

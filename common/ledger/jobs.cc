@@ -1,0 +1,160 @@
+#include "common/ledger/jobs.h"
+
+#include <algorithm>
+#include <map>
+
+namespace weir::ledger {
+namespace {
+
+constexpr char kRfc3339[] = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'";
+
+std::string TimeSql(const std::string& column) {
+  return "coalesce(to_char(" + column + " at time zone 'UTC', " + kRfc3339 + "), '')";
+}
+
+std::string JobsSql(std::string_view where) {
+  return "select id, source, stream, mode, state, priority, " + TimeSql("created_at") + ", " +
+         TimeSql("started_at") + ", " + TimeSql("finished_at") + ", " + TimeSql("deadline_at") +
+         ", coalesce(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at), 0)::float8 "
+         "from weir.jobs where " +
+         std::string(where);
+}
+
+// One row an account of the jobs $1, with the sums over its tasks. A meter waits when all its lanes do; an
+// account waits when its meter does, or when all that is left of it is parked. Waits of milliseconds are the
+// pace, not news.
+constexpr std::string_view kAccountsSql = R"sql(
+  select a.job_id, a.account, a.mode, a.state, coalesce(a.error_class, ''), coalesce(a.error_message, ''),
+         coalesce(a.error_hint, ''),
+         coalesce(extract(epoch from coalesce(a.finished_at, clock_timestamp()) - a.started_at), 0)::float8,
+         t.pages, t.fetched, t.inserted, t.updated, t.unchanged, t.rejected, t.duplicates, t.dead_pages, t.requests,
+         t.planned_tasks, t.finished_tasks, a.planned and coalesce(t.open_discovers, 0) = 0,
+         case when t.open_tasks > 0 then coalesce(l.waiting_for, case when t.parked = t.open_tasks then 'backoff' end, '')
+              else '' end,
+         case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
+              else 0 end
+    from weir.job_accounts a
+    left join (
+      select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
+             sum(updated) as updated, sum(unchanged) as unchanged, sum(rejected) as rejected,
+             sum(duplicates) as duplicates, sum(requests) as requests,
+             count(*) filter (where state = 'dead' and kind <> 0) as dead_pages,
+             count(*) filter (where kind <> 0) as planned_tasks,
+             count(*) filter (where kind <> 0 and state in ('done', 'dead', 'cancelled', 'expired')) as finished_tasks,
+             count(*) filter (where kind = 0 and state in ('planned', 'dispatched', 'running', 'parked')) as open_discovers,
+             count(*) filter (where state in ('planned', 'dispatched', 'running', 'parked')) as open_tasks,
+             count(*) filter (where state = 'parked' and not_before > clock_timestamp()) as parked,
+             extract(epoch from min(not_before) filter (where state = 'parked') - clock_timestamp()) * 1000 as parked_ms
+        from weir.tasks where job_id = any($1::int8[]) group by job_id, account) t using (job_id, account)
+    left join lateral (
+      select (array_agg(coalesce(waiting_for, 'pace') order by not_before))[1] as waiting_for,
+             extract(epoch from min(not_before) - clock_timestamp()) * 1000 as ms
+        from weir.lanes where meter = a.meter
+      having bool_and(coalesce(not_before > clock_timestamp() + interval '500 ms', false))) l on true
+   where a.job_id = any($1::int8[])
+   order by a.job_id, a.position)sql";
+
+AccountStatus ReadAccount(const pg::Rows& rows, int i) {
+  AccountStatus a;
+  a.account = rows.Text(i, 1);
+  a.mode = rows.Text(i, 2);
+  a.state = rows.Text(i, 3);
+  a.error_class = rows.Text(i, 4);
+  a.error_message = rows.Text(i, 5);
+  a.error_hint = rows.Text(i, 6);
+  a.counters.seconds = rows.Double(i, 7);
+  std::int64_t Counters::*const fields[] = {
+      &Counters::pages,      &Counters::fetched,    &Counters::inserted,
+      &Counters::updated,    &Counters::unchanged,  &Counters::rejected,
+      &Counters::duplicates, &Counters::dead_pages, &Counters::requests};
+  int column = 8;
+  for (const auto field : fields) a.counters.*field = rows.Int(i, column++);
+  a.planned_tasks = rows.Int(i, 17);
+  a.finished_tasks = rows.Int(i, 18);
+  a.planned = rows.Bool(i, 19);
+  a.waiting_for = rows.Text(i, 20);
+  a.waiting_ms = static_cast<std::int64_t>(std::max(0.0, rows.Double(i, 21)));
+  return a;
+}
+
+JobStatus ReadJob(const pg::Rows& rows, int i) {
+  JobStatus job;
+  job.id = JobId{rows.Int(i, 0)};
+  job.source = rows.Text(i, 1);
+  job.stream = rows.Text(i, 2);
+  job.mode = rows.Text(i, 3);
+  job.state = rows.Text(i, 4);
+  job.priority = rows.Text(i, 5);
+  job.created_at = rows.Text(i, 6);
+  job.started_at = rows.Text(i, 7);
+  job.finished_at = rows.Text(i, 8);
+  job.deadline_at = rows.Text(i, 9);
+  job.seconds = rows.Double(i, 10);
+  job.totals.seconds = job.seconds;
+  return job;
+}
+
+// The jobs of one query over weir.jobs, with their accounts, in the query's order.
+Result<std::vector<JobStatus>> LoadJobs(pg::Session& session, const std::string& sql,
+                                        const pg::ParamsList& params) {
+  auto rows = session.Exec(sql, params);
+  if (!rows) return Fail(rows.error());
+  std::vector<JobStatus> jobs;
+  std::vector<std::int64_t> ids;
+  std::map<std::int64_t, std::size_t> place;
+  for (int i = 0; i < rows->Size(); ++i) {
+    place[rows->Int(i, 0)] = jobs.size();
+    ids.push_back(rows->Int(i, 0));
+    jobs.push_back(ReadJob(*rows, i));
+  }
+  if (jobs.empty()) return jobs;
+  auto accounts = session.Exec(kAccountsSql, {pg::ArrayLiteral(ids)}, "job_accounts");
+  if (!accounts) return Fail(accounts.error());
+  for (int i = 0; i < accounts->Size(); ++i) {
+    JobStatus& job = jobs[place.at(accounts->Int(i, 0))];
+    job.accounts.push_back(ReadAccount(*accounts, i));
+    job.totals.Add(job.accounts.back().counters);
+  }
+  return jobs;
+}
+
+}  // namespace
+
+void Counters::Add(const Counters& other) {
+  pages += other.pages;
+  fetched += other.fetched;
+  inserted += other.inserted;
+  updated += other.updated;
+  unchanged += other.unchanged;
+  rejected += other.rejected;
+  duplicates += other.duplicates;
+  dead_pages += other.dead_pages;
+  requests += other.requests;
+}
+
+Result<JobStatus> GetJob(pg::Session& session, JobId id) {
+  auto jobs = LoadJobs(session, JobsSql("id = $1::int8"), {std::to_string(id.value)});
+  if (!jobs) return Fail(jobs.error());
+  if (jobs->empty()) {
+    return Fail(ErrorClass::kNotFound, "there is no job " + std::to_string(id.value), "see: weir jobs list");
+  }
+  return std::move(jobs->front());
+}
+
+Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only) {
+  return LoadJobs(
+      session,
+      JobsSql(open_only ? "state in ('queued', 'running', 'paused') order by id desc limit $1::int"
+                        : "true order by id desc limit $1::int"),
+      {std::to_string(limit)});
+}
+
+Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within) {
+  auto rows = session.Exec(
+      "select count(*) from weir.workers where seen_at > clock_timestamp() - $1::int8 * interval '1 ms'",
+      {std::to_string(within.count())});
+  if (!rows) return Fail(rows.error());
+  return rows->Int(0, 0);
+}
+
+}  // namespace weir::ledger
