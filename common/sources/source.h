@@ -63,7 +63,9 @@ struct ArchiveState {
   std::string key;  // "2023/03"
   std::string etag;
   std::string last_modified;
-  bool complete = false;  // read whole, with no bound cutting it
+  // Read whole, with no bound cutting it, when nothing more could come. One that was read whole but may still
+  // grow has an etag and is not complete; one that was cut has neither.
+  bool complete = false;
 };
 
 struct TimeRange {
@@ -158,6 +160,9 @@ struct PageResult {
   std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
   std::int64_t last_order_ms = 0;
   std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
+  // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
+  // them a source must find out which ids are missing by asking for fewer.
+  std::optional<std::vector<std::string>> seen_ids;
 };
 
 // What is written in the transaction that ends the page.

@@ -1,0 +1,195 @@
+#include "common/sources/chesscom/archive_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/json_text.h"
+#include "common/sources/json_string.h"
+#include "common/sources/record_check.h"
+#include "common/sources/record_reader.h"
+
+namespace weir::chesscom {
+namespace {
+
+constexpr std::size_t kMaxArchives = 2'000;
+constexpr std::size_t kMaxChain = 600;  // months of one chain; older ones: the next time
+constexpr int kFirstYear = 2000;        // Chess.com has games since 2005
+constexpr std::size_t kMaxUrlBytes = 1'024;
+// An archive may still get games shortly after its month is over.
+constexpr std::int64_t kLateMs = 86'400'000;
+
+std::optional<int> Digits(std::string_view text) {
+  int value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  return value;
+}
+
+std::int64_t StartOf(int year, int month) {
+  using namespace std::chrono;
+  const sys_days day = std::chrono::year(year) / month / 1;
+  return duration_cast<milliseconds>(day.time_since_epoch()).count();
+}
+
+tl::unexpected<Error> NotArchives(std::string_view why, std::string_view shown) {
+  Error e = MakeError(ErrorClass::kInvalid, "the answer is not a list of archives: " + std::string(why));
+  e.body_start = Printable(shown);
+  return Fail(std::move(e));
+}
+
+// One element of the list, a JSON string, as its month.
+Result<Month> MonthOf(std::string_view raw, std::int64_t now_ms) {
+  if (auto ok = CheckDocument(raw, 1); !ok || !raw.starts_with('"')) {
+    return NotArchives("an archive is no text", raw);
+  }
+  std::string url;
+  AppendUnescaped(url, raw.substr(1, raw.size() - 2));
+  const auto month =
+      url.size() > 8 && url[url.size() - 8] == '/' ? Month::Parse(url.substr(url.size() - 7)) : std::nullopt;
+  if (!month) return NotArchives("\"" + Printable(url, 128) + "\" does not end in /YYYY/MM", raw);
+  // A day of grace: their clock, or their time zone, may be ahead of ours.
+  if (month->Span().lo > now_ms + kLateMs) {
+    return NotArchives("\"" + Printable(url, 128) + "\" lies in the future", raw);
+  }
+  return *month;
+}
+
+const ArchiveState* Find(const AccountState& state, const std::string& key) {
+  for (const ArchiveState& archive : state.archives) {
+    if (archive.key == key) return &archive;
+  }
+  return nullptr;
+}
+
+bool Overlaps(const Month& month, const Filter& filter) {
+  const TimeRange span = month.Span();
+  return (!filter.since_ms || span.hi > *filter.since_ms) && (!filter.until_ms || span.lo < *filter.until_ms);
+}
+
+bool Covers(const Filter& filter, const Month& month) {
+  const TimeRange span = month.Span();
+  return (!filter.since_ms || *filter.since_ms <= span.lo) &&
+         (!filter.until_ms || *filter.until_ms >= span.hi);
+}
+
+NewTask ArchiveTask(std::string key, std::optional<std::int64_t> budget) {
+  return {{SelectorKind::kArchive, 0, 0, std::move(key)}, budget};
+}
+
+Result<void> SendChain(const std::vector<Month>& months, const AccountState& state, const Filter& filter,
+                       const TaskSink& sink) {
+  std::string key;
+  std::size_t count = 0;
+  for (auto month = months.rbegin(); month != months.rend() && count < kMaxChain; ++month) {
+    const ArchiveState* stored = Find(state, month->Key());
+    const bool newest = month == months.rbegin();
+    if (!newest && stored != nullptr && stored->complete) continue;
+    if (!Overlaps(*month, filter)) continue;
+    key += (key.empty() ? "" : ",") + month->Key();
+    ++count;
+  }
+  if (key.empty() || *filter.limit <= 0) return {};
+  return sink(ArchiveTask(key, filter.limit));
+}
+
+}  // namespace
+
+std::string Month::Key() const { return fmt::format("{:04}/{:02}", year, month); }
+
+TimeRange Month::Span() const {
+  return {StartOf(year, month), month == 12 ? StartOf(year + 1, 1) : StartOf(year, month + 1)};
+}
+
+std::optional<Month> Month::Parse(std::string_view key) {
+  if (key.size() != 7 || key[4] != '/') return std::nullopt;
+  const auto y = Digits(key.substr(0, 4));
+  const auto m = Digits(key.substr(5));
+  if (!y || !m || *y < kFirstYear || *m < 1 || *m > 12) return std::nullopt;
+  return Month{*y, *m};
+}
+
+Result<std::vector<Month>> ParseArchives(std::string_view document, std::int64_t now_ms) {
+  std::vector<Month> months;
+  ReaderLimits limits;
+  limits.max_record_bytes = kMaxUrlBytes;
+  const auto reader =
+      NewJsonArrayReader("archives", limits, [&](std::string_view raw, bool oversize) -> Result<bool> {
+        if (oversize) return NotArchives("an archive's address is over 1,024 bytes", raw);
+        if (months.size() == kMaxArchives) return NotArchives("it has over 2,000", raw);
+        const auto month = MonthOf(raw, now_ms);
+        if (!month) return Fail(month.error());
+        months.push_back(*month);
+        return true;
+      });
+  if (auto fed = reader->Feed(document); !fed) return Fail(std::move(fed.error()));
+  if (auto ended = reader->End(); !ended) return Fail(std::move(ended.error()));
+  std::sort(months.begin(), months.end());
+  months.erase(std::unique(months.begin(), months.end()), months.end());
+  return months;
+}
+
+Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& state, JobMode mode,
+                       const Filter& filter, const TaskSink& sink) {
+  if (filter.limit) return SendChain(months, state, filter, sink);
+  const bool all = mode == JobMode::kFull || state.archives.empty();
+  std::string oldest, newest;
+  if (!all) {
+    oldest = state.archives.front().key;
+    newest = state.archives.back().key;
+  }
+  for (const Month& month : months) {
+    if (!Overlaps(month, filter)) continue;
+    const std::string key = month.Key();
+    if (!all && key < newest) {
+      const ArchiveState* stored = Find(state, key);
+      if (stored != nullptr && stored->complete) continue;
+      // Older history than was ever read is not asked for, unless the user does by --since.
+      if (key < oldest && !filter.since_ms) continue;
+    }
+    if (auto sent = sink(ArchiveTask(key, std::nullopt)); !sent) return sent;
+  }
+  return {};
+}
+
+std::optional<ArchiveKey> ArchiveKey::Parse(std::string_view selector_key) {
+  const auto comma = selector_key.find(',');
+  const auto month = Month::Parse(selector_key.substr(0, comma));
+  if (!month) return std::nullopt;
+  return ArchiveKey{*month,
+                    comma == std::string_view::npos ? std::string_view() : selector_key.substr(comma + 1)};
+}
+
+Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result) {
+  const auto key = ArchiveKey::Parse(task.selector.key);
+  if (!key) return Fail(ErrorClass::kInternal, "a task's archive key names no month");
+  PageEnd end;
+  const bool over = key->month.Span().hi + kLateMs <= task.now_ms;
+  ArchiveState archive;
+  archive.key = key->month.Key();
+  if (result.not_modified) {
+    // Only asked for what was read whole, so that nothing has changed means that all of it is here.
+    if (task.archive) {
+      archive = *task.archive;
+      archive.key = key->month.Key();
+    }
+    archive.complete = archive.complete || (over && task.archive.has_value());
+  } else if (!result.budget_spent && Covers(task.filter, key->month)) {
+    archive.complete = over;
+    if (result.head != nullptr) {
+      archive.etag = result.head->Get("ETag");
+      archive.last_modified = result.head->Get("Last-Modified");
+    }
+  }
+  end.archive = std::move(archive);
+  if (task.budget && !result.budget_spent && !key->rest.empty()) {
+    const std::int64_t left = *task.budget - result.inserted;
+    if (left > 0) end.successors.push_back(ArchiveTask(std::string(key->rest), left));
+  }
+  return end;
+}
+
+}  // namespace weir::chesscom

@@ -1,0 +1,2 @@
+drop table chesscom.games;
+drop schema chesscom;

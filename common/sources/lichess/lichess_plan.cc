@@ -1,0 +1,241 @@
+#include "common/sources/lichess/lichess_plan.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "common/base/json_text.h"
+#include "common/sources/field_columns.h"
+#include "common/sources/record_check.h"
+#include "common/sources/time_windows.h"
+
+namespace weir::lichess {
+namespace {
+
+// Caps for what an upstream, or a much torn history, could blow up.
+constexpr std::int64_t kMaxWindows = 10'000;
+constexpr std::size_t kMaxChain = 200;
+
+std::optional<std::int64_t> ParseInt(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The account's whole time, and what of it the filter lets through.
+struct Scope {
+  TimeRange life;
+  TimeRange wanted;
+};
+
+Scope ScopeOf(const User& user, const PlanOptions& options) {
+  const std::int64_t now = std::max(options.now_ms, kEarliestMs);
+  const std::int64_t born = std::clamp(user.created_ms.value_or(kEarliestMs), kEarliestMs, now);
+  Scope scope{{born, now}, {born, now}};
+  if (options.filter.since_ms) scope.wanted.lo = std::max(born, *options.filter.since_ms);
+  if (options.filter.until_ms) scope.wanted.hi = std::min(now, *options.filter.until_ms);
+  return scope;
+}
+
+Result<void> SendWindows(const User& user, TimeRange hole, const Scope& scope, const PlanOptions& options,
+                         const TaskSink& sink) {
+  const std::int64_t games = Share(user.games.value_or(0), hole, scope.life);
+  const std::int64_t each = std::max<std::int64_t>(options.window_games, 1);
+  const std::int64_t windows = games / each + (games % each != 0 ? 1 : 0);
+  for (const TimeRange& window : Cut(hole, std::clamp<std::int64_t>(windows, 1, kMaxWindows))) {
+    if (auto sent = sink({{SelectorKind::kWindow, window.lo, window.hi, ""}, std::nullopt}); !sent)
+      return sent;
+  }
+  return {};
+}
+
+// An id that can stand in a comma-separated list.
+bool IsListable(std::string_view id) {
+  return !id.empty() && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  });
+}
+
+Result<void> SendIds(const std::vector<std::string>& watched, const TaskSink& sink) {
+  std::string key;
+  std::size_t count = 0;
+  for (const std::string& id : watched) {
+    if (!IsListable(id)) continue;
+    if (count == kIdsPerRequest) {
+      if (auto sent = sink({{SelectorKind::kIds, 0, 0, key}, std::nullopt}); !sent) return sent;
+      key.clear();
+      count = 0;
+    }
+    if (count++ > 0) key += ',';
+    key += id;
+  }
+  if (count == 0) return {};
+  return sink({{SelectorKind::kIds, 0, 0, key}, std::nullopt});
+}
+
+Result<void> SendNewest(std::vector<TimeRange> holes, std::int64_t limit, const TaskSink& sink) {
+  if (holes.empty() || limit <= 0) return {};
+  std::reverse(holes.begin(), holes.end());
+  NewestChain chain;
+  const std::size_t rest = std::min(holes.size() - 1, kMaxChain);  // older ones: the next time
+  chain.rest.assign(holes.begin() + 1, holes.begin() + 1 + static_cast<std::ptrdiff_t>(rest));
+  return sink({{SelectorKind::kNewest, holes.front().lo, holes.front().hi, chain.Text()}, limit});
+}
+
+std::vector<std::string> SplitIds(std::string_view key) {
+  std::vector<std::string> ids;
+  while (!key.empty()) {
+    const auto comma = key.find(',');
+    ids.emplace_back(key.substr(0, comma));
+    key = comma == std::string_view::npos ? std::string_view() : key.substr(comma + 1);
+  }
+  return ids;
+}
+
+}  // namespace
+
+Result<User> ParseUser(std::string_view document) {
+  static const FieldTree kTree({"id", "createdAt", "count.all", "disabled"});
+  std::string padded(document);
+  padded.append(RecordMapper::kRecordPadding, '\0');
+  RecordCheck check(kTree);
+  if (auto whole = check.Whole({padded.data(), document.size()}); !whole) {
+    Error e = MakeError(ErrorClass::kInvalid, "the answer is not a Lichess user: " + whole.error().message);
+    e.body_start = Printable(document);
+    return Fail(std::move(e));
+  }
+  if (check.Field(0).kind != JsonField::Kind::kString && !AsTime(check.Field(1))) {
+    Error e = MakeError(ErrorClass::kInvalid, "the answer is not a Lichess user: it has no id");
+    e.body_start = Printable(document);
+    return Fail(std::move(e));
+  }
+  if (AsBool(check.Field(3)).value_or(false)) {
+    return Fail(ErrorClass::kGone, "the Lichess account is closed", "its games cannot be read any more");
+  }
+  User user;
+  user.created_ms = AsTime(check.Field(1));
+  user.games = AsInt(check.Field(2));
+  return user;
+}
+
+Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOptions& options,
+                       const TaskSink& sink) {
+  Scope scope = ScopeOf(user, options);
+  const bool incremental = options.mode == JobMode::kIncremental;
+  if (options.filter.limit) {
+    auto sent = SendNewest(Subtract(scope.wanted, state.read), *options.filter.limit, sink);
+    if (!sent || !incremental) return sent;
+    return SendIds(state.watched, sink);
+  }
+  if (!incremental) {
+    if (scope.wanted.hi <= scope.wanted.lo) return {};
+    return SendWindows(user, scope.wanted, scope, options, sink);
+  }
+  // Older history than was ever read is not asked for, unless the user does by --since.
+  if (!state.read.empty() && !options.filter.since_ms) {
+    scope.wanted.lo = std::max(scope.wanted.lo, state.read.front().lo);
+  }
+  for (const TimeRange& hole : Subtract(scope.wanted, state.read)) {
+    if (auto sent = SendWindows(user, hole, scope, options, sink); !sent) return sent;
+  }
+  return SendIds(state.watched, sink);
+}
+
+std::string NewestChain::Text() const {
+  std::string text = tie ? "tie" : "";
+  for (const TimeRange& hole : rest) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(hole.lo) + "-" + std::to_string(hole.hi);
+  }
+  return text;
+}
+
+std::optional<NewestChain> NewestChain::Parse(std::string_view text) {
+  NewestChain chain;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    const std::string_view item = text.substr(0, comma);
+    text = comma == std::string_view::npos ? std::string_view() : text.substr(comma + 1);
+    if (item == "tie" && chain.rest.empty()) {
+      chain.tie = true;
+      continue;
+    }
+    const auto dash = item.find('-', 1);
+    if (dash == std::string_view::npos) return std::nullopt;
+    const auto lo = ParseInt(item.substr(0, dash));
+    const auto hi = ParseInt(item.substr(dash + 1));
+    if (!lo || !hi || *hi <= *lo || chain.rest.size() > kMaxChain) return std::nullopt;
+    chain.rest.push_back({*lo, *hi});
+  }
+  return chain;
+}
+
+Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
+                             std::int64_t settled_ms) {
+  auto chain = NewestChain::Parse(selector.key);
+  if (!chain) return Fail(ErrorClass::kInternal, "a task's chain of ranges cannot be read");
+  PageEnd end;
+  const auto claim = [&](std::int64_t lo) {
+    const std::int64_t hi = std::min(selector.hi, settled_ms);
+    if (lo < hi) end.read.push_back({lo, hi});
+  };
+  const std::int64_t asked = budget + (chain->tie ? 1 : 0);
+  const std::int64_t left = budget - result.inserted;
+  const std::int64_t oldest = result.last_order_ms;
+  if (!result.budget_spent && result.records < asked) {  // the range is read to its end
+    claim(selector.lo);
+    if (left <= 0 || chain->rest.empty()) return end;
+    const TimeRange next = chain->rest.front();
+    const NewestChain after{false, {chain->rest.begin() + 1, chain->rest.end()}};
+    end.successors.push_back({{SelectorKind::kNewest, next.lo, next.hi, after.Text()}, left});
+    return end;
+  }
+  // Cut off by `max` or the budget. Records of the oldest millisecond seen may be missing, so it is left out.
+  if (oldest < selector.lo || oldest >= selector.hi) return end;
+  claim(oldest + 1);
+  if (result.budget_spent || left <= 0) return end;
+  NewestChain after{true, chain->rest};
+  std::int64_t hi = oldest + 1;
+  if (hi >= selector.hi) {  // nothing but this one millisecond came: step over it, or the chain never ends
+    after.tie = false;
+    hi = oldest;
+  }
+  if (hi > selector.lo) {
+    end.successors.push_back({{SelectorKind::kNewest, selector.lo, hi, after.Text()}, left});
+  } else if (!after.rest.empty()) {
+    const TimeRange next = after.rest.front();
+    const NewestChain rest{false, {after.rest.begin() + 1, after.rest.end()}};
+    end.successors.push_back({{SelectorKind::kNewest, next.lo, next.hi, rest.Text()}, left});
+  }
+  return end;
+}
+
+PageEnd FinishIds(const Selector& selector, const PageResult& result) {
+  PageEnd end;
+  std::vector<std::string> ids = SplitIds(selector.key);
+  if (result.records >= static_cast<std::int64_t>(ids.size())) return end;
+  if (result.seen_ids) {
+    std::vector<std::string> seen = *result.seen_ids;
+    std::sort(seen.begin(), seen.end());
+    for (std::string& id : ids) {
+      if (!std::binary_search(seen.begin(), seen.end(), id)) end.unwatch.push_back(std::move(id));
+    }
+    return end;
+  }
+  if (result.records == 0) {
+    end.unwatch = std::move(ids);
+    return end;
+  }
+  // Some are missing, but which? Ask for each half alone until a request comes back whole or empty.
+  const auto middle = ids.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2);
+  const auto half = [&](auto from, auto to) {
+    std::string key;
+    for (auto it = from; it != to; ++it) key += (key.empty() ? "" : ",") + *it;
+    end.successors.push_back({{SelectorKind::kIds, 0, 0, key}, std::nullopt});
+  };
+  half(ids.begin(), middle);
+  half(middle, ids.end());
+  return end;
+}
+
+}  // namespace weir::lichess

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/sources/source.h"
+
+namespace weir::lichess {
+
+// `since` and `until` may not be earlier: 2013-01-01, Lichess's first games.
+constexpr std::int64_t kEarliestMs = 1'356'998'400'070;
+constexpr std::size_t kIdsPerRequest = 300;
+
+// What GET /api/user/{u} tells that a plan needs.
+struct User {
+  std::optional<std::int64_t> created_ms;
+  std::optional<std::int64_t> games;  // count.all: an estimate
+};
+
+// Errors: kInvalid for what is no user document; kGone for a closed account.
+Result<User> ParseUser(std::string_view document);
+
+struct PlanOptions {
+  JobMode mode = JobMode::kFull;
+  Filter filter;
+  std::int64_t now_ms = 0;
+  std::int64_t window_games = 1000;  // about so many games a window
+};
+
+// The tasks of one account, in the order they should run:
+//   full         windows over [created or since, now or until)
+//   incremental  windows over what was not read of [oldest read or since, now or until), then the watched
+//                ids. Nothing read yet = as full.
+//   with limit   one kNewest task that begins a chain over what was not read of [created or since, …), newest
+//                first; incremental: then the watched ids.
+Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOptions& options,
+                       const TaskSink& sink);
+
+// The chain of holes a kNewest task still has to read after its own: Selector::key = "lo-hi,lo-hi,…", newest
+// first. A leading "tie," says that the newest millisecond of the task's own range was read in part, so that
+// its first record is likely a known one.
+struct NewestChain {
+  bool tie = false;
+  std::vector<TimeRange> rest;
+
+  std::string Text() const;
+  static std::optional<NewestChain> Parse(std::string_view text);
+};
+
+// What a finished page of kNewest leaves: what is now read whole, and the task that goes on. `settled_ms`:
+// nothing later is claimed as read. Errors: kInternal for a key that is no chain.
+Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
+                             std::int64_t settled_ms);
+
+// What a finished kIds page leaves: the ids that the upstream no longer has are unwatched.
+PageEnd FinishIds(const Selector& selector, const PageResult& result);
+
+}  // namespace weir::lichess

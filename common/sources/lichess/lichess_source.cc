@@ -1,0 +1,231 @@
+#include "common/sources/lichess/lichess_source.h"
+
+#include <fmt/core.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/json_text.h"
+#include "common/sources/http_date.h"
+#include "common/sources/lichess/game_mapper.h"
+#include "common/sources/lichess/lichess_plan.h"
+#include "common/sources/source_params.h"
+
+namespace weir {
+namespace {
+
+using lichess::kEarliestMs;
+
+// A Date further behind ours than this is not believed: nothing would ever count as read.
+constexpr std::int64_t kPlausibleSkewMs = 86'400'000;
+
+// Our params that say what a game should hold, and the upstream's names and defaults of them.
+struct Flag {
+  const char* param;
+  const char* upstream;
+  bool upstream_default;
+};
+constexpr std::array<Flag, 8> kFlags{{
+    {"moves", "moves", true},
+    {"opening", "opening", false},
+    {"clocks", "clocks", false},
+    {"evals", "evals", false},
+    {"accuracy", "accuracy", false},
+    {"division", "division", false},
+    {"pgn_in_json", "pgnInJson", false},
+    {"last_fen", "lastFen", false},
+}};
+
+SourceInfo MakeInfo() {
+  SourceInfo info;
+  info.name = "lichess";
+  info.description = "lichess.org: games of a player";
+  info.base_url = "https://lichess.org";
+  info.lanes = 1;  // one request at a time per token or address
+  info.retry_after_floor = std::chrono::seconds(60);
+  info.streams = {{"games",
+                   "a player's games, by the time they were created",
+                   {"lichess", "games", lichess::GameColumns()}}};
+  info.secret_names = {"token"};
+  info.params = {
+      {"window_games", "1000", "about how many games one window (task) should hold"},
+      {"settle", "60s", "what is newer than this is read again next time: new games appear with a delay"},
+      {"moves", "true", "the moves (SAN)"},
+      {"opening", "true", "the opening's ECO code and name"},
+      {"clocks", "false", "the clock at each move"},
+      {"evals", "false", "computer evaluations, where a game has them"},
+      {"accuracy", "false", "the players' accuracy, where a game has it"},
+      {"division", "false", "where middle game and endgame begin"},
+      {"pgn_in_json", "false", "the whole PGN in column pgn"},
+      {"last_fen", "false", "the last position in column last_fen"},
+  };
+  return info;
+}
+
+// The content flags that differ from the upstream's defaults, each "&name=value".
+Result<std::string> ContentFlags(const SourceInfo& info, const AccountRef& account) {
+  std::string query;
+  for (const Flag& flag : kFlags) {
+    const auto value = ParamBool(info, account, flag.param);
+    if (!value) return Fail(value.error());
+    if (*value != flag.upstream_default) query += fmt::format("&{}={}", flag.upstream, *value);
+  }
+  return query;
+}
+
+// Never perfType, analysed, color or rated: with these another index answers, which lags and repeats games.
+Result<std::string> WindowTarget(const TaskContext& task, const std::string& flags) {
+  const Selector& s = task.selector;
+  std::string target =
+      fmt::format("/api/games/user/{}?since={}&until={}", PercentEncode(task.account.canonical),
+                  std::max(s.lo, kEarliestMs), std::max(s.hi, kEarliestMs));
+  if (s.kind == SelectorKind::kNewest) {
+    const auto chain = lichess::NewestChain::Parse(s.key);
+    if (!chain || !task.budget) return Fail(ErrorClass::kInternal, "a newest-first task without its budget");
+    target += fmt::format("&sort=dateDesc&max={}", *task.budget + (chain->tie ? 1 : 0));
+  } else {
+    target += "&sort=dateAsc";
+  }
+  return target + "&ongoing=true&finished=true" + flags;
+}
+
+// Nothing later than this can be claimed as read: games appear in the upstream's index a little late. Its
+// clock counts if it tells it, else ours.
+std::int64_t SettledMs(const TaskContext& task, const PageResult& result, std::chrono::milliseconds settle) {
+  std::int64_t now = task.now_ms;
+  if (result.head != nullptr) {
+    const auto date = ParseHttpDate(result.head->Get("Date"), task.now_ms);
+    if (date && now - *date < kPlausibleSkewMs) now = std::min(now, *date);
+  }
+  return now - settle.count();
+}
+
+std::string Sha256Hex12(const std::string& text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  EVP_Digest(text.data(), text.size(), digest.data(), &length, EVP_sha256(), nullptr);
+  std::string hex;
+  for (std::size_t i = 0; i < 6; ++i) hex += fmt::format("{:02x}", digest[i]);
+  return hex;
+}
+
+}  // namespace
+
+const SourceInfo& LichessSource::Info() const {
+  static const SourceInfo info = MakeInfo();
+  return info;
+}
+
+Result<std::string> LichessSource::AccountKey(std::string_view name) const {
+  std::string key;
+  for (const char c : name) {
+    const bool upper = c >= 'A' && c <= 'Z';
+    const bool known = upper || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+    if (!known) break;
+    key += upper ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  if (key.size() != name.size() || key.size() < 2 || key.size() > 30) {
+    return Fail(ErrorClass::kConfig, "\"" + Printable(name, 64) + "\" cannot be a Lichess player",
+                "a player's name has 2 to 30 letters, digits, _ or -");
+  }
+  return key;
+}
+
+std::string LichessSource::Meter(const AccountRef&, const Secret& token) const {
+  return token.empty() ? "lichess:anonymous" : "lichess:token:" + Sha256Hex12(token.Reveal());
+}
+
+std::vector<std::pair<std::string, Secret>> LichessSource::SecretHeaders(
+    const std::map<std::string, Secret>& secrets) const {
+  const auto token = secrets.find("token");
+  if (token == secrets.end() || token->second.empty()) return {};
+  return {{"Authorization", Secret("Bearer " + token->second.Reveal())}};
+}
+
+Result<PageRequest> LichessSource::Request(const TaskContext& task) const {
+  PageRequest page;
+  if (task.selector.kind == SelectorKind::kDiscover) {
+    page.format = BodyFormat::kDocument;
+    page.request.target = "/api/user/" + PercentEncode(task.account.canonical);
+    page.request.headers = {{"Accept", "application/json"}};
+    return page;
+  }
+  auto flags = ContentFlags(Info(), task.account);
+  if (!flags) return Fail(std::move(flags.error()));
+  page.format = BodyFormat::kNdjson;
+  page.request.headers = {{"Accept", "application/x-ndjson"}};
+  switch (task.selector.kind) {
+    case SelectorKind::kWindow:
+    case SelectorKind::kNewest: {
+      auto target = WindowTarget(task, *flags);
+      if (!target) return Fail(std::move(target.error()));
+      page.request.target = std::move(*target);
+      return page;
+    }
+    case SelectorKind::kIds:
+      page.request.method = "POST";
+      page.request.target = "/api/games/export/_ids";
+      if (!flags->empty()) page.request.target += "?" + flags->substr(1);
+      page.request.headers.push_back({"Content-Type", "text/plain"});
+      page.request.body = task.selector.key;
+      return page;
+    default:
+      return Fail(ErrorClass::kInternal, "lichess has no tasks of kind " + Describe(task.selector));
+  }
+}
+
+Verdict LichessSource::Judge(const TaskContext& task, const HttpResponseHead& head,
+                             std::string_view body_start) const {
+  Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
+  if (auto* e = std::get_if<Error>(&verdict); e != nullptr && e->error_class == ErrorClass::kGone) {
+    e->message =
+        fmt::format("HTTP {}: Lichess knows no player \"{}\"", head.status, Printable(task.account.name, 64));
+    e->hint = "check the name's spelling at " + Info().base_url + "/@/" + Printable(task.account.name, 64);
+  }
+  return verdict;
+}
+
+std::optional<std::string> LichessSource::RenamedTo(std::string_view) const { return std::nullopt; }
+
+Result<void> LichessSource::Plan(const TaskContext& task, const AccountState& state,
+                                 std::string_view document, const TaskSink& sink) const {
+  const auto window_games = ParamCount(Info(), task.account, "window_games");
+  if (!window_games) return Fail(window_games.error());
+  auto user = lichess::ParseUser(document);
+  if (!user) {
+    if (user.error().error_class == ErrorClass::kGone) {
+      user.error().message = "the Lichess account \"" + Printable(task.account.name, 64) + "\" is closed";
+    }
+    return Fail(std::move(user.error()));
+  }
+  return lichess::PlanTasks(*user, state, {task.mode, task.filter, task.now_ms, *window_games}, sink);
+}
+
+Result<PageEnd> LichessSource::FinishPage(const TaskContext& task, const PageResult& result) const {
+  const auto settle = ParamDuration(Info(), task.account, "settle");
+  if (!settle) return Fail(settle.error());
+  const std::int64_t settled = SettledMs(task, result, *settle);
+  switch (task.selector.kind) {
+    case SelectorKind::kWindow: {
+      PageEnd end;
+      const std::int64_t hi = std::min(task.selector.hi, settled);
+      if (task.selector.lo < hi) end.read.push_back({task.selector.lo, hi});
+      return end;
+    }
+    case SelectorKind::kNewest:
+      return lichess::FinishNewest(task.selector, task.budget.value_or(0), result, settled);
+    case SelectorKind::kIds:
+      // With a bound in time the worker leaves records out, so one that is not seen may still be there.
+      if (task.filter.since_ms || task.filter.until_ms) return PageEnd{};
+      return lichess::FinishIds(task.selector, result);
+    default:
+      return PageEnd{};
+  }
+}
+
+std::unique_ptr<RecordMapper> LichessSource::NewMapper(std::string_view) const {
+  return lichess::NewGameMapper();
+}
+
+}  // namespace weir

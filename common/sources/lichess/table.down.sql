@@ -1,0 +1,2 @@
+drop table lichess.games;
+drop schema lichess;
