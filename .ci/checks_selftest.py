@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import check_container  # noqa: E402
 import check_data  # noqa: E402
+import check_docs  # noqa: E402
 import check_layers  # noqa: E402
 import check_tests  # noqa: E402
 
@@ -212,6 +213,22 @@ volumes: {data: }
         ]:
             with self.subTest(new=new):
                 self.assert_finds(self.find(compose=(old, new)), *words)
+
+
+class DocsTest(CheckTest):
+    THERE = {"docs/a.md", "README.md", "worker", "worker/poll_loop.h"}
+
+    def find(self, text):
+        return check_docs.check({"docs/b.md": text}, self.THERE.__contains__)
+
+    def test_good(self):
+        self.assertEqual(self.find("[a](a.md) [a](a.md#part) [r](../README.md) [w](https://example.org/x)\n"
+                                   "`worker/poll_loop` `worker/` `worker/<name>.h` `lichess/games`\n"
+                                   "```\n`worker/gone` [x](gone.md)\n```\n"), [])
+
+    def test_gone(self):
+        self.assert_finds(self.find("[x](gone.md)"), "gone.md", "nowhere")
+        self.assert_finds(self.find("`worker/gone.h`"), "worker/gone.h")
 
 
 class JunitSummaryTest(CheckTest):

@@ -63,6 +63,7 @@ lint() {
     "$python .ci/check_layers.py"
     "$python .ci/check_tests.py"
     "$python .ci/check_data.py"
+    "$python .ci/check_docs.py"
     "$python .ci/check_container.py"
   )
   for check in "${checks[@]}"; do

@@ -6,7 +6,7 @@
 pg_dir=
 pg_as=()
 pg_bin=
-kafka_started=
+kafka_dir=
 # Why Apache Kafka is not there; empty = it is.
 kafka_missing=
 
@@ -66,26 +66,27 @@ start_kafka() {
     return
   fi
   setup_packages kafka
-  local out code=0 was_running=
-  if tools/kafka/kafka.sh status >/dev/null 2>&1; then was_running=1; fi
+  local out code=0
+  # A node of this run's own: another run at the same time has the same topics.
+  kafka_dir=$(short_temp_dir kafka)
   say "starting Apache Kafka"
-  out=$(tools/kafka/kafka.sh start) || code=$?
+  out=$(tools/kafka/kafka.sh start --dir "$kafka_dir") || code=$?
   if ((code == 75)); then
     kafka_missing="Maven's registry, where its jars come from, cannot be reached"
     return
   elif ((code != 0)); then
     die "tools/kafka/kafka.sh start failed (exit $code)"
   fi
-  if [[ -z $was_running ]]; then kafka_started=1; fi
   WEIR_TEST_KAFKA_BROKERS=$(tail -n 1 <<<"$out")
   export WEIR_TEST_KAFKA_BROKERS
   say "Apache Kafka answers at $WEIR_TEST_KAFKA_BROKERS"
 }
 
 stop_services() {
-  if [[ -n $kafka_started ]]; then
-    kafka_started=
-    tools/kafka/kafka.sh stop >/dev/null 2>&1 || warn "Apache Kafka could not be stopped"
+  if [[ -n $kafka_dir ]]; then
+    tools/kafka/kafka.sh stop --dir "$kafka_dir" >/dev/null 2>&1 || true
+    rm -rf -- "$kafka_dir"
+    kafka_dir=
   fi
   if [[ -n $pg_dir ]]; then
     (cd / && "${pg_as[@]}" "$pg_bin/pg_ctl" -D "$pg_dir/data" -m immediate -w stop) >/dev/null 2>&1 || true
