@@ -154,7 +154,7 @@ Result<void> Connection::Prepare() {
   if (PQserverVersion(conn_) >= 140000) {
     if (auto r = Run("set client_connection_check_interval = '5s'"); !r && !IsOpen()) return r;
   }
-  return {};
+  return options_.setup_sql.empty() ? Result<void>() : Run(options_.setup_sql.c_str());
 }
 
 Result<void> Connection::Run(const char* sql) {

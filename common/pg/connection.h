@@ -55,6 +55,7 @@ class Connection {
   Error Refused();
   // Gives the connection up.
   Error Lose(std::string why);
+  Millis Deadline() const { return options_.statement_deadline; }
   void SetDeadline(Millis deadline) { options_.statement_deadline = deadline; }
   std::string Describe() const { return DescribeUrl(options_.url); }
   void Interrupt();

@@ -71,6 +71,8 @@ void Session::Reset() {
   impl_->pending = false;
 }
 
+std::chrono::milliseconds Session::StatementDeadline() const { return impl_->connection.Deadline(); }
+
 int Session::BackendPid() const { return Connected() ? PQbackendPID(impl_->connection.raw()) : 0; }
 
 bool Session::InTransaction() const {

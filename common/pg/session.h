@@ -53,6 +53,7 @@ struct SessionOptions {
   std::chrono::milliseconds connect_timeout{5'000};
   // No answer within this = the connection is given up (also when the network was cut without a reset).
   std::chrono::milliseconds statement_deadline{30'000};
+  std::string setup_sql;  // run on every new connection, e.g. "set plan_cache_mode = force_generic_plan"
 };
 
 // One PostgreSQL connection over libpq, driven non-blocking so that every wait has a deadline. Connects when
@@ -113,6 +114,7 @@ class Session {
   bool InTransaction() const;
   // For what is slow by right (a migration that builds an index). The default is the options'.
   void SetStatementDeadline(std::chrono::milliseconds deadline);
+  std::chrono::milliseconds StatementDeadline() const;
   // What the session talks to, for messages: "localhost:5432/weir as weir". Never a password.
   std::string Describe() const;
 
