@@ -1,6 +1,7 @@
 #include "common/http/fetcher.h"
 
 #include <curl/curl.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <mutex>
@@ -27,7 +28,13 @@ struct MultiFree {
 
 void InitCurlOnce() {
   static std::once_flag once;
-  std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
+  std::call_once(once, [] {
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    // OpenSSL writes to closed sockets without MSG_NOSIGNAL, and CURLOPT_NOSIGNAL, which threads need, keeps
+    // curl from guarding it. A program that handles the signal keeps its handler.
+    struct sigaction now {};
+    if (sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+  });
 }
 
 bool IsToken(std::string_view text) {

@@ -59,6 +59,7 @@ using AbortCheck = std::function<std::optional<Error>()>;
 // if SetOptions changes them). Follows no redirect, knows no cookies and no netrc, verifies TLS; obeys the
 // *_proxy variables. curl itself repeats a request whose kept connection turns out to be closed before any
 // byte of an answer.
+// The first Fetcher makes the process ignore SIGPIPE, unless that has a handler.
 // Owned and used by one thread (an executor); only Wake is for others. Its memory is one curl buffer (16
 // KiB), a decompressor and one head.
 class Fetcher {

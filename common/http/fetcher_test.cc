@@ -4,77 +4,17 @@
 
 #include <atomic>
 #include <future>
-#include <memory>
 #include <semaphore>
+#include <thread>
 
-#include "common/http/gzip_for_test.h"
-#include "common/http/script_server.h"
+#include "common/http/fetcher_fixture.h"
 
 namespace weir {
 namespace {
 
 using Connection = ScriptServer::Connection;
-using Secrets = std::vector<std::pair<std::string, Secret>>;
 using std::chrono::hours;
 using std::chrono::seconds;
-
-// Keeps what it is given; the hooks decide otherwise.
-class KeepingSink final : public BodySink {
- public:
-  Result<bool> OnHead(const HttpResponseHead& head) override {
-    ++heads;
-    status = head.status;
-    return on_head ? on_head(head) : Result<bool>(true);
-  }
-  Result<bool> OnBody(std::string_view bytes) override {
-    largest = std::max(largest, bytes.size());
-    total += bytes.size();
-    if (body.size() < (1 << 20)) body.append(bytes);
-    return on_body ? on_body(bytes) : Result<bool>(true);
-  }
-
-  std::function<Result<bool>(const HttpResponseHead&)> on_head;
-  std::function<Result<bool>(std::string_view)> on_body;
-  int heads = 0;
-  int status = 0;
-  std::string body;
-  std::size_t total = 0;
-  std::size_t largest = 0;
-};
-
-class FetcherTest : public testing::Test {
- protected:
-  void Serve(ScriptServer::Script script) { server_ = std::make_unique<ScriptServer>(std::move(script)); }
-  // Answers one request with `bytes` and closes.
-  void ServeBytes(std::string bytes) {
-    Serve([bytes = std::move(bytes)](Connection& connection) {
-      if (!connection.ReadRequest().empty()) connection.Send(bytes);
-    });
-  }
-  Fetcher& Get() {
-    if (!fetcher_) {
-      options_.base_url = server_->Url();
-      options_.user_agent = "weir-test/1";
-      fetcher_ = std::make_unique<Fetcher>(options_, clock_);
-    }
-    return *fetcher_;
-  }
-  Result<HttpResponseHead> Fetch(HttpRequest request = {"GET", "/x", {}, ""}, const Secrets& secrets = {}) {
-    return Get().Fetch(request, secrets, sink_, abort_);
-  }
-  void ExpectFailure(ErrorClass error_class) {
-    const Result<HttpResponseHead> result = Fetch();
-    ASSERT_FALSE(result);
-    EXPECT_EQ(result.error().error_class, error_class) << result.error().message;
-  }
-
-  ManualClock clock_;
-  FetchOptions options_;
-  AbortCheck abort_;
-  KeepingSink sink_;
-  std::unique_ptr<ScriptServer> server_;
-  std::unique_ptr<Fetcher> fetcher_;
-};
 
 TEST_F(FetcherTest, ReadsABodyOfKnownLength) {
   ServeBytes("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b \r\n\r\nhello");
@@ -98,62 +38,6 @@ TEST_F(FetcherTest, ShowsOnlyTheFinalHeadAndSkipsTrailers) {
   EXPECT_EQ(head->Get("Link"), "");
   EXPECT_EQ(head->Get("X-Late"), "");
   EXPECT_EQ(sink_.body, "abcde");
-}
-
-TEST_F(FetcherTest, TruncatedBodyIsTransient) {
-  ServeBytes("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello");
-  const Result<HttpResponseHead> result =
-      Fetch({"GET", "/x?key=querysecret", {}, ""}, {{"Authorization", Secret("Bearer headersecret")}});
-  ASSERT_FALSE(result);
-  const Error& error = result.error();
-  EXPECT_EQ(error.error_class, ErrorClass::kTransient);
-  EXPECT_EQ(error.http_status, 200);
-  EXPECT_EQ((error.message + error.hint + error.body_start).find("secret"), std::string::npos);
-  EXPECT_NE(error.message.find("127.0.0.1"), std::string::npos);
-}
-
-TEST_F(FetcherTest, TruncatedChunksAreTransient) {
-  ServeBytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
-  ExpectFailure(ErrorClass::kTransient);
-}
-
-TEST_F(FetcherTest, ResetInTheBodyIsTransient) {
-  std::promise<void> had_bytes;
-  Serve([&](Connection& connection) {
-    connection.ReadRequest();
-    connection.Send("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello");
-    had_bytes.get_future().wait();
-    connection.Reset();
-  });
-  sink_.on_body = [&](std::string_view) {
-    had_bytes.set_value();
-    return true;
-  };
-  ExpectFailure(ErrorClass::kTransient);
-  EXPECT_EQ(sink_.body, "hello");
-  server_.reset();  // its script uses this frame
-}
-
-TEST_F(FetcherTest, ClosedBeforeAnyAnswerIsTransient) {
-  Serve([](Connection& connection) { connection.ReadRequest(); });
-  ExpectFailure(ErrorClass::kTransient);
-}
-
-TEST_F(FetcherTest, RefusedConnectionIsTransientWithAHint) {
-  ServeBytes("");
-  Get();
-  server_.reset();
-  const Result<HttpResponseHead> result = Fetch();
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().error_class, ErrorClass::kTransient);
-  EXPECT_FALSE(result.error().hint.empty());
-  EXPECT_FALSE(Get().LastStats().first_byte);
-}
-
-TEST_F(FetcherTest, GarbageInsteadOfHttpIsInvalid) {
-  ServeBytes("SSH-2.0-OpenSSH_9.2\r\n");
-  ExpectFailure(ErrorClass::kInvalid);
-  EXPECT_EQ(sink_.heads, 0);
 }
 
 TEST_F(FetcherTest, SilenceEndsTheFetchByTheInjectedClock) {
@@ -205,62 +89,6 @@ TEST_F(FetcherTest, ASlowConsumerIsNotASlowUpstream) {
   EXPECT_EQ(sink_.body, "abcde");
   EXPECT_GE(Get().LastStats().in_sink, hours(2));
   EXPECT_EQ(Get().LastStats().in_sink, Get().LastStats().total);
-}
-
-TEST_F(FetcherTest, DecodesGzip) {
-  const std::string packed = Gzip("hello hello hello", 1);
-  ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " + std::to_string(packed.size()) +
-             "\r\n\r\n" + packed);
-  const Result<HttpResponseHead> head = Fetch();
-  ASSERT_TRUE(head) << head.error().message;
-  EXPECT_EQ(sink_.body, "hello hello hello");
-}
-
-TEST_F(FetcherTest, BrokenGzipIsInvalid) {
-  ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\nnot gzip, not at all");
-  ExpectFailure(ErrorClass::kInvalid);
-}
-
-TEST_F(FetcherTest, GzipBombStopsAtTheCap) {
-  const std::string bomb = Gzip(std::string(1 << 20, '\0'), 100);
-  ASSERT_LT(bomb.size(), 300'000U);
-  options_.max_response_bytes = 3 << 20;
-  ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + bomb);
-  ExpectFailure(ErrorClass::kInvalid);
-  EXPECT_LE(sink_.total, 3U << 20);
-  EXPECT_GT(sink_.total, 2U << 20);
-  EXPECT_LE(sink_.largest, 64U << 10);
-}
-
-TEST_F(FetcherTest, FollowsNoRedirect) {
-  ScriptServer other([](Connection& connection) { connection.ReadRequest(); });
-  ServeBytes("HTTP/1.1 302 Found\r\nLocation: " + other.Url() + "/x\r\nContent-Length: 0\r\n\r\n");
-  const Result<HttpResponseHead> head = Fetch({"GET", "/x", {}, ""}, {{"Authorization", Secret("Bearer s")}});
-  ASSERT_TRUE(head) << head.error().message;
-  EXPECT_EQ(head->status, 302);
-  EXPECT_EQ(other.Connections(), 0);
-}
-
-TEST_F(FetcherTest, HeaderFloodIsInvalid) {
-  Serve([](Connection& connection) {
-    connection.ReadRequest();
-    connection.Send("HTTP/1.1 200 OK\r\n");
-    while (connection.Send("X-Flood: yes, and more of it\r\n")) {
-    }
-  });
-  ExpectFailure(ErrorClass::kInvalid);
-  EXPECT_EQ(sink_.heads, 0);
-}
-
-TEST_F(FetcherTest, EndlessHeaderLineIsInvalid) {
-  Serve([](Connection& connection) {
-    connection.ReadRequest();
-    connection.Send("HTTP/1.1 200 OK\r\nX-Flood: ");
-    const std::string more(4096, 'a');
-    while (connection.Send(more)) {
-    }
-  });
-  ExpectFailure(ErrorClass::kInvalid);
 }
 
 TEST_F(FetcherTest, AbortEndsASilentTransfer) {
@@ -352,18 +180,6 @@ TEST_F(FetcherTest, TheSinksErrorPassesThrough) {
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().error_class, ErrorClass::kDatabase);
   EXPECT_EQ(result.error().message, "disk full");
-}
-
-TEST_F(FetcherTest, RefusesHeadersThatWouldAddOthers) {
-  ServeBytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-  const Result<HttpResponseHead> result =
-      Fetch({"GET", "/x", {}, ""}, {{"Authorization", Secret("Bearer a\r\nX-Evil: 1")}});
-  ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().error_class, ErrorClass::kConfig);
-  EXPECT_EQ(result.error().message.find("Evil"), std::string::npos);
-  EXPECT_FALSE(Fetch({"GET", "/x", {{"X-A", "b\nX-Evil: 1"}}, ""}));
-  EXPECT_FALSE(Fetch({"GET", "//evil.example/\\x", {}, ""}));
-  EXPECT_EQ(server_->Connections(), 0);
 }
 
 }  // namespace

@@ -25,6 +25,8 @@ class ScriptServer {
     void AwaitClose();
     // Closing after this sends a reset.
     void Reset();
+    // For a script that speaks TLS.
+    int Fd() const { return fd_; }
 
    private:
     const int fd_;
