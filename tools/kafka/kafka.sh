@@ -11,7 +11,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-version=$(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' "$here/pom.xml")
+pom_version() { sed -n "s|.*<$1.version>\(.*\)</$1.version>.*|\1|p" "$here/pom.xml"; }
+version=$(pom_version kafka)
 cache=${XDG_CACHE_HOME:-${HOME:?HOME is not set}/.cache}/weir/kafka-$version
 start_seconds=90
 
@@ -47,15 +48,20 @@ need_programs() {
 have_jars() { cmp -s "$here/pom.xml" "$cache/libs/pom.xml"; }
 
 fetch_jars() {
-  if have_jars; then return; fi
   local temporary
+  # Nodes in other directories share the jars.
   mkdir -p "$cache"
+  exec 8>"$cache/lock"
+  flock 8
+  if have_jars; then return; fi
   temporary=$(mktemp -d "$cache/fetch.XXXXXX")
   say "fetching Apache Kafka $version with Maven (54 MB, once)"
-  if ! mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-    -DoutputDirectory="$temporary" >"$cache/maven.log" 2>&1; then
+  # By its full name: without the registry, Maven does not say of a plugin's short name why it found none.
+  if ! mvn -q -B -f "$here/pom.xml" -DincludeScope=runtime -DoutputDirectory="$temporary" \
+    "org.apache.maven.plugins:maven-dependency-plugin:$(pom_version dependency-plugin):copy-dependencies" \
+    >"$cache/maven.log" 2>&1; then
     rm -rf -- "$temporary"
-    tail -n 5 "$cache/maven.log" >&2
+    grep -m 1 '^\[ERROR\]' "$cache/maven.log" >&2 || tail -n 5 "$cache/maven.log" >&2
     if grep -qE 'Could not transfer|Unknown host|Connection (refused|reset|timed out)|timed out|No route|offline mode' \
       "$cache/maven.log"; then
       say "Maven's registry cannot be reached"
@@ -97,7 +103,7 @@ format_storage() {
 # Starts it and waits for its word; false when it ended or the time is over.
 launch() {
   setsid java -Xmx256m -XX:+UseSerialGC -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$cache/libs/*" \
-    kafka.Kafka "$dir/server.properties" >"$dir/log" 2>&1 </dev/null 9>&- &
+    kafka.Kafka "$dir/server.properties" >"$dir/log" 2>&1 </dev/null 8>&- 9>&- &
   local pid=$!
   echo "$pid" >"$dir/pid"
   for ((i = 0; i < start_seconds * 10; i++)); do

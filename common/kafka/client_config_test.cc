@@ -1,0 +1,107 @@
+#include "common/kafka/client_config.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+#include "common/kafka/client_statistics.h"
+#include "common/kafka/consumer_config.h"
+
+namespace weir::kafka {
+namespace {
+
+// What a consumer with these properties is set up with.
+Result<std::map<std::string, std::string>> Configured(const std::map<std::string, std::string>& properties) {
+  ConsumerOptions options;
+  options.client.brokers = "127.0.0.1:1";
+  options.client.properties = properties;
+  ClientContext context;
+  auto config = MakeConsumerConfig(options);
+  if (!config) return Fail(config.error());
+  auto conf = MakeConf(options.client, "127.0.0.1:1", *config, &context);
+  if (!conf) return Fail(conf.error());
+  std::size_t count = 0;
+  const char** pairs = rd_kafka_conf_dump(conf->get(), &count);
+  std::map<std::string, std::string> values;
+  for (std::size_t i = 0; i + 1 < count; i += 2) values[pairs[i]] = pairs[i + 1];
+  rd_kafka_conf_dump_free(pairs, count);
+  return values;
+}
+
+TEST(ClientConfig, UsersOverrideDefaults) {
+  EXPECT_EQ(Configured({})->at("queued.min.messages"), "32");
+  EXPECT_EQ(Configured({{"queued.min.messages", "64"}})->at("queued.min.messages"), "64");
+}
+
+TEST(ClientConfig, WhatWeirReliesOnIsRefusedByName) {
+  for (const char* name : {"enable.auto.offset.store", "partition.assignment.strategy", "group.id", "acks",
+                           "bootstrap.servers", "topic.acks", "session.timeout.ms"}) {
+    const auto refused = Configured({{name, "s3cret"}});
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().error_class, ErrorClass::kConfig);
+    EXPECT_NE(refused.error().message.find(name), std::string::npos) << refused.error().message;
+  }
+}
+
+TEST(ClientConfig, EveryFixedPropertyIsReserved) {
+  ConsumerOptions options;
+  options.group_instance_id = "worker-0";
+  const auto config = MakeConsumerConfig(options);
+  ASSERT_TRUE(config);
+  for (const auto& [name, value] : config->fixed) EXPECT_TRUE(IsReserved(name)) << name;
+  EXPECT_FALSE(IsReserved("sasl.password"));
+}
+
+TEST(ClientConfig, ErrorsNameThePropertyAndNeverItsValue) {
+  for (const char* name : {"sasl.passwort", "security.protocol", "queued.min.messages"}) {
+    const auto refused = Configured({{name, "s3cret"}});
+    ASSERT_FALSE(refused) << name;
+    EXPECT_EQ(refused.error().error_class, ErrorClass::kConfig);
+    const auto text = refused.error().message + refused.error().hint;
+    EXPECT_NE(text.find(name), std::string::npos) << text;
+    EXPECT_EQ(text.find("s3cret"), std::string::npos) << text;
+  }
+}
+
+TEST(ClientConfig, ASessionTooShortToJoinIsRefused) {
+  ConsumerOptions options;
+  options.session_timeout = std::chrono::milliseconds{3'199};
+  EXPECT_EQ(MakeConsumerConfig(options).error().error_class, ErrorClass::kConfig);
+  options.session_timeout = std::chrono::milliseconds{3'200};
+  EXPECT_TRUE(MakeConsumerConfig(options));
+}
+
+TEST(ClientConfig, NoTwoClientIdsAreAlike) {
+  EXPECT_NE(Configured({})->at("client.id"), Configured({})->at("client.id"));
+}
+
+TEST(Brokers, AreTextOrTheTextOfAFile) {
+  const auto path = std::filesystem::temp_directory_path() / ("weir-brokers-" + std::to_string(getpid()));
+  const std::string brokers = "file:" + path.string();
+  EXPECT_EQ(ResolveBrokers("a:1,b:2"), "a:1,b:2");
+  EXPECT_EQ(ResolveBrokers(brokers), "");
+  std::ofstream(path) << " 127.0.0.1:4711 \n";
+  EXPECT_EQ(ResolveBrokers(brokers), "127.0.0.1:4711");
+  EXPECT_FALSE(Moved(brokers, "127.0.0.1:4711"));
+  EXPECT_TRUE(Moved(brokers, "127.0.0.1:4712"));
+  std::ofstream(path) << " \n";
+  EXPECT_EQ(ResolveBrokers(brokers), "");
+  EXPECT_FALSE(Moved(brokers, "127.0.0.1:4711")) << "a file without an address is no new address";
+  std::filesystem::remove(path);
+}
+
+TEST(Statistics, AreTheClientsTotalsAndItsBrokersState) {
+  const auto read = ReadStatistics(
+      R"({"name":"c","brokers":{"a:1/1":{"state":"UP","rxbytes":12}},"topics":{},"rx":3,"rx_bytes":4711,"x":1})");
+  EXPECT_EQ(read.bytes_received, 4711);
+  EXPECT_TRUE(read.any_broker_up);
+  EXPECT_FALSE(
+      ReadStatistics(R"({"brokers":{"a:1/1":{"state":"DOWN"}},"cgrp":{"state":"up"}})").any_broker_up);
+  EXPECT_EQ(ReadStatistics("{}").bytes_received, 0);
+}
+
+}  // namespace
+}  // namespace weir::kafka
