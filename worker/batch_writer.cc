@@ -1,0 +1,234 @@
+#include "worker/batch_writer.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <utility>
+
+
+namespace weir::worker {
+
+void BatchWriter::Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper,
+                        bool lookup) {
+  Abandon();
+  task_ = task;
+  table_ = table;
+  mapper_ = mapper;
+  lookup_ = lookup;
+  committed_ = {};
+  StartAt(task->position, task->digest);
+}
+
+void BatchWriter::StartAt(std::int64_t position, std::int64_t digest) {
+  position_ = position;
+  digest_ = digest;
+}
+
+Result<pg::Session*> BatchWriter::OwnSession() {
+  if (!session_) {
+    auto lease = pool_->Acquire();
+    if (!lease) return Fail(lease.error());
+    session_.emplace(std::move(*lease));
+  }
+  return &**session_;
+}
+
+Result<PreparedInfo> BatchWriter::Prepare(RecordBatch& batch, std::int64_t max_new) {
+  // A look-up must see the batch before it; without one, mapping goes on while that batch is still being
+  // committed.
+  if (lookup_) {
+    if (auto ok = Await(); !ok) return Fail(ok.error());
+  }
+  prepared_ = spare_ ? std::move(spare_) : std::make_unique<Prepared>();
+  prepared_->Take(batch, max_new);
+  prepared_->lookup = lookup_;
+  prepared_->StartAt(position_, digest_);
+  if (auto ok = Encode(*prepared_); !ok) return Fail(ok.error());
+  StartAt(prepared_->end_position, prepared_->end_digest);
+  const auto& records = prepared_->records.Records();
+  return PreparedInfo{prepared_->counts, records.empty() ? 0 : records.back().head.order_ms};
+}
+
+Result<void> BatchWriter::Lookup(Prepared& p) {
+  auto session = OwnSession();
+  if (!session) return Fail(session.error());
+  const std::string sql = fmt::format(
+      "select id, content_hash, stale_at is not null from {}.{} where account = $1 and id = any($2::text[])",
+      table_->schema, table_->name);
+  std::vector<std::string> ids = p.SortedIds();
+  const auto step = static_cast<std::size_t>(options_.id_set_page);
+  for (std::size_t from = 0; from < ids.size(); from += step) {
+    const auto to = std::min(ids.size(), from + step);
+    const std::vector<std::string> some(ids.begin() + static_cast<std::ptrdiff_t>(from),
+                                        ids.begin() + static_cast<std::ptrdiff_t>(to));
+    auto rows = (*session)->Exec(sql, {task_->account, pg::ArrayLiteral(some)},
+                                 fmt::format("lookup_{}_{}", table_->schema, table_->name));
+    if (!rows) return Fail(rows.error());
+    for (int i = 0; i < rows->Size(); ++i) {
+      p.stored.emplace(std::string(rows->Text(i, 0)),
+                       PreparedBatch::Stored{rows->Int(i, 1), rows->Bool(i, 2)});
+    }
+  }
+  if (!flight_) session_.reset();
+  return {};
+}
+
+Result<void> BatchWriter::Encode(Prepared& p) {
+  p.ResetEncoding();
+  p.DropDuplicates();
+  if (p.lookup) {
+    if (auto ok = Lookup(p); !ok) return ok;
+  }
+  p.EncodeRows(*table_, *mapper_, task_->account, task_->page);
+  return {};
+}
+
+ledger::Advance BatchWriter::AdvanceOf(const Prepared& p, const WriteTail& tail) const {
+  ledger::Advance a;
+  a.page = tail.page_ends ? tail.page : task_->page;
+  const bool next_page = tail.page_ends && !tail.done;
+  a.position = next_page ? 0 : p.end_position;
+  a.digest = next_page ? 0 : p.end_digest;
+  a.pages = tail.page_ends ? 1 : 0;
+  a.fetched = p.counts.fetched;
+  a.inserted = p.counts.inserted;
+  a.updated = p.counts.updated;
+  a.unchanged = p.counts.unchanged;
+  a.rejected = p.counts.rejected;
+  a.duplicates = p.counts.duplicates;
+  a.requests = tail.effort.requests;
+  a.busy_ms = tail.effort.busy_ms;
+  a.done = tail.done;
+  return a;
+}
+
+std::string BatchWriter::Sql(const Prepared& p, const WriteTail& tail) const {
+  const pg::Session& session = **session_;
+  std::string others;
+  if (!p.changed.empty()) {
+    std::vector<std::string> quoted;
+    for (const std::string& array : p.changed) quoted.push_back(session.Quote(array));
+    others += UpdateSql(*table_, session.Quote(task_->account), quoted);
+  }
+  others += ledger::RejectsSql(session, *task_, p.rejects);
+  others += ledger::WatchSql(session, *task_, p.watch, p.unwatch);
+  if (tail.page_ends) others += ledger::PageEndSql(session, *task_, tail.end);
+  // Batches need not wait for the disk: ledger and rows are in one log in one order, so that a crash of the
+  // server takes both or neither, and what it takes is read again (docs/adr/0004).
+  std::string sql =
+      "begin; " + ledger::FenceSql(*task_, AdvanceOf(p, tail)) + "set local synchronous_commit to off; ";
+  if (!others.empty()) sql += ledger::GuardSql(*task_) + others;
+  if (tail.done) sql += "notify weir_dispatch; ";
+  if (!p.copy.empty()) sql += CopySql(*table_);
+  return sql + "commit";
+}
+
+Result<void> BatchWriter::Send(Prepared& p, const WriteTail& tail) {
+  auto session = OwnSession();
+  if (!session) return Fail(session.error());
+  if (auto ok = (*session)->Connect(); !ok) return ok;
+  return (*session)->SubmitFenced(Sql(p, tail), p.copy);
+}
+
+Result<void> BatchWriter::Submit(WriteTail tail) {
+  if (auto ok = Await(); !ok) return ok;
+  auto sent = Send(*prepared_, tail);
+  if (!sent) return WriteAgain(std::move(prepared_), tail, sent.error());
+  flight_ = std::make_unique<Flight>(Flight{std::move(prepared_), std::move(tail)});
+  return {};
+}
+
+Result<void> BatchWriter::Await() {
+  if (!flight_) return {};
+  auto done = (*session_)->Await();
+  auto flight = std::move(flight_);
+  if (!done) return WriteAgain(std::move(flight->batch), flight->tail, done.error());
+  session_.reset();
+  committed_.Add(flight->batch->counts);
+  spare_ = std::move(flight->batch);
+  spare_->Clear();
+  return {};
+}
+
+Result<void> BatchWriter::Poll() {
+  if (!flight_ || !(*session_)->ResultReady()) return {};
+  return Await();
+}
+
+void BatchWriter::Abandon() {
+  if (flight_ && session_) (*session_)->Reset();
+  flight_.reset();
+  prepared_.reset();
+  session_.reset();
+}
+
+// A batch that came back. Another lane had the same id: look up and write again. Bad data: halve until the
+// bad record is alone. Everything else is not the batch's fault and ends the page.
+Result<void> BatchWriter::WriteAgain(std::unique_ptr<Prepared> p, const WriteTail& tail, Error why) {
+  constexpr int kMaxRaces = 8;
+  if (why.error_class != ErrorClass::kBadRecord) {
+    session_.reset();
+    return Fail(std::move(why));
+  }
+  if (why.sqlstate == "23505" && p->races < kMaxRaces) {
+    ++p->races;
+    p->lookup = true;
+    if (auto ok = Encode(*p); !ok) return ok;
+    return WriteWhole(std::move(p), tail);
+  }
+  if (p->records.Size() > 1) return WriteHalves(*p, tail);
+  if (p->records.Empty()) {
+    why.error_class = ErrorClass::kInternal;
+    return Fail(std::move(why));
+  }
+  p->records.Records().front().bad = why.message;
+  if (auto ok = Encode(*p); !ok) return ok;
+  return WriteWhole(std::move(p), tail);
+}
+
+Result<void> BatchWriter::WriteWhole(std::unique_ptr<Prepared> p, const WriteTail& tail) {
+  auto sent = Send(*p, tail);
+  if (sent) sent = (*session_)->Await();
+  if (!sent) return WriteAgain(std::move(p), tail, sent.error());
+  session_.reset();
+  committed_.Add(p->counts);
+  return {};
+}
+
+Result<void> BatchWriter::WriteHalves(Prepared& p, const WriteTail& tail) {
+  const std::size_t middle = p.records.Size() / 2;
+  auto first = std::make_unique<Prepared>();
+  auto second = std::make_unique<Prepared>();
+  p.Split(middle, *first, *second);
+  if (auto ok = Encode(*first); !ok) return ok;
+  WriteTail none;
+  none.page = task_->page;
+  if (auto ok = WriteWhole(std::move(first), none); !ok) return ok;
+  if (auto ok = Encode(*second); !ok) return ok;
+  return WriteWhole(std::move(second), tail);
+}
+
+std::string CopySql(const TableSpec& table) {
+  std::string sql = fmt::format("copy {}.{} (account, id, ", table.schema, table.name);
+  for (const Column& column : table.columns) sql += fmt::format("{}, ", column.name);
+  return sql + "raw, content_hash) from stdin; ";
+}
+
+std::string UpdateSql(const TableSpec& table, const std::string& account_literal,
+                      const std::vector<std::string>& arrays) {
+  std::string set, names, unnest;
+  std::size_t i = 1;
+  for (const Column& column : table.columns) {
+    set += fmt::format("{0} = v.{0}, ", column.name);
+    names += fmt::format(", {}", column.name);
+    unnest += fmt::format(", {}::{}[]", arrays[i++], column.type);
+  }
+  return fmt::format(
+      "update {}.{} t set {}raw = v.raw, content_hash = v.content_hash, updated_at = clock_timestamp(), "
+      "stale_at = null "
+      "from unnest({}::text[]{}, {}::jsonb[], {}::bigint[]) as v (id{}, raw, content_hash) "
+      "where t.account = {} and t.id = v.id; ",
+      table.schema, table.name, set, arrays[0], unnest, arrays[i], arrays[i + 1], names, account_literal);
+}
+
+}  // namespace weir::worker

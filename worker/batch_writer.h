@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/ledger/tasks.h"
+#include "common/pg/session.h"
+#include "common/sources/source.h"
+#include "worker/prepared_batch.h"
+#include "worker/record_batch.h"
+
+namespace weir::worker {
+
+// What goes with a batch into its transaction besides its records.
+struct WriteTail {
+  std::int64_t page = 0;   // position to commit when `page_ends`; else the batch's own
+  bool page_ends = false;  // the page is read whole: pages + 1
+  bool done = false;       // … and the task with it
+  PageEnd end;             // when page_ends
+  ledger::Effort effort;   // requests and time since the last batch
+};
+
+struct PreparedInfo {
+  BatchCounts counts;              // what the batch will count as
+  std::int64_t last_order_ms = 0;  // of the last record taken; 0 = none
+};
+
+struct WriterOptions {
+  int id_set_page = 2000;  // ids looked up at a time
+};
+
+// Writes batches of one task at a time: dedupe by looking up stored hashes, map what is new or changed, and
+// commit it with the task's position and counters in one fenced transaction (DESIGN §3 Write, §4.1-2). The
+// commit of one batch runs in the server while the next one is read and mapped. One executor's; not
+// thread-safe.
+//
+//   Prepare(batch) → Submit(tail) → … → Await()
+class BatchWriter {
+ public:
+  BatchWriter(pg::SessionPool* pool, WriterOptions options) : pool_(pool), options_(options) {}
+
+  // Begins a task. `task`, `table` and `mapper` outlive its writes. `lookup` false: the table held nothing of
+  // the account when it was planned; a unique violation corrects that.
+  void Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper, bool lookup);
+  // The position in the task's page after which the next batch stands.
+  void StartAt(std::int64_t position, std::int64_t digest);
+
+  // Looks up and maps a batch, taking its records (`batch` is empty after). At most `max_new` new records are
+  // taken; what stands behind the last of them is dropped. Errors: kDatabase.
+  Result<PreparedInfo> Prepare(RecordBatch& batch,
+                               std::int64_t max_new = std::numeric_limits<std::int64_t>::max());
+  // Sends the prepared batch after the one before it was committed. Errors: kFenced, kDatabase, kStopped.
+  Result<void> Submit(WriteTail tail);
+  // Waits until all is committed.
+  Result<void> Await();
+  // Awaits only if that does not wait, so that an idle stream holds no session.
+  Result<void> Poll();
+  // Drops everything that is not committed (an aborted page).
+  void Abandon();
+
+  const BatchCounts& Committed() const { return committed_; }
+
+ private:
+  using Prepared = PreparedBatch;
+  struct Flight {
+    std::unique_ptr<Prepared> batch;
+    WriteTail tail;
+  };
+
+  Result<void> Lookup(Prepared& p);
+  Result<void> Encode(Prepared& p);
+  std::string Sql(const Prepared& p, const WriteTail& tail) const;
+  ledger::Advance AdvanceOf(const Prepared& p, const WriteTail& tail) const;
+  Result<void> Send(Prepared& p, const WriteTail& tail);
+  Result<void> Finish();
+  Result<void> WriteAgain(std::unique_ptr<Prepared> p, const WriteTail& tail, Error why);
+  Result<void> WriteHalves(Prepared& p, const WriteTail& tail);
+  Result<void> WriteWhole(std::unique_ptr<Prepared> p, const WriteTail& tail);
+  Result<pg::Session*> OwnSession();
+
+  pg::SessionPool* pool_;
+  WriterOptions options_;
+  const ledger::ClaimedTask* task_ = nullptr;
+  const TableSpec* table_ = nullptr;
+  RecordMapper* mapper_ = nullptr;
+  bool lookup_ = true;
+  std::optional<pg::SessionPool::Lease> session_;  // held only while a write is in flight
+  std::unique_ptr<Prepared> prepared_;             // not yet sent
+  std::unique_ptr<Flight> flight_;                 // sent, not yet committed
+  std::unique_ptr<Prepared> spare_;                // buffers for the next batch
+  std::int64_t position_ = 0, digest_ = 0;         // where the next batch begins
+  BatchCounts committed_;
+};
+
+// `copy schema.table (account, id, …) from stdin; ` and the column list in order.
+std::string CopySql(const TableSpec& table);
+// The UPDATE of changed rows from arrays: account, then array literals of id, columns, raw, content_hash
+// (quoted).
+std::string UpdateSql(const TableSpec& table, const std::string& account_literal,
+                      const std::vector<std::string>& arrays);
+
+}  // namespace weir::worker

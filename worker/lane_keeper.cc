@@ -1,0 +1,76 @@
+#include "worker/lane_keeper.h"
+
+#include <utility>
+
+namespace weir::worker {
+
+using std::chrono::milliseconds;
+
+Result<ledger::LaneState> LaneKeeper::Ensure(pg::Session& session, const LaneId& lane) {
+  const milliseconds now = clock_->Boot();
+  {
+    std::lock_guard lock(mutex_);
+    const auto held = until_.find(lane);
+    if (held != until_.end() && held->second > now) return ledger::LaneState{.held = true};
+  }
+  auto state = ledger::AcquireLane(session, lane, options_.worker, options_.lease, options_.margin);
+  if (!state || !state->held) return state;
+  std::lock_guard lock(mutex_);
+  until_[lane] = now + options_.lease;
+  return state;
+}
+
+bool LaneKeeper::Valid(const LaneId& lane) const {
+  std::lock_guard lock(mutex_);
+  const auto held = until_.find(lane);
+  return held != until_.end() && held->second > clock_->Boot();
+}
+
+std::size_t LaneKeeper::Held() const {
+  std::lock_guard lock(mutex_);
+  return until_.size();
+}
+
+Result<void> LaneKeeper::Renew(pg::Session& session) {
+  const milliseconds sent = clock_->Boot();
+  auto held = ledger::RenewLanes(session, options_.worker, options_.lease);
+  if (!held) return Fail(held.error());
+  std::lock_guard lock(mutex_);
+  std::map<LaneId, milliseconds> renewed;
+  for (LaneId& lane : *held) renewed[std::move(lane)] = sent + options_.lease;
+  // A lane that is not in the answer may have been taken after the statement was sent: what is believed of it
+  // stands, and runs out by itself if it was lost.
+  for (const auto& [lane, until] : until_) {
+    if (until > sent) renewed.emplace(lane, until);
+  }
+  until_ = std::move(renewed);
+  return {};
+}
+
+Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
+  const std::vector<LaneId> idle = scheduler_->CheckOutIdle(options_.idle);
+  if (idle.empty()) return {};
+  {
+    std::lock_guard lock(mutex_);
+    for (const LaneId& lane : idle) until_.erase(lane);
+  }
+  auto released = ledger::ReleaseLanes(session, options_.worker, idle);
+  scheduler_->CheckIn(idle);
+  return released;
+}
+
+Result<void> LaneKeeper::RunOnce(pg::Session& session) {
+  if (auto ok = Renew(session); !ok) return ok;
+  if (auto ok = ledger::Heartbeat(session, options_.worker, options_.host, options_.pid); !ok) return ok;
+  return ReleaseIdle(session);
+}
+
+Result<void> LaneKeeper::ReleaseAll(pg::Session& session) {
+  {
+    std::lock_guard lock(mutex_);
+    until_.clear();
+  }
+  return ledger::ReleaseHolder(session, options_.worker);
+}
+
+}  // namespace weir::worker

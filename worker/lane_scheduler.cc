@@ -1,0 +1,168 @@
+#include "worker/lane_scheduler.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace weir::worker {
+namespace {
+
+// An upper bound of a wait for a lane to become ready: clocks of tests and suspended machines are looked at
+// again.
+constexpr LaneScheduler::Millis kLongestWait{1'000};
+
+}  // namespace
+
+void LaneScheduler::Add(Delivery delivery) {
+  std::lock_guard lock(mutex_);
+  Lane& lane = lanes_[delivery.message.lane];
+  (delivery.interactive ? lane.interactive : lane.bulk).push_back(std::move(delivery));
+  ++queued_;
+  changed_.notify_one();
+}
+
+std::optional<LaneScheduler::Work> LaneScheduler::TakeReady(Millis now) {
+  if (lanes_.empty()) return std::nullopt;
+  auto at = lanes_.upper_bound(last_);
+  for (std::size_t i = 0; i < lanes_.size(); ++i, ++at) {
+    if (at == lanes_.end()) at = lanes_.begin();
+    Lane& lane = at->second;
+    if (lane.busy || lane.Empty() || lane.ready_at > now) continue;
+    auto& queue = lane.interactive.empty() ? lane.bulk : lane.interactive;
+    Work work{at->first, std::move(queue.front())};
+    queue.pop_front();
+    lane.busy = true;
+    last_ = at->first;
+    --queued_;
+    ++running_;
+    return work;
+  }
+  return std::nullopt;
+}
+
+LaneScheduler::Millis LaneScheduler::NextReady(Millis now) const {
+  Millis wait = kLongestWait;
+  for (const auto& [id, lane] : lanes_) {
+    if (!lane.busy && !lane.Empty()) wait = std::min(wait, std::max(Millis(1), lane.ready_at - now));
+  }
+  return wait;
+}
+
+std::optional<LaneScheduler::Work> LaneScheduler::TryTake() {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return std::nullopt;
+  return TakeReady(clock_->Boot());
+}
+
+std::optional<LaneScheduler::Work> LaneScheduler::Take() {
+  std::unique_lock lock(mutex_);
+  while (!stopped_) {
+    const Millis now = clock_->Boot();
+    if (auto work = TakeReady(now)) return work;
+    changed_.wait_for(lock, NextReady(now));
+  }
+  return std::nullopt;
+}
+
+void LaneScheduler::Done(const LaneId& id, Millis wait) {
+  std::lock_guard lock(mutex_);
+  Lane& lane = lanes_[id];
+  lane.busy = false;
+  lane.idle_since = clock_->Boot();
+  lane.ready_at = lane.idle_since + wait;
+  --running_;
+  changed_.notify_all();
+}
+
+void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
+  std::lock_guard lock(mutex_);
+  Lane& lane = lanes_[id];
+  (delivery.interactive ? lane.interactive : lane.bulk).push_front(std::move(delivery));
+  ++queued_;
+  lane.busy = false;
+  lane.ready_at = clock_->Boot() + wait;
+  --running_;
+  changed_.notify_all();
+}
+
+std::vector<Delivery> LaneScheduler::Drain(const LaneId& id) {
+  std::lock_guard lock(mutex_);
+  std::vector<Delivery> all;
+  Lane& lane = lanes_[id];
+  for (auto* queue : {&lane.interactive, &lane.bulk}) {
+    std::move(queue->begin(), queue->end(), std::back_inserter(all));
+    queue->clear();
+  }
+  queued_ -= all.size();
+  return all;
+}
+
+void LaneScheduler::Drop(const std::vector<kafka::TopicPartition>& partitions) {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, lane] : lanes_) {
+    for (auto* queue : {&lane.interactive, &lane.bulk}) {
+      queued_ -= std::erase_if(*queue, [&](const Delivery& delivery) {
+        return std::find(partitions.begin(), partitions.end(), delivery.from) != partitions.end();
+      });
+    }
+  }
+}
+
+void LaneScheduler::DropAll() {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, lane] : lanes_) {
+    lane.interactive.clear();
+    lane.bulk.clear();
+  }
+  queued_ = 0;
+}
+
+std::vector<LaneId> LaneScheduler::CheckOutIdle(Millis idle) {
+  std::lock_guard lock(mutex_);
+  std::vector<LaneId> out;
+  const Millis now = clock_->Boot();
+  for (auto& [id, lane] : lanes_) {
+    if (lane.busy || !lane.Empty() || now - lane.idle_since < idle) continue;
+    lane.busy = true;
+    out.push_back(id);
+  }
+  return out;
+}
+
+void LaneScheduler::CheckIn(const std::vector<LaneId>& lanes) {
+  std::lock_guard lock(mutex_);
+  for (const LaneId& id : lanes) {
+    const auto at = lanes_.find(id);
+    if (at == lanes_.end()) continue;
+    at->second.busy = false;
+    if (at->second.Empty()) lanes_.erase(at);
+  }
+  changed_.notify_all();
+}
+
+std::size_t LaneScheduler::Queued() const {
+  std::lock_guard lock(mutex_);
+  return queued_;
+}
+
+std::size_t LaneScheduler::Running() const {
+  std::lock_guard lock(mutex_);
+  return running_;
+}
+
+bool LaneScheduler::WaitIdle(Millis deadline) {
+  std::unique_lock lock(mutex_);
+  while (running_ > 0) {
+    const Millis left = deadline - clock_->Boot();
+    if (left <= Millis(0)) return false;
+    changed_.wait_for(lock, std::min(left, kLongestWait));
+  }
+  return true;
+}
+
+void LaneScheduler::Stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  changed_.notify_all();
+}
+
+}  // namespace weir::worker

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "worker/delivery.h"
+
+namespace weir::worker {
+
+// Which lane's turn it is. A lane runs one task at a time; one that waits (limit, retry, lease) is simply not
+// ready until then and holds no executor; ready lanes take turns. Interactive tasks of a lane go before its
+// bulk ones. Thread-safe: the poll loop adds, executors take and give back, the keeper looks for idle lanes.
+class LaneScheduler {
+ public:
+  using Millis = std::chrono::milliseconds;
+
+  explicit LaneScheduler(const Clock* clock) : clock_(clock) {}
+
+  struct Work {
+    LaneId lane;
+    Delivery delivery;
+  };
+
+  void Add(Delivery delivery);
+  // The next ready lane's next task, waiting for one. Nothing when stopped. The lane is busy until Done,
+  // GiveBack.
+  std::optional<Work> Take();
+  // Take without waiting.
+  std::optional<Work> TryTake();
+  // The lane's task has ended; the lane may start its next after `wait`.
+  void Done(const LaneId& lane, Millis wait);
+  // The lane's task is to be tried again after `wait`, before its others.
+  void GiveBack(const LaneId& lane, Delivery delivery, Millis wait);
+  // Takes all that is queued in a busy lane, for a wait too long to hold its offsets.
+  std::vector<Delivery> Drain(const LaneId& lane);
+  // Forgets what is queued of partitions that were revoked or lost.
+  void Drop(const std::vector<kafka::TopicPartition>& partitions);
+  void DropAll();
+  // Lanes with no task for at least `idle`; they are busy until CheckIn.
+  std::vector<LaneId> CheckOutIdle(Millis idle);
+  void CheckIn(const std::vector<LaneId>& lanes);
+
+  std::size_t Queued() const;
+  std::size_t Running() const;
+  // Waits until no task runs, or until `deadline` (of the clock).
+  bool WaitIdle(Millis deadline);
+  // Take returns nothing from now on.
+  void Stop();
+
+ private:
+  struct Lane {
+    std::deque<Delivery> interactive, bulk;
+    bool busy = false;
+    Millis ready_at{0};
+    Millis idle_since{0};
+    bool Empty() const { return interactive.empty() && bulk.empty(); }
+  };
+
+  std::optional<Work> TakeReady(Millis now);
+  Millis NextReady(Millis now) const;
+
+  const Clock* clock_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<LaneId, Lane> lanes_;  // guarded by mutex_, as all below
+  LaneId last_;                   // whose turn was last
+  std::size_t queued_ = 0;
+  std::size_t running_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace weir::worker

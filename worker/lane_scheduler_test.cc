@@ -1,0 +1,107 @@
+#include "worker/lane_scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+namespace weir::worker {
+namespace {
+
+using std::chrono::milliseconds;
+
+Delivery Of(const std::string& meter, std::int64_t task, bool interactive = false, int partition = 0) {
+  Delivery delivery;
+  delivery.message.lane = LaneId{meter, 0};
+  delivery.message.task = TaskId{task};
+  delivery.from = {"weir.tasks", partition};
+  delivery.interactive = interactive;
+  return delivery;
+}
+
+std::int64_t Task(const std::optional<LaneScheduler::Work>& work) {
+  return work ? work->delivery.message.task.value : -1;
+}
+
+TEST(LaneSchedulerTest, ALaneRunsOneTaskAtATimeInOrder) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  lanes.Add(Of("a", 2));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "the lane is busy";
+  lanes.Done({"a", 0}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+TEST(LaneSchedulerTest, LanesTakeTurns) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  for (int i = 0; i < 3; ++i) lanes.Add(Of("a", i));
+  lanes.Add(Of("b", 10));
+  EXPECT_EQ(Task(lanes.TryTake()), 0);
+  lanes.Done({"a", 0}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 10) << "b has its turn before a's second";
+}
+
+TEST(LaneSchedulerTest, AWaitingLaneHoldsNoExecutorAndStarvesNobody) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("slow", 1));
+  lanes.Add(Of("slow", 2));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  lanes.Done({"slow", 0}, milliseconds(60'000));
+  lanes.Add(Of("quick", 3));
+  EXPECT_EQ(Task(lanes.TryTake()), 3);
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
+  clock.Advance(milliseconds(60'000));
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+TEST(LaneSchedulerTest, InteractiveTasksOvertakeBulkOnesOfTheirLane) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  lanes.Add(Of("a", 2, true));
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+TEST(LaneSchedulerTest, WhatIsGivenBackComesFirstAgain) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  lanes.Add(Of("a", 2));
+  auto work = lanes.TryTake();
+  lanes.GiveBack(work->lane, work->delivery, milliseconds(500));
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
+  clock.Advance(milliseconds(500));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+}
+
+TEST(LaneSchedulerTest, RevokedPartitionsAreForgotten) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1, false, 7));
+  lanes.Add(Of("b", 2, false, 8));
+  lanes.Drop({{"weir.tasks", 7}});
+  EXPECT_EQ(lanes.Queued(), 1U);
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+TEST(LaneSchedulerTest, AnIdleLaneIsCheckedOutWhileItsLeaseIsGivenBack) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  lanes.Done({"a", 0}, milliseconds(0));
+  EXPECT_TRUE(lanes.CheckOutIdle(milliseconds(3000)).empty());
+  clock.Advance(milliseconds(3000));
+  const auto idle = lanes.CheckOutIdle(milliseconds(3000));
+  ASSERT_EQ(idle.size(), 1U);
+  lanes.Add(Of("a", 2));
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "not while its lease is being given back";
+  lanes.CheckIn(idle);
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+}  // namespace
+}  // namespace weir::worker

@@ -1,0 +1,97 @@
+// weir-worker: fetches the pages that the producer sends as tasks, and commits them (DESIGN §3).
+#include <malloc.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/config/config.h"
+#include "common/config/version.h"
+#include "common/obs/log.h"
+#include "worker/worker_app.h"
+
+namespace {
+
+std::atomic<int> stop_signals{0};
+
+void OnSignal(int) { stop_signals.fetch_add(1); }
+
+// Two arenas and small stacks: with glibc's defaults a worker of a dozen threads keeps tens of megabytes
+// (DESIGN §9).
+void KeepMemorySmall() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 256 << 10);
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 512 << 10);
+  pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+}
+
+weir::worker::WorkerIdentity Identify() {
+  char host[256] = "localhost";
+  gethostname(host, sizeof host - 1);
+  weir::worker::WorkerIdentity identity;
+  identity.host = host;
+  identity.pid = static_cast<int>(getpid());
+  const char* given = std::getenv("WEIR_WORKER_ID");
+  identity.id = given != nullptr ? given
+                                 : identity.host + "-" + std::to_string(identity.pid) + "-" +
+                                       std::to_string(std::random_device{}() % 1'000'000);
+  return identity;
+}
+
+int Complain(const weir::Error& error) {
+  std::fprintf(stderr, "error: %s\n", error.message.c_str());
+  if (!error.hint.empty()) std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
+  return error.error_class == weir::ErrorClass::kConfig ? 2 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  KeepMemorySmall();
+  CLI::App app("Fetches the pages that weir's producer sends as tasks and commits them to PostgreSQL.");
+  app.footer(
+      "Example:\n  WEIR_DATABASE_URL=postgresql://… WEIR_KAFKA_BROKERS=kafka:9092 weir-worker\n\n"
+      "SIGTERM drains: running pages may end (worker.drain_timeout), the rest is given back.");
+  std::string file;
+  weir::ConfigInputs inputs;
+  app.add_option("--config", file, "weir.yaml to use");
+  app.add_option("--set", inputs.sets, "a setting, dotted.key=value; may be repeated");
+  app.set_version_flag("--version", std::string(weir::Version()));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (!file.empty()) inputs.file = file;
+  inputs.env = weir::CurrentEnvironment();
+  inputs.is_root = geteuid() == 0;
+  auto config = weir::LoadConfig(inputs);
+  if (!config) return Complain(config.error());
+  if (auto ok = weir::SetupLogging(config->log_level, config->log_format, "weir-worker"); !ok)
+    return Complain(ok.error());
+  if (config->database_url.empty() || config->kafka_brokers.empty()) {
+    return Complain(
+        weir::MakeError(weir::ErrorClass::kConfig, "a worker needs database.url and kafka.brokers",
+                        "set WEIR_DATABASE_URL and WEIR_KAFKA_BROKERS; `weir sync` starts its own workers"));
+  }
+  struct sigaction action {};
+  action.sa_handler = OnSignal;
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  weir::worker::WorkerApp worker(std::move(*config), Identify());
+  if (auto ok = worker.Start(); !ok) return Complain(ok.error());
+  worker.Run(stop_signals);
+  return 0;
+}

@@ -1,0 +1,169 @@
+#include "worker/page_processor.h"
+
+#include <utility>
+
+#include "common/base/json_text.h"
+#include "common/http/origin.h"
+#include "worker/page_reading.h"
+
+namespace weir::worker {
+namespace {
+
+constexpr int kMaxRedirects = 3;
+constexpr int kMaxMoves = 3;
+
+FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& settings) {
+  FetchOptions options;
+  options.base_url = settings.base_url;
+  options.user_agent = settings.user_agent;
+  options.connect_timeout = config.connect_timeout;
+  options.idle_timeout = config.idle_timeout;
+  options.max_response_bytes = config.max_response_bytes;
+  return options;
+}
+
+}  // namespace
+
+PageProcessor::~PageProcessor() = default;
+
+TaskContext ContextOf(const TaskWork& work) {
+  const ledger::ClaimedTask& task = work.task;
+  TaskContext context;
+  context.stream = task.stream;
+  context.account = work.settings.account;
+  context.account.name = task.account;
+  context.account.canonical = task.account_canonical;
+  context.mode = task.mode;
+  context.filter = task.filter;
+  context.selector = task.selector;
+  context.page = task.page;
+  context.budget = task.budget;
+  context.archive = task.archive;
+  context.now_ms = task.job_now_ms;
+  return context;
+}
+
+RecordMapper* PageProcessor::Mapper(const TaskWork& work) {
+  const std::string of = work.task.source + "/" + work.task.stream;
+  if (mapper_of_ != of) {
+    mapper_ = work.source->NewMapper(work.task.stream);
+    mapper_of_ = of;
+  }
+  return mapper_.get();
+}
+
+Result<std::string> PageProcessor::FollowedTarget(TaskWork& work, const FollowTo& follow,
+                                                  const std::string& from) {
+  auto target = TargetWithin(work.settings.base_url, follow.location, from);
+  if (!target) return target;
+  const auto renamed = follow.permanent ? work.source->RenamedTo(follow.location) : std::nullopt;
+  if (renamed && *renamed != work.task.account_canonical) {
+    auto session = parts_.pool->Acquire();
+    if (!session) return Fail(session.error());
+    if (auto ok = ledger::SaveCanonicalName(**session, work.task, *renamed); !ok) return Fail(ok.error());
+    work.task.account_canonical = *renamed;
+  }
+  return target;
+}
+
+// One page's request, with the redirects an upstream may answer. Leaves in `reading` what came.
+Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort) {
+  auto page = work.source->Request(ContextOf(work));
+  if (!page) return Fail(page.error());
+  HttpRequest request = std::move(page->request);
+  const auto secrets = work.source->SecretHeaders(work.settings.secrets);
+  const AbortCheck check = [&]() -> std::optional<Error> {
+    if (auto error = abort()) return error;
+    if (auto ok = parts_.writer->Poll(); !ok) return ok.error();
+    return std::nullopt;
+  };
+  parts_.fetcher->SetOptions(FetchOptionsOf(*parts_.config, work.settings));
+  for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
+    ++work.effort.requests;
+    work.last_request = request.method + " " + Printable(request.target);
+    auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
+    if (!head) return Fail(head.error());
+    const auto* follow = std::get_if<FollowTo>(&reading.Judged());
+    if (follow == nullptr) return {};
+    auto target = FollowedTarget(work, *follow, request.target);
+    if (!target) return Fail(target.error());
+    request.target = std::move(*target);
+  }
+  return Fail(ErrorClass::kInvalid, "more redirects in a row than any API needs");
+}
+
+Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
+  for (int moves = 0; moves < kMaxMoves; ++moves) {
+    auto page = work.source->Request(ContextOf(work));
+    if (!page) return Fail(page.error());
+    parts_.writer->StartAt(work.task.position, work.task.digest);
+    Reading reading(*parts_.config, parts_.writer, Mapper(work), &work, ContextOf(work), *page);
+    if (auto ok = FetchPage(work, reading, abort); !ok && !reading.Moved()) return ok;
+    if (!reading.Moved()) {
+      if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
+      if (auto ok = reading.Finish(); !ok) return ok;
+    }
+    if (!reading.Moved()) return {};
+    // What an earlier attempt committed is no longer what the page begins with: read it whole again; the
+    // look-up tells what is known. Counters then count both readings, and still add up.
+    work.task.position = 0;
+    work.task.digest = 0;
+  }
+  return Fail(ErrorClass::kTransient, "the page's records keep moving while it is read");
+}
+
+Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort) {
+  auto page = work.source->Request(ContextOf(work));
+  if (!page) return Fail(page.error());
+  Reading reading(*parts_.config, parts_.writer, Mapper(work), &work, ContextOf(work), *page);
+  if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
+  if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
+  return WritePlan(work, reading.Document());
+}
+
+Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document) {
+  auto session = parts_.pool->Acquire();
+  if (!session) return Fail(session.error());
+  auto state = ledger::LoadAccountState(**session, work.task);
+  if (!state) return Fail(state.error());
+  auto empty = ledger::TableIsEmpty(**session, work.stream->table, work.task.account);
+  if (!empty) return Fail(empty.error());
+  std::string rows;
+  int lane = work.task.lane.index;
+  auto planned = work.source->Plan(ContextOf(work), *state, document, [&](NewTask task) -> Result<void> {
+    ledger::AppendTaskCopy(rows, work.task, lane % work.task.lanes, task);
+    ++lane;
+    return {};
+  });
+  if (!planned) return planned;
+  ledger::Advance advance;
+  advance.requests = work.effort.requests;
+  advance.busy_ms = work.effort.busy_ms;
+  advance.done = true;
+  std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
+                    ledger::PlannedSql(**session, work.task, *empty) + "notify weir_dispatch; ";
+  if (!rows.empty()) sql += ledger::CopyTaskSql();
+  if (auto ok = (*session)->SubmitFenced(sql + "commit", rows); !ok) return ok;
+  auto done = (*session)->Await();
+  if (done) work.effort = {};
+  return done;
+}
+
+Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort) {
+  if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
+  parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
+  while (true) {
+    if (auto ok = RunPage(work, abort); !ok) {
+      parts_.writer->Abandon();
+      return ok;
+    }
+    const bool more =
+        work.task.selector.kind == SelectorKind::kPages && work.task.page + 1 < work.task.selector.hi;
+    if (!more) return {};
+    ++work.task.page;
+    work.task.position = 0;
+    work.task.digest = 0;
+  }
+}
+
+}  // namespace weir::worker

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/config/account_settings.h"
+#include "common/config/config.h"
+#include "common/http/fetcher.h"
+#include "common/ledger/tasks.h"
+#include "common/sources/record_reader.h"
+#include "common/sources/source.h"
+#include "worker/batch_writer.h"
+
+namespace weir::worker {
+
+// All that is needed to work on one claimed task. Lives as long as the work.
+struct TaskWork {
+  ledger::ClaimedTask task;  // position, page and canonical name go forward as they are committed
+  const Source* source = nullptr;
+  const StreamInfo* stream = nullptr;
+  AccountSettings settings;
+  ledger::Effort effort;  // since the last commit; who ends the task writes what is left
+  // For `weir failures show`: what was asked last and what came, without secrets.
+  std::string last_request, last_head;
+};
+
+// Reads one page: request → fetch → records → dedupe → write and advance (DESIGN §3), streaming: a full batch
+// is committed while the rest of the body is still coming. One executor's; not thread-safe.
+class PageProcessor {
+ public:
+  struct Parts {
+    const Config* config;
+    const Clock* clock;
+    Fetcher* fetcher;
+    BatchWriter* writer;
+    pg::SessionPool* pool;
+  };
+  explicit PageProcessor(Parts parts) : parts_(parts) {}
+  ~PageProcessor();
+
+  // Works until the task is done; `abort` is asked while a transfer runs (lost lease, shutdown). On success
+  // the task is committed as done. Errors: as their class says; what was committed before stays.
+  Result<void> Run(TaskWork& work, const AbortCheck& abort);
+
+ private:
+  class Reading;
+  Result<void> RunPage(TaskWork& work, const AbortCheck& abort);
+  Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
+  Result<void> WritePlan(TaskWork& work, std::string_view document);
+  Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
+  Result<std::string> FollowedTarget(TaskWork& work, const FollowTo& follow, const std::string& from);
+  RecordMapper* Mapper(const TaskWork& work);
+
+  Parts parts_;
+  std::string mapper_of_;  // "source/stream" of mapper_
+  std::unique_ptr<RecordMapper> mapper_;
+};
+
+// What a source may look at, from a task.
+TaskContext ContextOf(const TaskWork& work);
+
+}  // namespace weir::worker

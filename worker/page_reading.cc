@@ -1,0 +1,175 @@
+#include "worker/page_reading.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "common/base/json_text.h"
+
+namespace weir::worker {
+namespace {
+
+constexpr std::size_t kErrorBodyBytes = 4096;
+
+ReaderLimits LimitsOf(const Config& config) {
+  ReaderLimits limits;
+  limits.max_record_bytes = static_cast<std::size_t>(config.max_record_bytes);
+  return limits;
+}
+
+}  // namespace
+
+PageProcessor::Reading::Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper,
+                                TaskWork* work, TaskContext context, const PageRequest& request)
+    : config_(config),
+      writer_(writer),
+      mapper_(mapper),
+      work_(work),
+      context_(std::move(context)),
+      format_(request.format),
+      skip_(work->task.position),
+      inserted_(work->task.inserted) {
+  auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
+  if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config), callback);
+  if (format_ == BodyFormat::kJsonArray)
+    reader_ = NewJsonArrayReader(request.record_path, LimitsOf(config), callback);
+}
+
+Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
+  head_ = head;
+  work_->last_head = "HTTP " + std::to_string(head.status) + ", " + Printable(head.Get("content-type"), 100);
+  verdict_ = work_->source->Judge(context_, head, "");
+  // An error is judged again with the start of its body, which often tells more than the status.
+  return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
+}
+
+Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
+  if (std::holds_alternative<ReadBody>(verdict_) && reader_) {
+    if (auto ok = writer_->Poll(); !ok) return Fail(ok.error());
+    return reader_->Feed(bytes);
+  }
+  const bool document = std::holds_alternative<ReadBody>(verdict_);
+  const std::size_t cap = document ? static_cast<std::size_t>(config_.max_document_bytes) : kErrorBodyBytes;
+  text_.append(bytes.substr(0, cap - std::min(cap, text_.size()) + (document ? 1 : 0)));
+  if (document && text_.size() > cap) {
+    return Fail(ErrorClass::kInvalid, "the document is larger than limits.max_document_bytes");
+  }
+  return text_.size() < cap;
+}
+
+void PageProcessor::Reading::JudgeText() {
+  if (!std::holds_alternative<Error>(verdict_)) return;
+  verdict_ = work_->source->Judge(context_, head_, text_);
+  if (auto* error = std::get_if<Error>(&verdict_)) {
+    if (error->http_status == 0) error->http_status = head_.status;
+    if (error->body_start.empty()) error->body_start = Printable(text_);
+  }
+}
+
+RecordBatch::Record PageProcessor::Reading::Describe(std::string_view raw, bool oversize) {
+  RecordBatch::Record record;
+  record.page_position = seen_++;
+  if (oversize) {
+    record.bad = "the record is larger than limits.max_record_bytes (" +
+                 std::to_string(config_.max_record_bytes) + ")";
+  } else if (auto head = mapper_->Head(raw)) {
+    record.head = std::move(*head);
+  } else {
+    record.bad = head.error().message;
+  }
+  digest_ = ExtendDigest(digest_, record.head.id);
+  record.digest = digest_;
+  if (record.head.order_ms != 0 && context_.selector.kind != SelectorKind::kIds) {
+    record.outside = !context_.filter.Contains(record.head.order_ms);
+  }
+  return record;
+}
+
+Result<bool> PageProcessor::Reading::Skip(const RecordBatch::Record& record) {
+  if (record.page_position + 1 == skip_ && record.digest != work_->task.digest) {
+    moved_ = true;
+    return false;
+  }
+  return true;
+}
+
+Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversize) {
+  RecordBatch::Record record = Describe(raw, oversize);
+  if (record.head.order_ms != 0) {
+    if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
+    last_order_ms_ = record.head.order_ms;
+  }
+  if (record.page_position < skip_) return Skip(record);
+  record.hash = ContentHash(raw);
+  batch_.Add(raw, std::move(record));
+  const bool full = batch_.Size() >= static_cast<std::size_t>(config_.batch_records) ||
+                    batch_.Bytes() >= static_cast<std::size_t>(config_.batch_max_bytes);
+  if (!full) return true;
+  if (auto ok = Flush(false); !ok) return Fail(ok.error());
+  return !budget_spent_;
+}
+
+std::int64_t PageProcessor::Reading::Remaining() const {
+  if (!context_.budget) return std::numeric_limits<std::int64_t>::max();
+  return std::max<std::int64_t>(0, *context_.budget - inserted_);
+}
+
+Result<WriteTail> PageProcessor::Reading::Tail() {
+  PageResult result;
+  result.head = &head_;
+  result.not_modified = std::holds_alternative<NotModified>(verdict_);
+  result.budget_spent = budget_spent_;
+  result.records = seen_;
+  result.inserted = inserted_;
+  result.first_order_ms = first_order_ms_;
+  result.last_order_ms = last_order_ms_;
+  if (reader_) result.envelope = reader_->Envelope();
+  auto end = work_->source->FinishPage(context_, result);
+  if (!end) return Fail(end.error());
+  WriteTail tail;
+  const bool more_pages =
+      context_.selector.kind == SelectorKind::kPages && context_.page + 1 < context_.selector.hi;
+  tail.page = more_pages ? context_.page + 1 : context_.page;
+  tail.page_ends = true;
+  tail.done = !more_pages;
+  tail.end = std::move(*end);
+  return tail;
+}
+
+Result<void> PageProcessor::Reading::Flush(bool last) {
+  auto info = writer_->Prepare(batch_, Remaining());
+  if (!info) return Fail(info.error());
+  inserted_ += info->counts.inserted;
+  if (context_.budget && inserted_ >= *context_.budget) {
+    budget_spent_ = true;
+    if (info->last_order_ms != 0) last_order_ms_ = info->last_order_ms;
+  }
+  WriteTail tail;
+  if (last || budget_spent_) {
+    auto ending = Tail();
+    if (!ending) return Fail(ending.error());
+    tail = std::move(*ending);
+    finished_ = true;
+  } else {
+    tail.page = context_.page;
+  }
+  tail.effort = std::exchange(work_->effort, {});
+  return writer_->Submit(std::move(tail));
+}
+
+Result<void> PageProcessor::Reading::Finish() {
+  if (!finished_) {
+    if (reader_ && std::holds_alternative<ReadBody>(verdict_)) {
+      if (auto ok = reader_->End(); !ok) return ok;
+    }
+    if (seen_ < skip_ && !std::holds_alternative<NotModified>(verdict_)) {
+      // Fewer records than were committed: the page shrank since.
+      moved_ = true;
+      return {};
+    }
+    if (auto ok = Flush(true); !ok) return ok;
+  }
+  return writer_->Await();
+}
+
+}  // namespace weir::worker

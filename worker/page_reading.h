@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "worker/page_processor.h"
+
+namespace weir::worker {
+
+// One answer on its way through: takes its head and body from the fetcher, cuts it into records, fills
+// batches and has them written. Knows which records an earlier attempt committed and passes over them (DESIGN
+// §4.1).
+class PageProcessor::Reading final : public BodySink {
+ public:
+  Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper, TaskWork* work,
+          TaskContext context, const PageRequest& request);
+
+  Result<bool> OnHead(const HttpResponseHead& head) override;
+  Result<bool> OnBody(std::string_view bytes) override;
+
+  // After the transfer: the verdict on the answer, errors judged with the start of their body.
+  const Verdict& Judged() {
+    JudgeText();
+    return verdict_;
+  }
+  // Ends the page: the last batch with what the source says of it. Errors: kTransient for a truncated body.
+  Result<void> Finish();
+  // The upstream's records moved since an earlier attempt: the committed prefix is not what stands there now.
+  bool Moved() const { return moved_; }
+  // kDocument: the whole body.
+  std::string_view Document() const { return text_; }
+
+ private:
+  Result<bool> OnRecord(std::string_view raw, bool oversize);
+  RecordBatch::Record Describe(std::string_view raw, bool oversize);
+  Result<bool> Skip(const RecordBatch::Record& record);
+  Result<void> Flush(bool last);
+  Result<WriteTail> Tail();
+  std::int64_t Remaining() const;
+  void JudgeText();
+
+  const Config& config_;
+  BatchWriter* writer_;
+  RecordMapper* mapper_;
+  TaskWork* work_;
+  TaskContext context_;
+  BodyFormat format_;
+  std::unique_ptr<RecordReader> reader_;
+  HttpResponseHead head_;
+  Verdict verdict_;
+  std::string text_;  // a document, or the start of an error's body
+  RecordBatch batch_;
+  std::int64_t skip_;      // records of the page that are committed
+  std::int64_t seen_ = 0;  // records of the page so far
+  std::int64_t digest_ = 0;
+  std::int64_t inserted_ = 0;  // by this task, with what is prepared
+  std::int64_t first_order_ms_ = 0, last_order_ms_ = 0;
+  bool moved_ = false;
+  bool budget_spent_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace weir::worker

@@ -1,0 +1,201 @@
+#include "worker/prepared_batch.h"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+namespace weir::worker {
+
+void PreparedBatch::Take(RecordBatch& batch, std::int64_t limit) {
+  std::swap(records, batch);
+  batch.Clear();
+  max_new = limit;
+}
+
+void PreparedBatch::Clear() {
+  records.Clear();
+  stored.clear();
+  races = 0;
+  // What one oversized batch took must not stay allocated.
+  if (copy.capacity() > (2U << 20)) copy = std::string();
+  ResetEncoding();
+}
+
+void PreparedBatch::ResetEncoding() {
+  counts = {};
+  copy.clear();
+  changed.clear();
+  rejects.clear();
+  watch.clear();
+  unwatch.clear();
+  stored.clear();
+  fates_.assign(records.Size(), Fate::kPass);
+}
+
+void PreparedBatch::StartAt(std::int64_t position, std::int64_t digest) {
+  end_position = position;
+  end_digest = digest;
+}
+
+void PreparedBatch::DropDuplicates() {
+  std::unordered_set<std::string_view> seen;
+  const auto& all = records.Records();
+  for (std::size_t i = all.size(); i-- > 0;) {
+    if (all[i].outside) continue;
+    if (!all[i].bad.empty()) {
+      fates_[i] = Fate::kReject;
+    } else if (!seen.insert(all[i].head.id).second) {
+      fates_[i] = Fate::kDuplicate;
+    } else {
+      fates_[i] = Fate::kNew;
+    }
+  }
+}
+
+std::vector<std::string> PreparedBatch::SortedIds() const {
+  std::vector<std::string> ids;
+  const auto& all = records.Records();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (fates_[i] == Fate::kNew) ids.push_back(all[i].head.id);
+  }
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+void PreparedBatch::Classify() {
+  const auto& all = records.Records();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (fates_[i] != Fate::kNew) continue;
+    const auto known = stored.find(all[i].head.id);
+    if (known == stored.end()) continue;
+    const bool same = known->second.hash == all[i].hash && !known->second.stale;
+    fates_[i] = same ? Fate::kUnchanged : Fate::kChanged;
+  }
+}
+
+void PreparedBatch::CutAt(std::size_t count) {
+  records.Records().resize(count);
+  fates_.resize(count);
+}
+
+void PreparedBatch::RejectRecord(std::size_t index, const std::string& reason) {
+  const RecordBatch::Record& record = records.Records()[index];
+  fates_[index] = Fate::kReject;
+  ledger::Reject reject;
+  reject.page = page_;
+  reject.position = record.page_position;
+  reject.record_id = record.head.id;
+  reject.reason = reason;
+  reject.body_start = records.Raw(record).substr(0, 4096);
+  rejects.push_back(std::move(reject));
+}
+
+void PreparedBatch::Note(const RecordBatch::Record& record, const RecordNotes& notes) {
+  if (notes.watch == RecordNotes::Watch::kWatch) watch.push_back(record.head.id);
+  if (notes.watch == RecordNotes::Watch::kUnwatch) unwatch.push_back(record.head.id);
+}
+
+bool PreparedBatch::MapNew(std::size_t index, CopyText& out, RecordMapper& mapper,
+                           const std::string& account) {
+  const RecordBatch::Record& record = records.Records()[index];
+  const std::size_t row = copy.size();
+  out.BeginRow();
+  out.Text(account);
+  out.Text(record.head.id);
+  auto notes = mapper.Map(records.Raw(record), out);
+  if (!notes) {
+    copy.resize(row);
+    RejectRecord(index, notes.error().message);
+    return false;
+  }
+  out.Text(records.Raw(record));
+  out.Int(record.hash);
+  out.EndRow();
+  // A record that is new and final was never watched.
+  if (notes->watch == RecordNotes::Watch::kWatch) Note(record, *notes);
+  return true;
+}
+
+void PreparedBatch::EncodeChangedRows(const TableSpec& table, RecordMapper& mapper) {
+  const auto& all = records.Records();
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (fates_[i] == Fate::kChanged) order.push_back(i);
+  }
+  if (order.empty()) return;
+  // Sorted by key: two lanes that change the same rows take their locks in one order.
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return all[a].head.id < all[b].head.id; });
+  ColumnArrays arrays(table.columns.size() + 3);
+  bool any = false;
+  for (const std::size_t i : order) {
+    arrays.Mark();
+    arrays.BeginRow();
+    arrays.Text(all[i].head.id);
+    auto notes = mapper.Map(records.Raw(all[i]), arrays);
+    if (!notes) {
+      arrays.Rollback();
+      RejectRecord(i, notes.error().message);
+      continue;
+    }
+    arrays.Text(records.Raw(all[i]));
+    arrays.Int(all[i].hash);
+    Note(all[i], *notes);
+    any = true;
+  }
+  if (!any) return;
+  for (std::size_t column = 0; column < table.columns.size() + 3; ++column)
+    changed.push_back(arrays.Literal(column));
+}
+
+void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, const std::string& account,
+                               std::int64_t page) {
+  page_ = page;
+  Classify();
+  CopyText out(&copy);
+  const bool bounded = max_new != std::numeric_limits<std::int64_t>::max();
+  std::vector<std::size_t> order;
+  std::int64_t fresh = 0;
+  for (std::size_t i = 0; i < records.Size(); ++i) {
+    if (fates_[i] == Fate::kReject) RejectRecord(i, std::string(records.Records()[i].bad));
+    if (fates_[i] != Fate::kNew) continue;
+    if (!bounded) {
+      order.push_back(i);
+    } else if (MapNew(i, out, mapper, account) && ++fresh >= max_new) {
+      CutAt(i + 1);
+      break;
+    }
+  }
+  // Sorted by key: two lanes that insert the same ids wait for each other in one order, never in a circle.
+  const auto& all = records.Records();
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return all[a].head.id < all[b].head.id; });
+  for (const std::size_t i : order) MapNew(i, out, mapper, account);
+  EncodeChangedRows(table, mapper);
+  Count();
+}
+
+void PreparedBatch::Count() {
+  for (const Fate fate : fates_) {
+    counts.fetched += fate != Fate::kPass;
+    counts.duplicates += fate == Fate::kDuplicate;
+    counts.rejected += fate == Fate::kReject;
+    counts.inserted += fate == Fate::kNew;
+    counts.updated += fate == Fate::kChanged;
+    counts.unchanged += fate == Fate::kUnchanged;
+  }
+  if (records.Empty()) return;
+  end_position = records.Records().back().page_position + 1;
+  end_digest = records.Records().back().digest;
+}
+
+void PreparedBatch::Split(std::size_t middle, PreparedBatch& first, PreparedBatch& second) const {
+  const auto& all = records.Records();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    (i < middle ? first : second).records.Add(records.Raw(all[i]), all[i]);
+  }
+  first.lookup = second.lookup = lookup;
+  first.races = second.races = races;
+}
+
+}  // namespace weir::worker

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "common/ledger/tasks.h"
+#include "common/sources/source.h"
+#include "worker/copy_text.h"
+#include "worker/record_batch.h"
+
+namespace weir::worker {
+
+// A batch on its way into the database: its records, what the table holds of them, and both as SQL will take
+// them. Pure: bytes in, bytes out. Not thread-safe.
+struct PreparedBatch {
+  struct Stored {
+    std::int64_t hash = 0;
+    bool stale = false;
+  };
+
+  RecordBatch records;
+  std::int64_t max_new = std::numeric_limits<std::int64_t>::max();
+  bool lookup = true;
+  int races = 0;  // times another lane had one of its ids first
+  std::unordered_map<std::string, Stored> stored;
+
+  // Encoding, made anew by EncodeRows.
+  BatchCounts counts;
+  std::string copy;                  // new rows, COPY text
+  std::vector<std::string> changed;  // quoted array literals for UpdateSql; empty = nothing changed
+  std::vector<ledger::Reject> rejects;
+  std::vector<std::string> watch, unwatch;
+  std::int64_t end_position = 0;  // of the page, after this batch
+  std::int64_t end_digest = 0;
+
+  void Take(RecordBatch& batch, std::int64_t limit);
+  void Clear();
+  void ResetEncoding();
+  // The last of several records with one id wins (DESIGN §3, Dedupe); the others count as duplicates.
+  void DropDuplicates();
+  // Ids that a look-up should ask for, sorted: neighbours in the index are asked for together.
+  std::vector<std::string> SortedIds() const;
+  // `page` is noted in rejects.
+  void EncodeRows(const TableSpec& table, RecordMapper& mapper, const std::string& account,
+                  std::int64_t page);
+  void Split(std::size_t middle, PreparedBatch& first, PreparedBatch& second) const;
+  // The position in the page where this batch begins; kept for a batch without records.
+  void StartAt(std::int64_t position, std::int64_t digest);
+
+ private:
+  enum class Fate : std::uint8_t { kPass, kDuplicate, kReject, kNew, kChanged, kUnchanged };
+  void Classify();
+  void CutAt(std::size_t count);
+  bool MapNew(std::size_t index, CopyText& out, RecordMapper& mapper, const std::string& account);
+  void EncodeChangedRows(const TableSpec& table, RecordMapper& mapper);
+  void Note(const RecordBatch::Record& record, const RecordNotes& notes);
+  void RejectRecord(std::size_t index, const std::string& reason);
+  void Count();
+
+  std::vector<Fate> fates_;
+  std::int64_t page_ = 0;
+};
+
+}  // namespace weir::worker

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/config/account_settings.h"
+#include "common/config/config.h"
+#include "common/http/fetcher.h"
+#include "common/ledger/tasks.h"
+#include "common/obs/metrics.h"
+#include "common/pg/session.h"
+#include "worker/batch_writer.h"
+#include "worker/finished_queue.h"
+#include "worker/lane_keeper.h"
+#include "worker/lane_scheduler.h"
+#include "worker/limiter.h"
+#include "worker/page_processor.h"
+
+namespace weir::worker {
+
+// What all executors share. Every part is thread-safe and outlives them.
+struct Shared {
+  const Config* config = nullptr;
+  const Clock* clock = nullptr;
+  std::string worker_id;
+  pg::SessionPool* pool = nullptr;
+  LaneScheduler* scheduler = nullptr;
+  LaneKeeper* keeper = nullptr;
+  Limiter* limiter = nullptr;
+  FinishedQueue* finished = nullptr;
+  Metrics* metrics = nullptr;
+  std::atomic<bool>* aborting = nullptr;  // the drain is over: stop at once, spend no attempt
+};
+
+// One executor: takes the next ready lane's task and works on it to its end (DESIGN §3). Owns a curl handle,
+// parsers and a batch; one thread each.
+class TaskRunner {
+ public:
+  explicit TaskRunner(Shared shared);
+
+  // One task:
+  //   1. take a ready lane (waits; false = stopped)
+  //   2. have the lane's lease, or come back when it may be had
+  //   3. claim the task: what is no longer claimable is finished with
+  //   4. read its pages
+  //   5. done | parked | dead | given back, by the error's class (DESIGN §5)
+  bool RunOnce();
+  // Ends a transfer that waits for bytes, to look at `aborting` and the lease. Any thread.
+  void Wake() { fetcher_.Wake(); }
+
+ private:
+  struct Next {
+    std::chrono::milliseconds lane_wait{0};
+    bool again = false;  // the same delivery, after lane_wait
+    std::string waiting_for;
+    std::optional<kafka::OutgoingMessage> dead_letter;
+  };
+
+  Next Work(const LaneScheduler::Work& work);
+  Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);
+  Result<TaskWork> Open(ledger::ClaimedTask task);
+  Result<void> Process(TaskWork& work);
+  Next OnSuccess(const TaskWork& work, std::chrono::milliseconds took);
+  Next OnError(TaskWork& work, const Error& error);
+  Next Park(TaskWork& work, const Error& error, std::chrono::milliseconds wait, bool count_attempt);
+  Next Kill(TaskWork& work, const Error& error);
+  Next Yield(TaskWork& work);
+  Next DatabaseIll(int returns);
+  void Count(const TaskWork& work, TaskResult result);
+  void SaveLane(const LaneId& lane, const Next& next, bool force);
+  void ReturnQueued(const LaneId& lane);
+  std::optional<Error> AbortReason(const LaneId& lane) const;
+
+  Shared shared_;
+  Fetcher fetcher_;
+  BatchWriter writer_;
+  PageProcessor processor_;
+};
+
+}  // namespace weir::worker

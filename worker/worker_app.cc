@@ -1,0 +1,191 @@
+#include "worker/worker_app.h"
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "common/config/version.h"
+#include "common/ledger/migrations.h"
+#include "common/obs/log.h"
+
+namespace weir::worker {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr char kGroup[] = "weir-workers";
+constexpr milliseconds kPoll{100};
+constexpr milliseconds kRenewEvery{1'000};
+constexpr milliseconds kCloseTimeout{5'000};
+constexpr milliseconds kStuck{
+    30'000};  // the poll loop turns every 100 ms; so long without a turn = not alive
+
+kafka::ClientOptions ClientOf(const Config& config, const std::string& id) {
+  kafka::ClientOptions options;
+  options.brokers = config.kafka_brokers;
+  options.properties = config.kafka_properties;
+  options.client_id = "weir-worker-" + id;
+  options.log = [](int level, std::string_view text) {
+    // librdkafka's levels are syslog's; its connection errors repeat while a broker is away.
+    Log(level <= 3 ? LogLevel::kWarn : LogLevel::kDebug, text, {{"from", "kafka"}});
+  };
+  return options;
+}
+
+}  // namespace
+
+WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
+    : config_(std::move(config)),
+      identity_(std::move(identity)),
+      metrics_("weir-worker", Version()),
+      pool_(SessionOptionsFor("worker"), config_.sessions),
+      scheduler_(&clock_),
+      keeper_({.worker = identity_.id, .host = identity_.host, .pid = identity_.pid, .lease = config_.lease},
+              &clock_, &scheduler_),
+      limiter_(LimiterOptions{}, config_.base_delay, config_.max_delay,
+               std::hash<std::string>{}(identity_.id)),
+      loop_(LoopParts()) {}
+
+WorkerApp::~WorkerApp() = default;
+
+pg::SessionOptions WorkerApp::SessionOptionsFor(const std::string& role) const {
+  pg::SessionOptions options;
+  options.url = config_.database_url.Reveal();
+  options.application_name = "weir-" + role + " " + identity_.id;
+  // Look-ups go by keyed pages and must stay on the key's index. Right after a first sync there are no
+  // statistics, and PostgreSQL took a scan or a hash join over the whole table (DESIGN §3): pin the plan.
+  options.setup_sql =
+      "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+      "set plan_cache_mode = force_generic_plan";
+  return options;
+}
+
+PollLoop::Parts WorkerApp::LoopParts() {
+  PollLoop::Parts parts;
+  parts.clock = &clock_;
+  parts.scheduler = &scheduler_;
+  parts.finished = &finished_;
+  parts.pool = &pool_;
+  parts.metrics = &metrics_;
+  parts.group = kGroup;
+  parts.new_consumer = [this](kafka::RebalanceListener* listener) {
+    kafka::ConsumerOptions options;
+    options.client = ClientOf(config_, identity_.id);
+    options.group = kGroup;
+    options.topics = {kafka::kTaskTopic, kafka::kInteractiveTopic};
+    options.session_timeout = config_.session_timeout;
+    return kafka::Consumer::Create(std::move(options), listener);
+  };
+  parts.new_producer = [this] { return kafka::Producer::Create(ClientOf(config_, identity_.id)); };
+  return parts;
+}
+
+Result<void> WorkerApp::Start() {
+  pg::Session session(SessionOptionsFor("check"));
+  if (auto ok = pg::Check(session, ledger::AllMigrations()); !ok) return ok;
+  auto server =
+      HttpServer::Start({.address = config_.metrics_address, .port = config_.metrics_port},
+                        RouteByPath({{"/metrics", [this](const HttpServerRequest& r) { return Serve(r); }},
+                                     {"/livez", [this](const HttpServerRequest& r) { return Serve(r); }},
+                                     {"/readyz", [this](const HttpServerRequest& r) { return Serve(r); }}}));
+  if (!server) return Fail(server.error());
+  server_ = std::move(*server);
+  Log(LogLevel::kInfo, "worker started",
+      {{"worker", identity_.id},
+       {"metrics", config_.metrics_address + ":" + std::to_string(server_->Port())}});
+  return {};
+}
+
+HttpReply WorkerApp::Serve(const HttpServerRequest& request) {
+  if (request.path == "/metrics") {
+    metrics_.SetLanesHeld(static_cast<std::int64_t>(keeper_.Held()));
+    return {.content_type = kMetricsContentType, .body = metrics_.Render(), .headers = {}};
+  }
+  const bool alive = clock_.Boot() - milliseconds(polled_at_.load()) < kStuck;
+  if (request.path == "/livez") {
+    return {
+        .status = alive ? 200 : 503, .body = alive ? "ok\n" : "the poll loop stands still\n", .headers = {}};
+  }
+  const bool ready = alive && ready_.load() && !stopping_.load();
+  return {.status = ready ? 200 : 503, .body = ready ? "ok\n" : "no partitions assigned\n", .headers = {}};
+}
+
+void WorkerApp::Execute(TaskRunner* runner) {
+  while (runner->RunOnce()) {
+  }
+}
+
+void WorkerApp::KeepLanes() {
+  pg::Session session(SessionOptionsFor("keeper"));
+  std::unique_lock lock(keeper_mutex_);
+  while (!stopping_.load()) {
+    lock.unlock();
+    if (auto ok = keeper_.RunOnce(session); !ok) {
+      LogError(LogLevel::kWarn, "lane leases could not be renewed", ok.error());
+      session.Reset();
+    }
+    lock.lock();
+    keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load(); });
+  }
+  lock.unlock();
+  if (auto ok = keeper_.ReleaseAll(session); !ok)
+    LogError(LogLevel::kWarn, "lanes were not given back", ok.error());
+}
+
+void WorkerApp::StartThreads() {
+  const Shared shared{.config = &config_,
+                      .clock = &clock_,
+                      .worker_id = identity_.id,
+                      .pool = &pool_,
+                      .scheduler = &scheduler_,
+                      .keeper = &keeper_,
+                      .limiter = &limiter_,
+                      .finished = &finished_,
+                      .metrics = &metrics_,
+                      .aborting = &aborting_};
+  finished_.OnPush([this] { loop_.Wake(); });
+  keeper_thread_ = std::thread([this] { KeepLanes(); });
+  for (int i = 0; i < config_.executors; ++i) {
+    runners_.push_back(std::make_unique<TaskRunner>(shared));
+    threads_.emplace_back([this, runner = runners_.back().get()] { Execute(runner); });
+  }
+}
+
+void WorkerApp::Run(const std::atomic<int>& stop) {
+  StartThreads();
+  while (stop.load() == 0) {
+    polled_at_ = clock_.Boot().count();
+    loop_.RunOnce(kPoll);
+    ready_ = loop_.Ready();
+  }
+  Drain(stop);
+}
+
+// Queued tasks are forgotten (their offsets are not stored: another worker gets them), running ones may end
+// in time.
+void WorkerApp::Drain(const std::atomic<int>& stop) {
+  Log(LogLevel::kInfo, "draining", {{"running", scheduler_.Running()}});
+  loop_.StopTaking();
+  scheduler_.DropAll();
+  const milliseconds deadline = clock_.Boot() + config_.drain_timeout;
+  while (scheduler_.Running() > 0 && clock_.Boot() < deadline && stop.load() < 2) {
+    polled_at_ = clock_.Boot().count();
+    loop_.RunOnce(kPoll);
+  }
+  aborting_ = true;
+  scheduler_.Stop();
+  for (const auto& runner : runners_) runner->Wake();
+  for (std::thread& thread : threads_) thread.join();
+  loop_.Close(kCloseTimeout);
+  {
+    std::lock_guard lock(keeper_mutex_);
+    stopping_ = true;
+  }
+  keeper_wake_.notify_all();
+  keeper_thread_.join();
+  pool_.Stop();
+  server_->Stop();
+  Log(LogLevel::kInfo, "worker stopped");
+}
+
+}  // namespace weir::worker

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/result.h"
+#include "common/config/config.h"
+#include "common/http/http_server.h"
+#include "common/obs/metrics.h"
+#include "common/pg/session.h"
+#include "worker/finished_queue.h"
+#include "worker/lane_keeper.h"
+#include "worker/lane_scheduler.h"
+#include "worker/limiter.h"
+#include "worker/poll_loop.h"
+#include "worker/task_runner.h"
+
+namespace weir::worker {
+
+struct WorkerIdentity {
+  std::string id;  // unique to this process: host, pid and a random part, or WEIR_WORKER_ID
+  std::string host;
+  int pid = 0;
+};
+
+// The worker program, top to bottom: builds its parts, runs until told to stop, drains. Owned and run by
+// main's thread.
+class WorkerApp {
+ public:
+  WorkerApp(Config config, WorkerIdentity identity);
+  ~WorkerApp();
+
+  // Checks the schema and the address it listens on. Errors: kConfig, kDatabase.
+  Result<void> Start();
+  // Until `stop` is set; then drains: running tasks may end within worker.drain_timeout, the rest is given
+  // back with no attempt spent. A `stop` above 1 (a second signal) cuts the drain short.
+  void Run(const std::atomic<int>& stop);
+
+ private:
+  void StartThreads();
+  void KeepLanes();
+  void Execute(TaskRunner* runner);
+  void Drain(const std::atomic<int>& stop);
+  HttpReply Serve(const HttpServerRequest& request);
+  pg::SessionOptions SessionOptionsFor(const std::string& role) const;
+  PollLoop::Parts LoopParts();
+
+  Config config_;
+  WorkerIdentity identity_;
+  SystemClock clock_;
+  Metrics metrics_;
+  std::atomic<bool> aborting_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::int64_t> polled_at_{0};  // boot milliseconds of the poll loop's last turn: its watchdog
+  std::atomic<bool> ready_{false};
+  pg::SessionPool pool_;
+  LaneScheduler scheduler_;
+  LaneKeeper keeper_;
+  Limiter limiter_;
+  FinishedQueue finished_;
+  PollLoop loop_;
+  std::vector<std::unique_ptr<TaskRunner>> runners_;
+  std::vector<std::thread> threads_;
+  std::thread keeper_thread_;
+  std::mutex keeper_mutex_;
+  std::condition_variable keeper_wake_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace weir::worker
