@@ -1,4 +1,4 @@
-# Two images: `weir` (the programs) and `upstream` (the sample upstream of the demo).
+# Two images: `weir` (the programs) and `upstream` (the sample upstream of the demo and the tests).
 #   docker build --target weir -t weir .
 # Nothing writes to the root file system: run it read-only, with a tmpfs at /tmp. As the user `weir`, never as root.
 ARG DEBIAN=debian:12-slim
@@ -9,11 +9,10 @@ COPY dev ./
 COPY .ci .ci
 RUN ./dev setup build && rm -rf /var/lib/apt/lists/*
 COPY . .
-RUN WEIR_SKIP_SETUP=1 ./dev build release weir weir-worker weir-upstream \
+RUN WEIR_SKIP_SETUP=1 ./dev build release weir weir-worker weir-sample-upstream \
     && cmake --install build/release --prefix /opt/weir --strip \
-    && install -D -s build/release/bin/weir-upstream /opt/upstream/bin/weir-upstream \
-    && .ci/lib/runtime_packages.sh build/release/bin/weir build/release/bin/weir-worker build/release/bin/weir-upstream \
-       > /opt/packages
+    && install -D -s -t /opt/upstream/bin build/release/bin/weir-sample-upstream \
+    && .ci/lib/runtime_packages.sh /opt/weir/bin/* /opt/upstream/bin/* > /opt/packages
 
 FROM ${DEBIAN} AS runtime
 RUN --mount=type=bind,from=build,source=/opt/packages,target=/tmp/packages \
@@ -28,8 +27,8 @@ COPY --from=build /opt/upstream/bin/ /usr/local/bin/
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=5s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080"]
-ENTRYPOINT ["weir-upstream"]
-CMD ["--address", "0.0.0.0", "--port", "8080"]
+ENTRYPOINT ["weir-sample-upstream"]
+CMD ["--host", "0.0.0.0", "--port", "8080"]
 
 FROM runtime AS weir
 COPY --from=build /opt/weir/ /usr/local/

@@ -8,6 +8,7 @@
     producer, worker never see each other
     rdkafka is included in common/kafka only, libpq in common/pg, curl and Boost in common/http (Boost for servers in
     tests/support too)
+    Tests (*_test.cc, and the fixtures in folders named testing/) see tests/support/ besides; nothing else sees testing/
 
 Includes are written from the root. Neither files nor folders may depend on each other in a circle; the files that put a
 program together (main.cc, registry.cc) and tests stand above the folders and do not count for that.
@@ -31,7 +32,7 @@ LIBRARIES = [
 ]
 
 # What the files of a folder may include of the project, as prefixes; the first folder that fits decides. A file may
-# always include its own folder's. A test may include tests/support/ besides.
+# always include its own folder's.
 PROGRAM_PARTS = ["common/", "proto/"]
 ALLOWED = [
     ("common/base/", []),
@@ -46,12 +47,12 @@ ALLOWED = [
 
 
 def is_test(path):
-    return path.endswith("_test.cc")
+    return path.endswith("_test.cc") or "/testing/" in path or path.startswith(("tests/", "bench/"))
 
 
 def is_top(path):
     """A file that nothing below it depends on, so that it closes no circle."""
-    return is_test(path) or os.path.basename(path) in ("main.cc", "registry.cc")
+    return path.endswith("_test.cc") or os.path.basename(path) in ("main.cc", "registry.cc")
 
 
 def strip_comments(text):
@@ -87,6 +88,8 @@ def check_one(path, quoted, system, exists):
             yield f'{path}: "{header}" names no file from the project\'s root'
         elif not header.startswith(tuple(allowed)):
             yield f'{path}: must not include "{header}" ({describe(path)})'
+        elif "/testing/" in header and not is_test(path):
+            yield f'{path}: must not include "{header}", which is for tests'
         elif api_of(header) and not is_top(path) and api_of(path) != api_of(header):
             yield f'{path}: must not include "{header}": an API\'s folder is its own'
 

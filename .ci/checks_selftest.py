@@ -37,6 +37,7 @@ class LayersTest(CheckTest):
         "common/config/config.h": '#include "common/sources/source.h"\n',
         "worker/page.h": '#include "common/config/config.h"\n#include "proto/task.pb.h"\n',
         "worker/page_test.cc": '#include "worker/page.h"\n#include "tests/support/server.h"\n',
+        "worker/testing/fixture.h": '#include "tests/support/server.h"\n',
         "tests/support/server.h": "#include <boost/beast/core.hpp>\n",
         "producer/main.cc": '#include "producer/cli/sync.h"\n',
         "producer/cli/sync.h": '#include "producer/planner.h"\n',
@@ -62,6 +63,7 @@ class LayersTest(CheckTest):
             ("worker/runner_test.cc", "producer/planner.h"),
             ("producer/main.cc", "worker/page.h"),
             ("worker/runner.cc", "tests/support/server.h"),
+            ("worker/runner.cc", "worker/testing/fixture.h"),
         ]:
             with self.subTest(path=path, header=header):
                 self.assert_finds(self.find(path, f'#include "{header}"\n'), path, "must not include", header)
