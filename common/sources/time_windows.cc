@@ -4,6 +4,12 @@
 #include <cmath>
 
 namespace weir {
+namespace {
+
+// An upstream may claim anything; a double holds this much exactly.
+constexpr std::int64_t kMaxRecords = 1'000'000'000'000'000;
+
+}  // namespace
 
 std::vector<TimeRange> Subtract(TimeRange whole, const std::vector<TimeRange>& read) {
   std::vector<TimeRange> holes;
@@ -39,6 +45,7 @@ std::int64_t Share(std::int64_t records, TimeRange part, TimeRange whole) {
   if (records <= 0 || part.hi <= part.lo) return 0;
   const double whole_length = static_cast<double>(std::max<std::int64_t>(whole.hi - whole.lo, 1));
   const double share = std::min(1.0, static_cast<double>(part.hi - part.lo) / whole_length);
+  records = std::min(records, kMaxRecords);
   return static_cast<std::int64_t>(std::ceil(static_cast<double>(records) * share));
 }
 

@@ -1,0 +1,120 @@
+#include "common/sources/source.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/time_text.h"
+#include "common/sources/http_date.h"
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::int64_t kNow = 784'111'757'000;  // Sun, 06 Nov 1994 08:49:17 GMT
+
+HttpResponseHead Head(int status, std::vector<HttpHeader> headers = {}) {
+  return {status, std::move(headers)};
+}
+
+const Error& ErrorOf(const Verdict& verdict) {
+  static const Error none = MakeError(ErrorClass::kInternal, "not an error");
+  const auto* e = std::get_if<Error>(&verdict);
+  EXPECT_NE(e, nullptr);
+  return e == nullptr ? none : *e;
+}
+
+ErrorClass ClassOf(int status, std::string_view body = "", std::vector<HttpHeader> headers = {}) {
+  return ErrorOf(JudgeHttp(Head(status, std::move(headers)), body, kNow)).error_class;
+}
+
+TEST(JudgeHttp, Classes) {
+  EXPECT_TRUE(std::holds_alternative<ReadBody>(
+      JudgeHttp(Head(200, {{"Content-Type", "application/json"}}), "", kNow)));
+  EXPECT_TRUE(std::holds_alternative<NotModified>(JudgeHttp(Head(304), "", kNow)));
+  EXPECT_EQ(ClassOf(200, "", {{"Content-Type", "text/html; charset=utf-8"}}), ErrorClass::kInvalid);
+  EXPECT_EQ(ClassOf(401), ErrorClass::kAuth);
+  EXPECT_EQ(ClassOf(403, "{\"error\":\"no\"}"), ErrorClass::kAuth);
+  EXPECT_EQ(ClassOf(404, "{}"), ErrorClass::kGone);
+  EXPECT_EQ(ClassOf(410, "<html>"), ErrorClass::kGone);
+  EXPECT_EQ(ClassOf(403, "", {{"content-type", "text/html"}}), ErrorClass::kBlocked);
+  EXPECT_EQ(ClassOf(404, "\n<!DOCTYPE html>"), ErrorClass::kBlocked);
+  for (const int status : {408, 425, 500, 502, 503, 504, 521})
+    EXPECT_EQ(ClassOf(status), ErrorClass::kTransient);
+  for (const int status : {400, 405, 422, 102, 600}) EXPECT_EQ(ClassOf(status), ErrorClass::kInvalid);
+  for (const int status : {300, 303, 305}) {
+    EXPECT_EQ(ClassOf(status, "", {{"Location", "/x"}}), ErrorClass::kInvalid);
+  }
+  EXPECT_EQ(ClassOf(301), ErrorClass::kInvalid);  // without Location
+}
+
+TEST(JudgeHttp, Redirects) {
+  for (const int status : {301, 302, 307, 308}) {
+    const Verdict verdict = JudgeHttp(Head(status, {{"location", "/there"}}), "", kNow);
+    const auto* follow = std::get_if<FollowTo>(&verdict);
+    ASSERT_NE(follow, nullptr) << status;
+    EXPECT_EQ(follow->location, "/there");
+    EXPECT_EQ(follow->permanent, status == 301 || status == 308);
+  }
+}
+
+TEST(JudgeHttp, ErrorsTellWhatIsKnown) {
+  const Verdict verdict = JudgeHttp(Head(429, {{"Retry-After", "7"}}), "{\"error\":\"slow\x01\"}", kNow);
+  const Error& e = ErrorOf(verdict);
+  EXPECT_EQ(e.error_class, ErrorClass::kThrottled);
+  EXPECT_EQ(e.http_status, 429);
+  EXPECT_EQ(e.retry_after, seconds(7));
+  EXPECT_EQ(e.body_start, "{\"error\":\"slow.\"}");
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(503, {{"Retry-After", "9"}}), "", kNow)).retry_after, seconds(9));
+  EXPECT_FALSE(ErrorOf(JudgeHttp(Head(403), "<html>", kNow)).hint.empty());
+}
+
+TEST(RetryAfter, SecondsAndAllDates) {
+  EXPECT_EQ(ParseRetryAfter("120", kNow), seconds(120));
+  EXPECT_EQ(ParseRetryAfter(" 5 ", kNow), seconds(5));
+  EXPECT_EQ(ParseRetryAfter("Sun, 06 Nov 1994 08:49:37 GMT", kNow), seconds(20));
+  EXPECT_EQ(ParseRetryAfter("Sunday, 06-Nov-94 08:49:37 GMT", kNow), seconds(20));
+  EXPECT_EQ(ParseRetryAfter("Sun Nov  6 08:49:37 1994", kNow), seconds(20));
+  EXPECT_EQ(ParseRetryAfter("Wed Nov 16 08:49:17 1994", kNow), std::chrono::hours(240));
+}
+
+TEST(RetryAfter, NothingForWhatIsNone) {
+  for (const char* value :
+       {"", " ", "0", "-5", "+5", "1.5", "soon", "12 s", "0x10", "1e3",
+        "Sun, 06 Nov 1994 08:49:17 GMT",  // now
+        "Sun, 06 Nov 1994 08:49:00 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 31 Feb 1995 08:49:37 GMT",
+        "Xyz, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 25:49:37 GMT", "Sun, 06 Nov 1994 08:49:37 GMTx",
+        "Sun Nov  6 08:49:37 19945"}) {
+    EXPECT_EQ(ParseRetryAfter(value, kNow), std::nullopt) << value;
+  }
+}
+
+TEST(RetryAfter, AbsurdIsMuchButFinite) {
+  const auto absurd = ParseRetryAfter("99999999999999999999999999", kNow);
+  ASSERT_TRUE(absurd);
+  EXPECT_GT(*absurd, std::chrono::hours(1));
+  EXPECT_EQ(ParseRetryAfter("9223372036854775807", kNow), absurd);
+  EXPECT_EQ(ParseRetryAfter("Fri, 31 Dec 9999 23:59:59 GMT", kNow), absurd);
+}
+
+TEST(HttpDate, TwoDigitYearIsNeverFarAhead) {
+  const std::int64_t now = *ParseTime("2026-11-22");
+  EXPECT_EQ(ParseHttpDate("Monday, 23-Nov-26 00:00:00 GMT", now), *ParseTime("2026-11-23"));
+  EXPECT_EQ(ParseHttpDate("Saturday, 06-Nov-99 00:00:00 GMT", now), *ParseTime("1999-11-06"));
+}
+
+TEST(Registry, KnowsItsSources) {
+  for (const char* name : {"lichess", "chesscom"}) {
+    const Source* source = FindSource(name);
+    ASSERT_NE(source, nullptr);
+    EXPECT_EQ(source->Info().name, name);
+    ASSERT_NE(FindStream(*source, "games"), nullptr);
+    EXPECT_EQ(FindStream(*source, "games")->table.schema, name);
+    EXPECT_EQ(FindStream(*source, "nothing"), nullptr);
+  }
+  EXPECT_EQ(FindSource("Lichess"), nullptr);
+  EXPECT_EQ(AllSources().size(), 2U);
+}
+
+}  // namespace
+}  // namespace weir
