@@ -1,0 +1,23 @@
+#include "producer/engine/coordinator.h"
+
+#include <algorithm>
+
+#include "common/ledger/dispatch.h"
+#include "common/obs/log.h"
+
+namespace weir {
+
+Result<std::vector<JobId>> Coordinator::RunOnce() {
+  auto ended = ledger::EndJobs(session_);
+  if (!ended) return Fail(ended.error());
+  for (const JobId job : *ended) Log(LogLevel::kInfo, "job ended", {{"job", job.value}});
+  const auto now = clock_.Boot();
+  if (now < next_look_) return ended;
+  next_look_ = now + std::max<std::chrono::milliseconds>(idle_ / 10, std::chrono::seconds(1));
+  auto lost = ledger::RequeueLost(session_, idle_);
+  if (!lost) return Fail(lost.error());
+  if (*lost > 0) Log(LogLevel::kWarn, "tasks that nobody advanced are sent again", {{"tasks", *lost}});
+  return ended;
+}
+
+}  // namespace weir

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <chrono>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/result.h"
+#include "common/pg/session.h"
+
+namespace weir {
+
+// Ends what has ended and finds what was lost (DESIGN §4). One thread; the leader's.
+class Coordinator {
+ public:
+  // `idle`: how long nobody advances what was sent before it counts as lost (ledger::RequeueLost).
+  Coordinator(pg::Session& session, const Clock& clock, std::chrono::milliseconds idle)
+      : session_(session), clock_(clock), idle_(idle) {}
+
+  // 1. Starts, expires and ends accounts and jobs; returns the jobs that ended.
+  // 2. Every tenth of `idle` (at least each second): requeues what was lost.
+  Result<std::vector<JobId>> RunOnce();
+
+ private:
+  pg::Session& session_;
+  const Clock& clock_;
+  std::chrono::milliseconds idle_;
+  std::chrono::milliseconds next_look_{0};
+};
+
+}  // namespace weir

@@ -1,0 +1,52 @@
+#include "producer/engine/dispatcher.h"
+
+#include "common/ledger/task_message.h"
+#include "common/obs/log.h"
+
+namespace weir {
+namespace {
+
+// Shorter than the lanes' window, so that a sick broker does not keep the coordinator from ending jobs for
+// long.
+constexpr std::chrono::seconds kSendTimeout{3};
+
+kafka::OutgoingMessage MessageOf(const ledger::ReadyTask& task) {
+  kafka::OutgoingMessage message;
+  message.topic = task.interactive ? kafka::kInteractiveTopic : kafka::kTaskTopic;
+  message.key = task.lane.Text();
+  message.value = ledger::EncodeTask(task);
+  message.headers = {{"traceparent", task.traceparent}};
+  return message;
+}
+
+}  // namespace
+
+Result<Dispatcher::Pass> Dispatcher::RunOnce() {
+  if (publisher_.TakeMoved()) {
+    auto back = ledger::RequeueSent(session_);
+    if (!back) return Fail(back.error());
+    Log(LogLevel::kWarn, "the broker came back empty: what was sent to it is sent again", {{"tasks", *back}});
+  }
+  auto ready = ledger::TakeReady(session_, limits_);
+  if (!ready) return Fail(ready.error());
+  Pass pass;
+  if (ready->empty()) return pass;
+  std::vector<kafka::OutgoingMessage> messages;
+  messages.reserve(ready->size());
+  for (const ledger::ReadyTask& task : *ready) messages.push_back(MessageOf(task));
+  auto acknowledged = publisher_.Send(messages, kSendTimeout);
+  if (!acknowledged) return Fail(acknowledged.error());
+  std::vector<TaskId> sent;
+  for (std::size_t i = 0; i < ready->size(); ++i) {
+    if ((*acknowledged)[i]) sent.push_back((*ready)[i].id);
+  }
+  if (sent.empty())
+    return Fail(ErrorClass::kBroker, "Kafka acknowledged none of the messages", "see: weir doctor");
+  auto marked = ledger::MarkDispatched(session_, sent);
+  if (!marked) return Fail(marked.error());
+  pass.sent = static_cast<std::int64_t>(sent.size());
+  pass.more = sent.size() == ready->size() && ready->size() >= static_cast<std::size_t>(limits_.batch);
+  return pass;
+}
+
+}  // namespace weir

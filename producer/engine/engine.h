@@ -1,0 +1,89 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "common/base/backoff.h"
+#include "common/base/clock.h"
+#include "common/ledger/dispatch.h"
+#include "common/pg/session.h"
+#include "producer/engine/coordinator.h"
+#include "producer/engine/dispatcher.h"
+#include "producer/engine/leader_lock.h"
+#include "producer/engine/publisher.h"
+
+namespace weir {
+
+struct EngineOptions {
+  pg::SessionOptions database;
+  Publisher::Factory producers;
+  ledger::DispatchLimits limits;
+  std::chrono::milliseconds idle{60'000};  // see Coordinator; 15 s on the embedded broker
+  std::chrono::milliseconds poll{500};     // the longest it waits without a notification
+  std::chrono::milliseconds leader_retry{1'000};
+  std::chrono::milliseconds least_gap{20};  // between two passes: notifications come by the hundred a second
+};
+
+// Dispatcher and coordinator as one loop, run by whichever process leads. Everyone who wants jobs to go on
+// has one
+// (`weir serve`, `weir sync`); the others wait to take over. A sick database or broker is logged once and
+// waited for.
+class Engine {
+ public:
+  Engine(EngineOptions options, const Clock& clock);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Runs the loop on a thread of its own until Stop.
+  void Start();
+  // Ends the loop, gives leadership back, joins. More than once is fine.
+  void Stop();
+
+  // One iteration: 1. lead, or wait to; 2. coordinate; 3. dispatch; 4. wait for a notification, the next due
+  // time or `poll`. Returns early when stopped. For tests and Start only, never both.
+  void RunOnce();
+
+  bool Leading() const { return leading_.load(); }
+  std::int64_t Sent() const { return sent_.load(); }
+  // The last pass that went through, by clock.Boot(); 0 = none yet.
+  std::chrono::milliseconds LastPass() const { return std::chrono::milliseconds(last_pass_.load()); }
+  // Why the last pass failed, while it does.
+  std::optional<Error> Trouble() const;
+
+ private:
+  bool Lead();
+  Result<void> Pass();
+  void WaitForWork(std::chrono::milliseconds pass_time);
+  void Recover(const Error& error);
+  void SetTrouble(std::optional<Error> error);
+  // Waits unless stopped.
+  void Sleep(std::chrono::milliseconds time);
+
+  const EngineOptions options_;
+  const Clock& clock_;
+  // The loop's own.
+  LeaderLock lock_;
+  pg::Session session_;
+  Publisher publisher_;
+  Coordinator coordinator_;
+  Dispatcher dispatcher_;
+  Backoff backoff_;
+  int failures_ = 0;
+  // Any thread.
+  std::atomic<bool> leading_{false};
+  std::atomic<std::int64_t> sent_{0};
+  std::atomic<std::int64_t> last_pass_{0};
+  mutable std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stop_ = false;             // guarded by mutex_
+  std::optional<Error> trouble_;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace weir

@@ -1,0 +1,233 @@
+#include "producer/engine/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <functional>
+
+#include "common/kafka/embedded_broker.h"
+#include "common/ledger/task_message.h"
+#include "common/ledger/testing/ledger_fixture.h"
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// Kafka as a list.
+struct FakeKafka {
+  std::vector<kafka::OutgoingMessage> received;
+  std::function<bool(const kafka::OutgoingMessage&)> accept = [](const auto&) { return true; };
+  bool fatal = false;
+  bool moved = false;
+  int made = 0;
+
+  class Client final : public kafka::Producer {
+   public:
+    explicit Client(FakeKafka& kafka) : kafka_(kafka) {}
+    Result<std::vector<bool>> Send(const std::vector<kafka::OutgoingMessage>& messages,
+                                   milliseconds) override {
+      if (kafka_.fatal) return Fail(ErrorClass::kBroker, "fatal");
+      std::vector<bool> acknowledged;
+      for (const auto& message : messages) {
+        acknowledged.push_back(kafka_.accept(message));
+        if (acknowledged.back()) kafka_.received.push_back(message);
+      }
+      return acknowledged;
+    }
+    bool AddressChanged() const override { return kafka_.moved; }
+
+   private:
+    FakeKafka& kafka_;
+  };
+
+  Publisher::Factory Factory() {
+    return [this]() -> Result<std::unique_ptr<kafka::Producer>> {
+      ++made;
+      moved = false;
+      return std::make_unique<Client>(*this);
+    };
+  }
+};
+
+class EngineTest : public ledger::testing::LedgerFixture {
+ protected:
+  EngineOptions Options() {
+    EngineOptions options;
+    options.database = options_;
+    options.producers = kafka_.Factory();
+    options.poll = milliseconds(50);
+    options.leader_retry = milliseconds(10);
+    options.least_gap = milliseconds(1);
+    return options;
+  }
+  // Waits for the ledger to say so; a failure after half a minute.
+  void Await(const std::string& condition) {
+    const auto until = std::chrono::steady_clock::now() + seconds(30);
+    while (Text("select " + condition) != "t") {
+      ASSERT_LT(std::chrono::steady_clock::now(), until) << condition;
+      std::this_thread::yield();
+    }
+  }
+
+  FakeKafka kafka_;
+  SystemClock clock_;
+};
+
+TEST_F(EngineTest, OnlyOneLeads) {
+  LeaderLock first(options_), second(options_);
+  EXPECT_TRUE(first.Try().value());
+  EXPECT_FALSE(second.Try().value());
+  first.Release();
+  EXPECT_TRUE(second.Try().value());
+}
+
+TEST_F(EngineTest, LeadershipEndsWithItsBackendAndIsNotTakenUpSilently) {
+  LeaderLock lock(options_);
+  ASSERT_TRUE(lock.Try().value());
+  Run("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+  EXPECT_FALSE(lock.Wait(seconds(10)));
+  EXPECT_FALSE(lock.Held());
+  LeaderLock other(options_);
+  EXPECT_TRUE(other.Try().value());
+  EXPECT_FALSE(lock.Try().value());
+}
+
+TEST_F(EngineTest, DispatchSendsAndMarksWhatWasAcknowledged) {
+  const JobId id = Open(Request({"alice", "bob"}));
+  kafka_.accept = [&](const auto& message) { return ledger::DecodeTask(message.value)->account == "alice"; };
+  Publisher publisher(kafka_.Factory());
+  Dispatcher dispatcher(session_, publisher, {});
+  auto pass = dispatcher.RunOnce();
+  ASSERT_TRUE(pass) << pass.error().message;
+  EXPECT_EQ(pass->sent, 1);
+  ASSERT_EQ(kafka_.received.size(), 1u);
+  EXPECT_EQ(kafka_.received[0].topic, kafka::kTaskTopic);
+  EXPECT_EQ(kafka_.received[0].key, "m#0");
+  EXPECT_EQ(Text("select string_agg(state, ' ' order by account) from weir.tasks where job_id = " + Id(id)),
+            "dispatched planned");
+}
+
+TEST_F(EngineTest, InteractiveTasksHaveTheirTopic) {
+  auto request = Request({"alice"});
+  request.priority = "interactive";
+  Open(request);
+  Publisher publisher(kafka_.Factory());
+  ASSERT_TRUE(Dispatcher(session_, publisher, {}).RunOnce());
+  ASSERT_EQ(kafka_.received.size(), 1u);
+  EXPECT_EQ(kafka_.received[0].topic, kafka::kInteractiveTopic);
+}
+
+TEST_F(EngineTest, ABrokerThatMovedHasLostWhatItWasSent) {
+  Open(Request({"alice"}));
+  Publisher publisher(kafka_.Factory());
+  Dispatcher dispatcher(session_, publisher, {});
+  EXPECT_EQ(dispatcher.RunOnce()->sent, 1);
+  EXPECT_EQ(dispatcher.RunOnce()->sent, 0);
+  kafka_.moved = true;
+  EXPECT_EQ(dispatcher.RunOnce()->sent, 1);
+  EXPECT_EQ(kafka_.made, 2);
+}
+
+TEST_F(EngineTest, AFatalProducerIsReplaced) {
+  Open(Request({"alice"}));
+  Publisher publisher(kafka_.Factory());
+  Dispatcher dispatcher(session_, publisher, {});
+  kafka_.fatal = true;
+  auto pass = dispatcher.RunOnce();
+  ASSERT_FALSE(pass);
+  EXPECT_EQ(pass.error().error_class, ErrorClass::kBroker);
+  EXPECT_EQ(Text("select state from weir.tasks"), "planned");
+  kafka_.fatal = false;
+  EXPECT_EQ(dispatcher.RunOnce()->sent, 1);
+  EXPECT_EQ(kafka_.made, 2);
+}
+
+TEST_F(EngineTest, TheCoordinatorLooksForLostTasksNowAndThen) {
+  ManualClock clock;
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "
+      "h'");
+  Coordinator coordinator(session_, clock, seconds(20));
+  ASSERT_TRUE(coordinator.RunOnce());
+  EXPECT_EQ(Text("select state from weir.tasks"), "planned");
+  Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "
+      "h'");
+  clock.Advance(milliseconds(1'900));
+  ASSERT_TRUE(coordinator.RunOnce());
+  EXPECT_EQ(Text("select state from weir.tasks"), "running");
+  clock.Advance(milliseconds(200));
+  ASSERT_TRUE(coordinator.RunOnce());
+  EXPECT_EQ(Text("select state from weir.tasks"), "planned");
+}
+
+TEST_F(EngineTest, AJobGoesFromItsOpeningToItsEnd) {
+  Engine engine(Options(), clock_);
+  engine.Start();
+  const JobId id = Open(Request({"alice"}));
+  Await("bool_and(state = 'dispatched') from weir.tasks");
+  EXPECT_TRUE(engine.Leading());
+  EXPECT_EQ(engine.Sent(), 1);
+  Run("update weir.tasks set state = 'done'");
+  Run("notify weir_dispatch");
+  Await("state = 'succeeded' from weir.jobs where id = " + Id(id));
+  EXPECT_FALSE(engine.Trouble());
+  engine.Stop();
+}
+
+TEST_F(EngineTest, AnotherTakesOverWhenTheLeaderIsGone) {
+  Engine first(Options(), clock_), second(Options(), clock_);
+  first.RunOnce();
+  ASSERT_TRUE(first.Leading());
+  second.RunOnce();
+  EXPECT_FALSE(second.Leading());
+  Run("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+  for (int i = 0; i < 500 && !second.Leading(); ++i) second.RunOnce();
+  EXPECT_TRUE(second.Leading());
+  for (int i = 0; i < 3; ++i) first.RunOnce();
+  EXPECT_FALSE(first.Leading());
+}
+
+TEST_F(EngineTest, ASickBrokerIsWaitedForWhileJobsGoOnEnding) {
+  kafka_.fatal = true;
+  Engine engine(Options(), clock_);
+  const JobId first = Open(Request({"alice"})), second = Open(Request({"bob"}));
+  engine.RunOnce();
+  ASSERT_TRUE(engine.Trouble());
+  EXPECT_EQ(engine.Trouble()->error_class, ErrorClass::kBroker);
+  Run("update weir.tasks set state = 'done' where job_id = " + Id(first));
+  engine.RunOnce();
+  EXPECT_EQ(Text("select state from weir.jobs where id = " + Id(first)), "succeeded");
+  kafka_.fatal = false;
+  engine.RunOnce();
+  EXPECT_FALSE(engine.Trouble());
+  EXPECT_EQ(Text("select state from weir.tasks where job_id = " + Id(second)), "dispatched");
+}
+
+TEST_F(EngineTest, OnARealBrokerAMessageArrives) {
+  const auto dir = std::filesystem::temp_directory_path() / ("weir-engine-" + std::to_string(getpid()));
+  std::filesystem::create_directories(dir);
+  const std::string address = (dir / "broker").string();
+  auto broker = kafka::EmbeddedBroker::Start(address);
+  ASSERT_TRUE(broker) << broker.error().message;
+  kafka::ClientOptions client;
+  client.brokers = "file:" + address;
+  EngineOptions options = Options();
+  options.producers = KafkaPublisher(client, -1);
+  Engine engine(options, clock_);
+  Open(Request({"alice", "bob"}));
+  for (int i = 0; i < 100 && engine.Sent() < 2; ++i) engine.RunOnce();
+  EXPECT_EQ(engine.Sent(), 2) << (engine.Trouble() ? engine.Trouble()->message : "");
+
+  // A new broker at another address knows nothing of them.
+  broker->reset();
+  broker = kafka::EmbeddedBroker::Start(address);
+  ASSERT_TRUE(broker) << broker.error().message;
+  for (int i = 0; i < 100 && engine.Sent() < 4; ++i) engine.RunOnce();
+  EXPECT_EQ(engine.Sent(), 4) << (engine.Trouble() ? engine.Trouble()->message : "");
+  std::filesystem::remove_all(dir);
+}
+
+}  // namespace
+}  // namespace weir
