@@ -208,7 +208,7 @@ TEST_F(ConfigTest, RefusalsSayWhereWhatAndHow) {
       {"batch: {records: 99999999999999999999}\n", "is not a whole number", "1 to 10000"},
       {"batch: {max_bytes: 1KB}\n", "out of range", "4KiB to 16MiB"},
       {"worker: {drain_timeout: fast}\n", "\"fast\" is not a duration", "0s to 600s"},
-      {"log: {level: loud}\n", "log.level", "trace, debug"},
+      {"log: {level: loud}\n", "log.level", "debug, info"},
       {"sources: {ches: {lanes: 1}}\n", "unknown source \"ches\"", "did you mean chess?"},
       {"sources: {chess: {lane: 1}}\n", "unknown key \"sources.chess.lane\"", "sources.chess.lanes"},
       {"sources: {chess: {base_url: ftp://x}}\n", "not an http(s) address", "https://"},

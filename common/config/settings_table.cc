@@ -123,7 +123,7 @@ void AddLimits(TableBuilder& t) {
   t.Duration("limits.idle_timeout", &Config::idle_timeout, 100, kHour,
              "a transfer without a byte for this long is tried again");
   t.Duration("limits.connect_timeout", &Config::connect_timeout, 100, 5 * kMinute, "of the upstream");
-  t.Choice("log.level", &Config::log_level, {"trace", "debug", "info", "warn", "error", "off"},
+  t.Choice("log.level", &Config::log_level, {"debug", "info", "warn", "error", "off"},
            "least severe line that is logged");
   t.Choice("log.format", &Config::log_format, {"auto", "text", "json"}, "auto = text on a terminal");
 }

@@ -1,0 +1,220 @@
+#include "producer/cli/job_view.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "common/base/json_text.h"
+#include "common/base/time_text.h"
+
+namespace weir::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string Elapsed(double seconds) {
+  return FormatDuration(std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000)));
+}
+
+void AddCounters(Json& object, const ledger::Counters& c) {
+  object["pages"] = c.pages;
+  object["fetched"] = c.fetched;
+  object["inserted"] = c.inserted;
+  object["updated"] = c.updated;
+  object["unchanged"] = c.unchanged;
+  object["rejected"] = c.rejected;
+  object["duplicates"] = c.duplicates;
+  object["dead_pages"] = c.dead_pages;
+  object["requests"] = c.requests;
+  object["seconds"] = std::round(c.seconds * 1000) / 1000;
+}
+
+std::vector<Table::Cell> CounterCells(const ledger::Counters& c) {
+  const auto alarm = [](std::int64_t n, Colour colour) {
+    return Table::Cell(Grouped(n), n > 0 ? colour : Colour::kNone);
+  };
+  return {c.pages,      c.fetched,
+          c.inserted,   c.updated,
+          c.unchanged,  alarm(c.rejected, Colour::kYellow),
+          c.duplicates, alarm(c.dead_pages, Colour::kRed),
+          c.requests,   Elapsed(c.seconds)};
+}
+
+void AddRow(Table& table, Table::Cell name, const std::string& state, const ledger::Counters& counters) {
+  std::vector<Table::Cell> row = {std::move(name), Table::Cell(state, StateColour(state))};
+  for (Table::Cell& cell : CounterCells(counters)) row.push_back(std::move(cell));
+  table.AddRow(std::move(row));
+}
+
+// Text of an upstream, line by line, each safe to show.
+void PrintBlock(std::ostream& out, std::string_view title, std::string_view text) {
+  if (text.empty()) return;
+  out << title << ":\n";
+  while (!text.empty()) {
+    const auto end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    out << "  " << Printable(line, 4096) << "\n";
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace
+
+Json JobJson(const ledger::JobStatus& job) {
+  Json object = {{"job", job.id.value}, {"source", job.source}, {"stream", job.stream},
+                 {"mode", job.mode},    {"state", job.state},   {"accounts", Json::array()}};
+  for (const ledger::AccountStatus& a : job.accounts) {
+    Json account = {{"account", a.account}, {"state", a.state}};
+    AddCounters(account, a.counters);
+    // Only where there is one: the shape of a good run stays as documented.
+    if (!a.error_class.empty()) {
+      account["error"] = {{"class", a.error_class}, {"message", a.error_message}, {"hint", a.error_hint}};
+    }
+    object["accounts"].push_back(std::move(account));
+  }
+  Json totals = Json::object();
+  AddCounters(totals, job.totals);
+  object["totals"] = std::move(totals);
+  return object;
+}
+
+Json FailureJson(const ledger::Failure& f) {
+  return {{"task", f.task.value},   {"job", f.job.value},
+          {"account", f.account},   {"page", f.page},
+          {"class", f.error_class}, {"http_status", f.http_status == 0 ? Json(nullptr) : Json(f.http_status)},
+          {"attempts", f.attempts}, {"message", f.message},
+          {"hint", f.hint}};
+}
+
+Json FailureDetailJson(const ledger::Failure& f) {
+  Json object = FailureJson(f);
+  object["source"] = f.source;
+  object["stream"] = f.stream;
+  object["finished_at"] = f.finished_at;
+  object["request"] = f.request;
+  object["response_head"] = f.head;
+  object["response_body"] = f.body;
+  return object;
+}
+
+void PrintJobTable(const Io& io, const ledger::JobStatus& job) {
+  std::ostream& out = *io.out;
+  out << fmt::format("{}/{}  job {}  {}  ", job.source, job.stream, job.id.value, job.mode)
+      << Paint(job.state, StateColour(job.state), io.out_colour) << "  " << Elapsed(job.seconds) << "\n\n";
+  Table table({{"ACCOUNT"},
+               {"STATE"},
+               {"PAGES", true},
+               {"FETCHED", true},
+               {"INSERTED", true},
+               {"UPDATED", true},
+               {"UNCHANGED", true},
+               {"REJECTED", true},
+               {"DUPLICATES", true},
+               {"DEAD", true},
+               {"REQUESTS", true},
+               {"TIME", true}});
+  for (const ledger::AccountStatus& a : job.accounts) AddRow(table, a.account, a.state, a.counters);
+  if (job.accounts.size() != 1) AddRow(table, Table::Cell("total", Colour::kBold), job.state, job.totals);
+  table.Print(out, io.out_colour);
+  out.flush();
+}
+
+void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
+  constexpr int kMostAccounts = 10;
+  int failed = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (a.error_class.empty() || ++failed > kMostAccounts) continue;
+    Error error =
+        MakeError(ErrorClass::kInternal, fmt::format("{}: {}", a.account, a.error_message), a.error_hint);
+    PrintError(io, error);
+  }
+  if (failed > kMostAccounts)
+    PrintWarning(io, fmt::format("{} more accounts failed", failed - kMostAccounts));
+  if (job.totals.rejected > 0) {
+    PrintWarning(io, fmt::format("{} records could not be stored; their reasons: select * from weir.rejects",
+                                 Grouped(job.totals.rejected)));
+  }
+  if (job.totals.dead_pages > 0) {
+    PrintWarning(io, fmt::format("{} pages were given up", Grouped(job.totals.dead_pages)));
+    *io.err << "try: weir failures list --job " << job.id.value << "\n     weir replay " << job.id.value
+            << " --all\n";
+  }
+}
+
+void PrintJob(const Io& io, OutputFormat format, const ledger::JobStatus& job) {
+  if (format == OutputFormat::kJson) {
+    PrintJson(*io.out, JobJson(job));
+  } else {
+    PrintJobTable(io, job);
+  }
+  PrintJobRemarks(io, job);
+}
+
+void PrintJobList(const Io& io, const std::vector<ledger::JobStatus>& jobs) {
+  if (jobs.empty()) {
+    *io.err << "There are no jobs yet. Start one: weir sync lichess/games --account NAME\n";
+    return;
+  }
+  Table table({{"JOB", true},
+               {"STREAM"},
+               {"MODE"},
+               {"STATE"},
+               {"ACCOUNTS", true},
+               {"RECORDS", true},
+               {"NEW", true},
+               {"DEAD", true},
+               {"CREATED"},
+               {"TIME", true}});
+  for (const ledger::JobStatus& job : jobs) {
+    table.AddRow({std::to_string(job.id.value), job.source + "/" + job.stream, job.mode,
+                  Table::Cell(job.state, StateColour(job.state)),
+                  static_cast<std::int64_t>(job.accounts.size()), job.totals.fetched, job.totals.inserted,
+                  job.totals.dead_pages, job.created_at, Elapsed(job.seconds)});
+  }
+  table.Print(*io.out, io.out_colour);
+}
+
+void PrintFailureList(const Io& io, const std::vector<ledger::Failure>& failures) {
+  if (failures.empty()) {
+    *io.err << "No task is dead.\n";
+    return;
+  }
+  Table table({{"TASK", true},
+               {"JOB", true},
+               {"ACCOUNT"},
+               {"PAGE"},
+               {"CLASS"},
+               {"HTTP", true},
+               {"TRIES", true},
+               {"MESSAGE"}});
+  for (const ledger::Failure& f : failures) {
+    table.AddRow({std::to_string(f.task.value), std::to_string(f.job.value), f.account, f.page,
+                  Table::Cell(f.error_class, Colour::kRed),
+                  f.http_status == 0 ? "-" : std::to_string(f.http_status),
+                  static_cast<std::int64_t>(f.attempts), Shorten(f.message, 80)});
+  }
+  table.Print(*io.out, io.out_colour);
+  *io.err << "One in full: weir failures show TASK; again: weir replay JOB --all\n";
+}
+
+void PrintFailure(const Io& io, const ledger::Failure& f) {
+  std::ostream& out = *io.out;
+  out << fmt::format("task {} of job {}: {}/{}, account {}, {}\n", f.task.value, f.job.value, f.source,
+                     f.stream, Printable(f.account), Printable(f.page))
+      << Paint(f.error_class, Colour::kRed, io.out_colour) << " after " << f.attempts << " tries";
+  if (f.http_status != 0) out << ", HTTP " << f.http_status;
+  if (!f.finished_at.empty()) out << ", at " << f.finished_at;
+  out << "\n";
+  PrintBlock(out, "message", f.message);
+  PrintBlock(out, "hint", f.hint);
+  PrintBlock(out, "request", f.request);
+  PrintBlock(out, "response head", f.head);
+  PrintBlock(out, "response body", f.body);
+  *io.err << "Once mended: weir replay " << f.job.value << " --page " << f.task.value << "\n";
+}
+
+}  // namespace weir::cli

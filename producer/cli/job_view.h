@@ -1,0 +1,31 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <vector>
+
+#include "common/ledger/jobs.h"
+#include "producer/cli/output.h"
+
+namespace weir::cli {
+
+// Jobs and failures as users see them. The JSON is an interface: names and shapes are those of the
+// documentation, and nothing in it is ever renamed.
+
+nlohmann::ordered_json JobJson(const ledger::JobStatus& job);
+nlohmann::ordered_json FailureJson(const ledger::Failure& failure);
+// With what was asked and answered besides.
+nlohmann::ordered_json FailureDetailJson(const ledger::Failure& failure);
+
+// One row an account and the totals.
+void PrintJobTable(const Io& io, const ledger::JobStatus& job);
+// What a user should know or do after a job: failed accounts with their hints, dead pages, rejected records.
+// To err.
+void PrintJobRemarks(const Io& io, const ledger::JobStatus& job);
+void PrintJobList(const Io& io, const std::vector<ledger::JobStatus>& jobs);
+void PrintFailureList(const Io& io, const std::vector<ledger::Failure>& failures);
+void PrintFailure(const Io& io, const ledger::Failure& failure);
+
+// A job in the asked format; remarks go to err either way.
+void PrintJob(const Io& io, OutputFormat format, const ledger::JobStatus& job);
+
+}  // namespace weir::cli

@@ -1,0 +1,105 @@
+#include "producer/cli/job_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "producer/cli/fake_services.h"
+
+namespace weir::cli {
+namespace {
+
+using nlohmann::ordered_json;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<std::string> Keys(const ordered_json& object) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(JobView, TheJsonOfAJobIsAsDocumented) {
+  ledger::JobStatus job = MakeJob(12, "succeeded", {MakeAccount("Anna", "succeeded", 500)});
+  job.accounts[0].counters.seconds = 1.23456;
+  const ordered_json object = JobJson(job);
+  EXPECT_EQ(Keys(object),
+            (std::vector<std::string>{"job", "source", "stream", "mode", "state", "accounts", "totals"}));
+  const std::vector<std::string> numbers = {"pages",    "fetched",    "inserted",   "updated",  "unchanged",
+                                            "rejected", "duplicates", "dead_pages", "requests", "seconds"};
+  std::vector<std::string> account = {"account", "state"};
+  account.insert(account.end(), numbers.begin(), numbers.end());
+  EXPECT_EQ(Keys(object["accounts"][0]), account);
+  EXPECT_EQ(Keys(object["totals"]), numbers);
+  EXPECT_EQ(object["job"], 12);
+  EXPECT_EQ(object["accounts"][0]["pages"], 5);
+  EXPECT_EQ(object["accounts"][0]["seconds"], 1.235);
+  EXPECT_EQ(object["totals"]["inserted"], 500);
+}
+
+TEST(JobView, TheJsonOfAFailureIsAsDocumented) {
+  ledger::Failure failure;
+  failure.task = TaskId{3};
+  failure.job = JobId{1};
+  failure.account = "a\xff";  // not UTF-8: it must not stop the rest from being printed
+  failure.error_class = "auth";
+  const ordered_json object = FailureJson(failure);
+  EXPECT_EQ(Keys(object), (std::vector<std::string>{"task", "job", "account", "page", "class", "http_status",
+                                                    "attempts", "message", "hint"}));
+  EXPECT_TRUE(object["http_status"].is_null());
+  std::ostringstream out;
+  PrintJson(out, object);
+  EXPECT_THAT(out.str(), HasSubstr("a\xEF\xBF\xBD"));
+}
+
+TEST(JobView, TablesAlignAndShowNoControlCharacters) {
+  Table table({{"NAME"}, {"N", true}});
+  table.AddRow({"é\x1b[31m", std::int64_t{1234567}});
+  table.AddRow({"longer name", std::int64_t{5}});
+  std::ostringstream out;
+  table.Print(out, false);
+  EXPECT_EQ(out.str(),
+            "NAME                 N\n"
+            "é.[31m       1,234,567\n"
+            "longer name          5\n");
+}
+
+TEST(JobView, ColourOnlyWhenItIsWanted) {
+  CliHarness cli;
+  std::ostringstream out, err;
+  Io io{&out, &err};
+  PrintJobTable(io, MakeJob(1, "failed", {MakeAccount("a", "failed")}));
+  EXPECT_THAT(out.str(), Not(HasSubstr("\x1b")));
+  io.out_colour = true;
+  PrintJobTable(io, MakeJob(1, "failed", {MakeAccount("a", "failed")}));
+  EXPECT_THAT(out.str(), HasSubstr("\x1b[31mfailed\x1b[0m"));
+}
+
+TEST(JobView, RemarksNameWhatFailedAndWhatToDo) {
+  auto failed = MakeAccount("bob", "failed");
+  failed.error_class = "auth";
+  failed.error_message = "the token was refused";
+  failed.error_hint = "make a new one";
+  auto job = MakeJob(7, "partial", {MakeAccount("a", "succeeded"), failed});
+  job.totals.dead_pages = 2;
+  job.totals.rejected = 1;
+  std::ostringstream out, err;
+  PrintJobRemarks({&out, &err}, job);
+  EXPECT_EQ(out.str(), "");
+  EXPECT_THAT(err.str(), HasSubstr("error: bob: the token was refused\nhint: make a new one\n"));
+  EXPECT_THAT(err.str(), HasSubstr("1 records could not be stored"));
+  EXPECT_THAT(err.str(), HasSubstr("weir replay 7 --all"));
+}
+
+TEST(Output, Shortening) {
+  EXPECT_EQ(Shorten("abc", 3), "abc");
+  EXPECT_EQ(Shorten("abcd", 3), "ab…");
+  EXPECT_EQ(Shorten("äöüß", 3), "äö…");
+  EXPECT_EQ(Shorten("abc", 0), "");
+  EXPECT_EQ(Grouped(-1234567), "-1,234,567");
+  EXPECT_EQ(Grouped(999), "999");
+}
+
+}  // namespace
+}  // namespace weir::cli

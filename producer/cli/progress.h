@@ -1,0 +1,65 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "common/ledger/jobs.h"
+#include "producer/cli/output.h"
+
+namespace weir::cli {
+
+// Records a second of each account over the last ten seconds.
+class RateMeter {
+ public:
+  // Snapshots in the order of their time.
+  void Observe(const ledger::JobStatus& job, std::chrono::milliseconds at);
+  double Of(const std::string& account) const;
+  double Total() const;
+
+ private:
+  struct Sample {
+    std::chrono::milliseconds at;
+    std::int64_t fetched;
+  };
+  static double Rate(const std::deque<Sample>& samples);
+  std::map<std::string, std::deque<Sample>> accounts_;
+  std::deque<Sample> total_;
+};
+
+struct ProgressStyle {
+  int width = 80;
+  int max_accounts = 8;  // lines of accounts; the rest is summed up in one
+  bool colour = false;
+};
+
+// What a job looks like now: a head, a line an account, and a line for those that have no room. Pure; no line
+// is wider than the style's width.
+std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const RateMeter& rates,
+                                        const ProgressStyle& style);
+// The same in one plain line, for logs.
+std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates);
+
+// Keeps a job's progress on io.err: redrawn in place on a terminal, elsewhere one line every few seconds and
+// one for each change of state. One thread.
+class ProgressPrinter {
+ public:
+  explicit ProgressPrinter(const Io& io) : io_(io) {}
+  void Update(const ledger::JobStatus& job, std::chrono::milliseconds now);
+  // Takes the drawing away, so that what follows stands where it stood.
+  void Clear();
+
+ private:
+  static constexpr std::chrono::milliseconds kLineEvery{5'000};
+
+  Io io_;
+  RateMeter rates_;
+  int drawn_ = 0;
+  std::chrono::milliseconds last_line_{-1};
+  std::string last_state_;
+};
+
+}  // namespace weir::cli

@@ -1,0 +1,120 @@
+#include "producer/cli/progress.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "producer/cli/fake_services.h"
+
+namespace weir::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+ledger::AccountStatus Running(std::string name, std::int64_t fetched, std::int64_t done,
+                              std::int64_t planned) {
+  auto account = MakeAccount(std::move(name), "running", fetched);
+  account.finished_tasks = done;
+  account.planned_tasks = planned;
+  account.planned = true;
+  account.counters.seconds = 10;
+  return account;
+}
+
+TEST(Progress, EachAccountHasItsLine) {
+  auto waiting = Running("thibault", 200, 1, 4);
+  waiting.waiting_for = "throttled";
+  waiting.waiting_ms = 40'500;
+  auto discovering = MakeAccount("carl", "running");
+  auto open_plan = Running("dora", 10, 1, 2);
+  open_plan.planned = false;
+  auto gone = MakeAccount("eve", "failed");
+  gone.error_class = "gone";
+  gone.error_message = "no such player";
+  RateMeter rates;
+  auto job = MakeJob(12, "running",
+                     {Running("DrNykterstein", 1'000, 2, 10), waiting, discovering, open_plan, gone,
+                      MakeAccount("frank", "succeeded", 5), MakeAccount("gina", "queued")});
+  rates.Observe(job, milliseconds(0));
+  job.accounts[0].counters.fetched += 500;
+  job.totals.fetched += 500;
+  rates.Observe(job, milliseconds(5'000));
+  EXPECT_THAT(
+      RenderProgress(job, rates, {100, 8, false}),
+      ElementsAre(
+          "lichess/games  job 12  running  2/7 accounts  1,715 records  100/s  12s",
+          "  DrNykterstein  running    2/10 pages       1,500 records    100/s  ETA 40s",
+          "  thibault       running     1/4 pages         200 records           waiting for limit 41s",
+          "  carl           running       - pages           0 records           asking how much there is",
+          "  dora           running    1/2+ pages          10 records",
+          "  eve            failed        - pages           0 records           gone: no such player",
+          "  frank          succeeded     - pages           5 records           in 4s",
+          "  gina           queued        - pages           0 records"));
+}
+
+TEST(Progress, HeightAndWidthAreBounded) {
+  std::vector<ledger::AccountStatus> accounts;
+  for (int i = 0; i < 200; ++i)
+    accounts.push_back(MakeAccount("account number " + std::to_string(i), i < 150 ? "succeeded" : "queued"));
+  accounts.push_back(Running("the one that runs, with a very long name indeed \x1b[2J", 5, 1, 2));
+  const auto job = MakeJob(1, "running", accounts);
+  const auto lines = RenderProgress(job, RateMeter(), {60, 3, false});
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_THAT(lines[1], HasSubstr("the one that runs"));  // what happens comes first
+  EXPECT_EQ(lines[4], "  and 198 more: 48 queued, 150 succeeded");
+  for (const std::string& line : lines) {
+    EXPECT_LE(DisplayWidth(line), 60);
+    EXPECT_THAT(line, Not(HasSubstr("\x1b")));
+  }
+}
+
+TEST(Progress, RatesForgetWhatIsLongAgo) {
+  RateMeter rates;
+  auto job = MakeJob(1, "running", {Running("a", 0, 0, 1)});
+  for (int second = 0; second <= 30; ++second) {
+    // 1,000 a second at first, then 10.
+    job.accounts[0].counters.fetched += second <= 10 ? 1'000 : 10;
+    rates.Observe(job, milliseconds(second * 1'000));
+  }
+  EXPECT_NEAR(rates.Of("a"), 10, 0.5);
+  EXPECT_EQ(rates.Of("unknown"), 0);
+}
+
+TEST(ProgressPrinter, WithoutATerminalItWritesPlainLinesNowAndThen) {
+  std::ostringstream out, err;
+  ProgressPrinter printer({&out, &err});
+  auto job = MakeJob(1, "running", {Running("a", 100, 1, 2)});
+  job.accounts[0].waiting_for = "throttled";
+  job.accounts[0].waiting_ms = 3'000;
+  for (int ms = 0; ms < 9'000; ms += 500) printer.Update(job, milliseconds(ms));
+  job.state = "succeeded";
+  printer.Update(job, milliseconds(9'000));
+  printer.Clear();
+  const std::string text = err.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);  // at 0, at 5 s, at the end
+  EXPECT_THAT(text, HasSubstr("a waiting for limit 3s"));
+  EXPECT_THAT(text, Not(HasSubstr("\x1b")));
+  EXPECT_EQ(out.str(), "");
+}
+
+TEST(ProgressPrinter, OnATerminalItRedrawsInPlaceAndCleansUp) {
+  std::ostringstream out, err;
+  Io io{&out, &err};
+  io.err_is_terminal = true;
+  ProgressPrinter printer(io);
+  const auto job = MakeJob(1, "running", {Running("a", 100, 1, 2)});
+  printer.Update(job, milliseconds(0));
+  EXPECT_THAT(err.str(), Not(HasSubstr("A\r")));
+  printer.Update(job, milliseconds(100));
+  EXPECT_THAT(err.str(), HasSubstr("\x1b[2A\r"));
+  err.str("");
+  printer.Clear();
+  EXPECT_EQ(err.str(), "\x1b[2A\r\x1b[J");
+  printer.Clear();
+  EXPECT_EQ(err.str(), "\x1b[2A\r\x1b[J");
+}
+
+}  // namespace
+}  // namespace weir::cli

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+#include "common/config/config.h"
+#include "common/ledger/jobs.h"
+#include "common/pg/migrations.h"
+
+namespace weir::cli {
+
+// What commands need of the world, so that tests can stand in for it.
+
+// The ledger as the command line uses it (common/ledger/jobs.h). Holds a session; one thread.
+class JobStore {
+ public:
+  virtual ~JobStore() = default;
+  virtual Result<ledger::JobStatus> Get(JobId id) = 0;
+  virtual Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only) = 0;
+  virtual Result<void> Cancel(JobId id) = 0;
+  virtual Result<std::vector<ledger::Failure>> Failures(const ledger::FailureFilter& filter) = 0;
+  virtual Result<std::vector<ledger::ReplayCount>> Replay(const ledger::FailureFilter& filter,
+                                                          bool dry_run) = 0;
+};
+
+// The database's schema (common/pg/migrations.h) against the migrations that this program carries.
+class SchemaStore {
+ public:
+  virtual ~SchemaStore() = default;
+  virtual Result<std::vector<pg::MigrationStatus>> Status() = 0;
+  // Each returns the numbers of what was done, in its order. Down takes the newest `steps` back.
+  virtual Result<std::vector<int>> Up() = 0;
+  virtual Result<std::vector<int>> Down(int steps) = 0;
+};
+
+// One line of `weir doctor`.
+struct Check {
+  std::string name;
+  std::string state;  // "ok" | "warn" | "fail"
+  std::string detail, hint;
+};
+
+class Services {
+ public:
+  virtual ~Services() = default;
+  // Errors: kNotFound when there is no database yet, kDatabase, kConfig (a schema this program does not
+  // know).
+  virtual Result<std::unique_ptr<JobStore>> OpenJobs(const Config& config) = 0;
+  virtual Result<std::unique_ptr<SchemaStore>> OpenSchema(const Config& config) = 0;
+  // Each looks at one thing and takes a few seconds at most. Nothing is started or changed.
+  virtual Check CheckDatabase(const Config& config) = 0;
+  virtual Check CheckBroker(const Config& config) = 0;
+  virtual Check CheckHome(const Config& config) = 0;
+  virtual std::vector<Check> CheckSources(const Config& config) = 0;  // asks each upstream for its front page
+};
+
+// The private PostgreSQL for as long as `hold` lives.
+struct DatabaseLease {
+  std::string url;
+  std::shared_ptr<void> hold;
+};
+using LeaseDatabase = std::function<Result<DatabaseLease>(const Config&)>;
+
+// Starts the private PostgreSQL under home, or joins the one that runs; who started it stops it.
+Result<DatabaseLease> LeasePrivateDatabase(const Config& config);
+
+// With PostgreSQL, Kafka and curl. `lease` is asked when no database.url is configured.
+std::unique_ptr<Services> MakeServices(LeaseDatabase lease = LeasePrivateDatabase);
+
+}  // namespace weir::cli
