@@ -136,8 +136,12 @@ std::uint32_t Murmur2(std::string_view key) {
   return h ^ h >> 15;
 }
 
+void PrintTo(Backend backend, std::ostream* out) {
+  *out << (backend == Backend::kApache ? "ApacheKafka" : "EmbeddedBroker");
+}
+
 std::string BackendName(const ::testing::TestParamInfo<Backend>& info) {
-  return info.param == Backend::kApache ? "ApacheKafka" : "EmbeddedBroker";
+  return ::testing::PrintToString(info.param);
 }
 
 }  // namespace weir::kafka::testing

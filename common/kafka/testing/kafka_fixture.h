@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 
 enum class Backend { kEmbedded, kApache };
+void PrintTo(Backend backend, std::ostream* out);
 
 // Notes what a rebalance did, and does what a test wants meanwhile.
 class Recorder final : public RebalanceListener {
