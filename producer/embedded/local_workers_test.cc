@@ -1,0 +1,115 @@
+#include "producer/embedded/local_workers.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/ledger/testing/ledger_fixture.h"
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class LocalWorkersTest : public ledger::testing::LedgerFixture {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(dir_); }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  // A worker that is a shell script.
+  LocalWorkersOptions Options(const std::string& body, int count = 1) {
+    LocalWorkersOptions options;
+    options.program = (dir_ / "worker").string();
+    std::ofstream(options.program) << "#!/bin/sh\n" << body << "\n";
+    chmod(options.program.c_str(), 0755);
+    options.environment = {{"WEIR_DATABASE_URL", options_.url}};
+    options.log_dir = dir_.string();
+    options.count = count;
+    options.database = options_;
+    options.drain_timeout = milliseconds(500);
+    return options;
+  }
+  // Waits for it; a failure after half a minute.
+  template <typename Condition>
+  void Await(Condition condition) {
+    const auto until = std::chrono::steady_clock::now() + seconds(30);
+    while (!condition()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), until);
+      usleep(5'000);
+    }
+  }
+  std::string LogOf(int worker) {
+    std::ifstream in(dir_ / ("worker-" + std::to_string(worker) + ".log"));
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  const std::filesystem::path dir_ =
+      std::filesystem::temp_directory_path() / ("weir-workers-" + std::to_string(getpid()));
+  SystemClock clock_;
+};
+
+TEST_F(LocalWorkersTest, EachGetsItsIdItsArgumentsAndItsLog) {
+  LocalWorkersOptions options =
+      Options("echo \"$WEIR_WORKER_ID $* ${WEIR_DATABASE_URL:+url}\"; exec sleep 1000", 2);
+  options.arguments = {"--set", "a=b"};
+  LocalWorkers workers(options, clock_);
+  workers.Start();
+  Await([&] { return LogOf(2).ends_with("url\n") && LogOf(1).ends_with("url\n"); });
+  EXPECT_EQ(LogOf(2), "local-" + std::to_string(getpid()) + "-2-1 --set a=b url\n");
+  EXPECT_EQ(workers.Pids().size(), 2u);
+  workers.Stop();
+  EXPECT_TRUE(workers.Pids().empty());
+}
+
+TEST_F(LocalWorkersTest, AKilledOneIsBuriedAndStartedAgain) {
+  LocalWorkers workers(Options("exec sleep 1000"), clock_);
+  workers.Start();
+  Await([&] { return workers.Pids().size() == 1; });
+  const pid_t first = workers.Pids().front();
+  const std::string id = "local-" + std::to_string(getpid()) + "-1-1";
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'running', epoch = 1, owner = '" + id + "'");
+  Run("update weir.lanes set holder = '" + id + "', lease_until = now() + interval '1 h'");
+  Run("insert into weir.workers (id, host, pid) values ('" + id + "', 'h', 1)");
+  kill(first, SIGKILL);
+  Await([&] { return workers.Pids().size() == 1 && workers.Pids().front() != first; });
+  Await([&] { return Text("select count(*) from weir.workers") == "0"; });
+  EXPECT_EQ(Text("select state || crashes from weir.tasks"), "planned1");
+  EXPECT_EQ(Text("select holder is null from weir.lanes"), "t");
+  EXPECT_EQ(workers.Restarts(), 1);
+  EXPECT_FALSE(workers.Failed());
+}
+
+TEST_F(LocalWorkersTest, ARefusedConfigurationIsNotTriedAgain) {
+  LocalWorkers workers(Options("exit 2", 2), clock_);
+  workers.Start();
+  Await([&] { return workers.Failed().has_value(); });
+  EXPECT_NE(workers.Failed()->message.find("configuration"), std::string::npos);
+  EXPECT_NE(workers.Failed()->hint.find("worker-"), std::string::npos);
+  EXPECT_EQ(workers.Restarts(), 0);
+}
+
+TEST_F(LocalWorkersTest, OneThatDoesNotEndIsKilled) {
+  LocalWorkers workers(Options("trap '' TERM; while :; do sleep 1000 & wait; done"), clock_);
+  workers.Start();
+  Await([&] { return workers.Pids().size() == 1; });
+  const pid_t pid = workers.Pids().front();
+  workers.Stop();
+  EXPECT_NE(kill(pid, 0), 0);
+}
+
+TEST_F(LocalWorkersTest, AProgramThatIsNotThereIsSaid) {
+  LocalWorkersOptions options = Options("");
+  options.program = "/nonexistent/weir-worker";
+  LocalWorkers workers(options, clock_);
+  workers.Start();
+  Await([&] { return workers.Failed().has_value(); });
+}
+
+}  // namespace
+}  // namespace weir
