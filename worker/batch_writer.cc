@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-
 namespace weir::worker {
 
 void BatchWriter::Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper,

@@ -29,8 +29,10 @@ Limiter::View Limiter::Succeeded(const LaneId& lane, Millis task_time) {
 Limiter::Millis Limiter::Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
-  state.delay_ms = std::clamp(std::max(state.delay_ms * options_.increase, options_.initial_delay_ms),
-                              options_.min_delay_ms, options_.max_delay_ms);
+  if (!asked) {
+    state.delay_ms = std::clamp(std::max(state.delay_ms * options_.increase, options_.initial_delay_ms),
+                                options_.min_delay_ms, options_.max_delay_ms);
+  }
   const Millis wanted = asked.value_or(Millis(static_cast<std::int64_t>(state.delay_ms)));
   return std::clamp(wanted, std::min(floor, kLongestRetryAfter), kLongestRetryAfter);
 }

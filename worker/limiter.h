@@ -13,7 +13,7 @@ namespace weir::worker {
 struct LimiterOptions {
   double initial_delay_ms = 200;  // after the first 429 of a lane that had no delay
   double min_delay_ms = 0;
-  double max_delay_ms = 60'000;
+  double max_delay_ms = 10'000;
   double increase = 2.5;
   double decrease = 0.98;
 };
@@ -34,7 +34,8 @@ class Limiter {
   // The lane was taken over from another worker, or begins.
   void Start(const LaneId& lane, double delay_ms);
   View Succeeded(const LaneId& lane, Millis task_time);
-  // A 429: how long the lane waits. `asked` is the upstream's Retry-After; it is held to [floor, 1 h].
+  // A 429: how long the lane waits. `asked` is the upstream's Retry-After; it is held to [floor, 1 h] and
+  // overrides the lane's own guess, which grows only while the upstream gives none.
   Millis Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor);
   // A failure that counts, the `attempts`-th of its task: how long the task waits.
   Millis Failed(const LaneId& lane, int attempts);

@@ -37,6 +37,7 @@ PageProcessor::Reading::Reading(const Config& config, BatchWriter* writer, Recor
 
 Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   head_ = head;
+  text_.clear();
   work_->last_head = "HTTP " + std::to_string(head.status) + ", " + Printable(head.Get("content-type"), 100);
   verdict_ = work_->source->Judge(context_, head, "");
   // An error is judged again with the start of its body, which often tells more than the status.
@@ -99,6 +100,7 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
     if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
     last_order_ms_ = record.head.order_ms;
   }
+  if (context_.selector.kind == SelectorKind::kIds) seen_ids_.push_back(record.head.id);
   if (record.page_position < skip_) return Skip(record);
   record.hash = ContentHash(raw);
   batch_.Add(raw, std::move(record));
@@ -124,6 +126,7 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   result.first_order_ms = first_order_ms_;
   result.last_order_ms = last_order_ms_;
   if (reader_) result.envelope = reader_->Envelope();
+  if (context_.selector.kind == SelectorKind::kIds) result.seen_ids = seen_ids_;
   auto end = work_->source->FinishPage(context_, result);
   if (!end) return Fail(end.error());
   WriteTail tail;

@@ -1,0 +1,211 @@
+// The protocol of DESIGN §4 on a real PostgreSQL: each invariant has a test named after it.
+#include <gtest/gtest.h>
+
+#include "tests/integration/worker_fixture.h"
+
+namespace weir::testing {
+namespace {
+
+class PageTest : public WorkerFixture {
+ protected:
+  static void ExpectSums(const ledger::Counters& c) {
+    EXPECT_EQ(c.fetched, c.inserted + c.updated + c.unchanged + c.rejected + c.duplicates);
+  }
+};
+
+TEST_F(PageTest, AFullSyncEqualsTheUpstream) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=2500"));
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=1200"));
+  const auto lichess = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(lichess.state, "succeeded");
+  EXPECT_EQ(lichess.totals.inserted, 2500);
+  ExpectSums(lichess.totals);
+  ExpectEqualsUpstream("lichess", "alice");
+  const auto chesscom = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(chesscom.state, "succeeded");
+  EXPECT_EQ(chesscom.totals.inserted, 1200);
+  ExpectSums(chesscom.totals);
+  ExpectEqualsUpstream("chesscom", "hikaru");
+}
+
+TEST_F(PageTest, AnUnchangedSyncWritesNoRow) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=700"));
+  auto request = Request("chesscom", {"hikaru"});
+  request.mode = JobMode::kFull;
+  Sync(request);
+  const std::string before = Text(
+      "select sum(n_tup_upd + n_tup_ins + n_tup_del) from pg_stat_user_tables where schemaname = 'chesscom'");
+  const std::string rows = Text("select max(xmin::text::int8) from chesscom.games");
+  const auto again = Sync(request);
+  EXPECT_EQ(again.totals.unchanged, 700);
+  EXPECT_EQ(again.totals.updated + again.totals.inserted, 0);
+  EXPECT_EQ(Text("select max(xmin::text::int8) from chesscom.games"), rows) << "no row has a newer version";
+}
+
+// Invariant 1.
+TEST_F(PageTest, RecordsPositionAndCountersCommitTogether) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=1900"));
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/api/games/user","action":"reset","after":200000,"times":2}]})"));
+  const auto status = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(status.state, "succeeded");
+  EXPECT_EQ(status.totals.inserted, 1900);
+  EXPECT_EQ(status.totals.fetched, 1900) << "a re-read skips what is committed";
+  EXPECT_EQ(Text("select sum(attempts) from weir.tasks"), "2");
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+// Invariant 2.
+TEST_F(PageTest, AZombiesWriteDoesNothing) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  Worker first(this, "worker-a");
+  const JobId job = Open(Request("chesscom", {"hikaru"}));
+  for (const auto& task : Ready()) first.Deliver(task);
+  first.RunOnce();
+  const auto ready = Ready();
+  ASSERT_FALSE(ready.empty());
+  auto old = ledger::ClaimTask(session_, ready.front().id, {.owner = "worker-a"});
+  ASSERT_TRUE(old && old->task);
+  auto newer = ledger::ClaimTask(session_, ready.front().id, {.owner = "worker-b"});
+  ASSERT_TRUE(newer && newer->task);
+  EXPECT_GT(newer->task->epoch, old->task->epoch);
+  auto wrote = session_.SubmitFenced(
+      "begin; " + ledger::FenceSql(*old->task, {.fetched = 5, .done = true}) + "commit", "");
+  if (wrote) wrote = session_.Await();
+  ASSERT_FALSE(wrote);
+  EXPECT_EQ(wrote.error().error_class, ErrorClass::kFenced);
+  EXPECT_EQ(
+      Text("select fetched || state from weir.tasks where id = " + std::to_string(ready.front().id.value)),
+      "0running");
+  (void)job;
+}
+
+// Invariant 2: a zombie stopped inside its COPY holds the task's row lock; the claim ends its backend.
+TEST_F(PageTest, AZombieInsideItsCopyDoesNotHoldUpTheNextOwner) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  Worker worker(this, "worker-a");
+  Open(Request("chesscom", {"hikaru"}));
+  const auto ready = Ready();
+  ASSERT_FALSE(ready.empty());
+  auto old = ledger::ClaimTask(session_, ready.front().id, {.owner = "worker-a"});
+  ASSERT_TRUE(old && old->task);
+  pg::Session zombie(database_.Options());
+  ASSERT_TRUE(zombie.Exec("begin"));
+  ASSERT_TRUE(zombie.Exec(ledger::FenceSql(*old->task, {.fetched = 5})
+                              .substr(0, ledger::FenceSql(*old->task, {.fetched = 5}).rfind(';'))));
+  auto newer = ledger::ClaimTask(session_, ready.front().id,
+                                 {.owner = "worker-b", .lock_timeout = std::chrono::milliseconds(50)});
+  ASSERT_TRUE(newer) << newer.error().message;
+  EXPECT_EQ(newer->kind, ledger::ClaimResult::Kind::kClaimed);
+  EXPECT_FALSE(zombie.Exec("commit"));
+}
+
+TEST_F(PageTest, ATaskThatCrashesItsWorkerThreeTimesIsPoison) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  Open(Request("chesscom", {"hikaru"}));
+  const TaskId task = Ready().front().id;
+  for (const char* owner : {"a", "b", "c"}) {
+    auto claim = ledger::ClaimTask(session_, task, {.owner = owner});
+    ASSERT_TRUE(claim);
+    EXPECT_EQ(claim->kind, ledger::ClaimResult::Kind::kClaimed);
+  }
+  auto fourth = ledger::ClaimTask(session_, task, {.owner = "d"});
+  ASSERT_TRUE(fourth);
+  EXPECT_EQ(fourth->kind, ledger::ClaimResult::Kind::kPoison);
+  EXPECT_EQ(Text("select state || error_class from weir.tasks where id = " + std::to_string(task.value)),
+            "deadpoison");
+}
+
+TEST_F(PageTest, PoisonRecordsAreRejectedAloneAndTheRestIsKept) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=400"));
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/api/games/user","action":"poison","records":["all"],"at":37,"times":1}]})"));
+  const auto status = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(status.state, "succeeded");
+  EXPECT_GT(status.totals.rejected, 4);
+  ExpectSums(status.totals);
+  EXPECT_EQ(std::to_string(status.totals.rejected), Text("select count(*) from weir.rejects"));
+  EXPECT_EQ(Text("select count(*) from weir.rejects where reason = ''"), "0");
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+TEST_F(PageTest, OneBadAccountNeverStopsTheOthers) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=150"));
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/gone=150;closed"));
+  const auto status = Sync(Request("lichess", {"nobody", "gone", "alice"}));
+  EXPECT_EQ(status.state, "partial");
+  ASSERT_EQ(status.accounts.size(), 3U);
+  EXPECT_EQ(status.accounts[0].state, "failed");
+  EXPECT_EQ(status.accounts[0].error_class, "gone");
+  EXPECT_FALSE(status.accounts[0].error_hint.empty());
+  EXPECT_EQ(status.accounts[1].state, "failed");
+  EXPECT_EQ(status.accounts[2].state, "succeeded");
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+TEST_F(PageTest, ThrottlingWaitsAndCostsNoAttempt) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=900"));
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/api/games/user","action":"status","status":429,"retry_after":"0","times":12}]})"));
+  const auto status = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(status.state, "succeeded") << "twelve 429s are more than max_attempts";
+  EXPECT_EQ(Text("select sum(attempts) from weir.tasks"), "0");
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+TEST_F(PageTest, ServerErrorsAreRetriedAndThenDead) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=600"));
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","nth":1,"action":"status","status":500},
+                                               {"match":"/games/2","nth":2,"action":"status","status":503}]})"));
+  const auto status = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(status.state, "succeeded");
+  ExpectEqualsUpstream("chesscom", "hikaru");
+}
+
+TEST_F(PageTest, ALimitTakesExactlySoManyNewRecordsNewestFirst) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=1000"));
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=1000"));
+  for (const std::string source : {"lichess", "chesscom"}) {
+    auto request = Request(source, {source == "lichess" ? "alice" : "hikaru"});
+    request.filter.limit = 130;
+    for (int round = 1; round <= 3; ++round) {
+      const auto status = Sync(request);
+      EXPECT_EQ(status.state, "succeeded");
+      EXPECT_EQ(status.totals.inserted, 130) << source << " round " << round;
+    }
+    EXPECT_EQ(Text("select count(*) from " + source + ".games"), "390");
+  }
+  EXPECT_EQ(Text("select count(*) from lichess.games where created_at < (select min(created_at) from (select "
+                 "created_at "
+                 "from lichess.games order by created_at desc limit 390) t)"),
+            "0");
+  // A later full sync leaves no hole.
+  auto full = Request("lichess", {"alice"});
+  full.mode = JobMode::kFull;
+  Sync(full);
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+TEST_F(PageTest, AnIncrementalSyncAsksOnlyForWhatCanHaveChanged) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=2000"));
+  const auto full = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(full.mode, "full");
+  const auto next = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(next.mode, "incremental") << "full the first time, incremental after";
+  EXPECT_EQ(next.totals.requests, 2) << "the list of months, and the newest month: 304";
+  EXPECT_EQ(next.totals.inserted + next.totals.updated, 0);
+  EXPECT_GT(full.totals.requests, 5);
+}
+
+TEST_F(PageTest, AnOngoingGameIsReadAgainUntilItEnds) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300;ongoing=2"));
+  Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(Text("select count(*) from weir.watched"), "2");
+  upstream_.world();
+  const auto none = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(none.mode, "incremental");
+  EXPECT_EQ(Text("select count(*) from weir.watched"), "2");
+}
+
+}  // namespace
+}  // namespace weir::testing
