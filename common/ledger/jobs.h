@@ -1,7 +1,7 @@
 #pragma once
 
-// Jobs as users see them: opened, watched, listed, cancelled, replayed. Every call is one transaction on the session it
-// is given; any thread that owns the session may call.
+// Jobs as users see them: opened, watched, listed, cancelled, replayed. Every call is one transaction on the
+// session it is given; any thread that owns the session may call.
 
 #include <chrono>
 #include <cstdint>
@@ -16,7 +16,8 @@
 
 namespace weir::ledger {
 
-// The numbers of a job or an account. fetched = inserted + updated + unchanged + rejected + duplicates, always.
+// The numbers of a job or an account. fetched = inserted + updated + unchanged + rejected + duplicates,
+// always.
 struct Counters {
   std::int64_t pages = 0;  // responses read to their end
   std::int64_t fetched = 0;
@@ -49,8 +50,8 @@ struct JobStatus {
   JobId id;
   std::string source, stream, mode, state, priority;
   std::string created_at, started_at, finished_at, deadline_at;  // RFC 3339, "" = not
-  double seconds = 0;  // since it started, to its end
-  std::vector<AccountStatus> accounts;  // as the user listed them
+  double seconds = 0;                                            // since it started, to its end
+  std::vector<AccountStatus> accounts;                           // as the user listed them
   Counters totals;
 
   bool Ended() const { return state != "queued" && state != "running" && state != "paused"; }
@@ -83,7 +84,8 @@ Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& request);
 Result<JobStatus> GetJob(pg::Session& session, JobId id);
 // Newest first.
 Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only);
-// Open tasks that nobody runs are cancelled at once, running ones at their next batch. kConflict when it has ended.
+// Open tasks that nobody runs are cancelled at once, running ones at their next batch. kConflict when it has
+// ended.
 Result<void> CancelJob(pg::Session& session, JobId id);
 
 struct Failure {
@@ -111,9 +113,11 @@ struct ReplayCount {
   std::string error_class;
   std::int64_t tasks = 0;
 };
-// Puts dead tasks back to planned (attempts and crashes 0) and reopens their job; with dry_run only counts. Idempotent: a
-// task that is not dead any more is left alone. Tasks replayed `max_replays` times already are left dead (loop guard).
-Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter, bool dry_run, int max_replays = 5);
+// Puts dead tasks back to planned (attempts and crashes 0) and reopens their job; with dry_run only counts.
+// Idempotent: a task that is not dead any more is left alone. Tasks replayed `max_replays` times already are
+// left dead (loop guard).
+Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter, bool dry_run,
+                                        int max_replays = 5);
 
 // Workers seen within the last `within`.
 Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within);

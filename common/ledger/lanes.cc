@@ -13,9 +13,10 @@ std::string Ms(milliseconds value) { return std::to_string(value.count()); }
 
 }  // namespace
 
-Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder, milliseconds lease,
-                              milliseconds margin) {
-  // A lease that ends further ahead than any lease can was written before the database's clock jumped back: it is void.
+Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder,
+                              milliseconds lease, milliseconds margin) {
+  // A lease that ends further ahead than any lease can was written before the database's clock jumped back:
+  // it is void.
   static constexpr std::string_view kSql = R"sql(
     insert into weir.lanes as l (meter, lane, holder, lease_epoch, lease_until)
     values ($1, $2::int, $3, 1, clock_timestamp() + $4::int8 * interval '1 ms')
@@ -27,7 +28,8 @@ Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const st
          or l.lease_until > clock_timestamp() + 4 * $4::int8 * interval '1 ms'
     returning lease_epoch, greatest(0, extract(epoch from not_before - clock_timestamp()) * 1000)::int8,
               coalesce(waiting_for, ''), delay_ms)sql";
-  auto rows = session.Exec(kSql, {lane.meter, std::to_string(lane.index), holder, Ms(lease), Ms(margin)}, "lane_acquire");
+  auto rows = session.Exec(kSql, {lane.meter, std::to_string(lane.index), holder, Ms(lease), Ms(margin)},
+                           "lane_acquire");
   if (!rows) return Fail(rows.error());
   LaneState state;
   if (!rows->Empty()) {
@@ -70,7 +72,8 @@ Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const
     indexes.push_back(lane.index);
   }
   auto rows = session.Exec(
-      "update weir.lanes l set holder = null, lease_until = null from unnest($2::text[], $3::int[]) u (meter, lane) "
+      "update weir.lanes l set holder = null, lease_until = null from unnest($2::text[], $3::int[]) u "
+      "(meter, lane) "
       "where l.holder = $1 and l.meter = u.meter and l.lane = u.lane",
       {holder, pg::ArrayLiteral(meters), pg::ArrayLiteral(indexes)}, "lane_release");
   if (!rows) return Fail(rows.error());
@@ -78,7 +81,8 @@ Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const
 }
 
 Result<void> ReleaseHolder(pg::Session& session, const std::string& holder) {
-  auto rows = session.Exec("update weir.lanes set holder = null, lease_until = null where holder = $1", {holder});
+  auto rows =
+      session.Exec("update weir.lanes set holder = null, lease_until = null where holder = $1", {holder});
   if (!rows) return Fail(rows.error());
   return {};
 }

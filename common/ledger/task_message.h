@@ -23,7 +23,8 @@ struct TaskMessage {
   std::string source, stream, account, traceparent;
 };
 
-// Errors: kInvalid (garbage, an unknown version): the message is kept in weir.garbage and dead-lettered, never guessed.
+// Errors: kInvalid (garbage, an unknown version): the message is kept in weir.garbage and dead-lettered,
+// never guessed.
 Result<TaskMessage> DecodeTask(std::string_view value);
 
 }  // namespace weir::ledger

@@ -20,9 +20,9 @@ std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
   return rows.Int(0, column);
 }
 
-// The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was committed
-// since (FenceSql). The set_config in FROM bounds the wait for the row's lock within this one statement: a zombie stopped inside
-// its COPY holds that lock for as long as it likes (DESIGN §4.2).
+// The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was
+// committed since (FenceSql). The set_config in FROM bounds the wait for the row's lock within this one
+// statement: a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2).
 constexpr std::string_view kClaimSql = R"sql(
   update weir.tasks t
      set epoch = t.epoch + 1, owner = $2, advanced_at = clock_timestamp(),
@@ -36,10 +36,10 @@ constexpr std::string_view kClaimSql = R"sql(
      and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
             ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
-            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, t.priority)sql";
+            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, t.priority, ja.lanes)sql";
 
-// Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no note in the
-// row, which only a committed statement could have left there.
+// Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no
+// note in the row, which only a committed statement could have left there.
 constexpr std::string_view kEndBlockerSql = R"sql(
   select count(pg_terminate_backend(l.pid))
     from weir.tasks t
@@ -70,6 +70,7 @@ ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
   task.digest = rows.Int(0, 24);
   task.inserted = rows.Int(0, 25);
   task.priority = static_cast<int>(rows.Int(0, 26));
+  task.lanes = std::max(1, static_cast<int>(rows.Int(0, 27)));
   return task;
 }
 
@@ -102,7 +103,8 @@ Result<ClaimResult> BuryPoison(pg::Session& session, const ClaimedTask& task) {
   auto rows = session.Exec(
       "update weir.tasks set error_class = 'poison', owner = null, "
       "error_message = 'its worker died ' || crashes || ' times in a row while it read this page', "
-      "error_hint = 'look at the workers'' logs around these times, then: weir replay ' || job_id || ' --class poison' "
+      "error_hint = 'look at the workers'' logs around these times, then: weir replay ' || job_id || ' "
+      "--class poison' "
       "where id = $1::int8 and epoch = $2::int8",
       {Number(task.id.value), Number(task.epoch.value)});
   if (!rows) return Fail(rows.error());
@@ -147,14 +149,17 @@ Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOption
 
 std::string FenceSql(const ClaimedTask& task, const Advance& a) {
   std::string sql = fmt::format(
-      "update weir.tasks set page = {}, position = {}, digest = {}, pages = pages + {}, fetched = fetched + {}, "
-      "inserted = inserted + {}, updated = updated + {}, unchanged = unchanged + {}, rejected = rejected + {}, "
+      "update weir.tasks set page = {}, position = {}, digest = {}, pages = pages + {}, fetched = fetched + "
+      "{}, "
+      "inserted = inserted + {}, updated = updated + {}, unchanged = unchanged + {}, rejected = rejected + "
+      "{}, "
       "duplicates = duplicates + {}, requests = requests + {}, busy_ms = busy_ms + {}, crashes = 0, "
       "advanced_at = clock_timestamp()",
-      a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged, a.rejected, a.duplicates,
-      a.requests, a.busy_ms);
+      a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged, a.rejected,
+      a.duplicates, a.requests, a.busy_ms);
   if (a.done) sql += ", state = 'done', owner = null, finished_at = clock_timestamp()";
-  sql += fmt::format(" where id = {} and epoch = {} and state = 'running'; ", task.id.value, task.epoch.value);
+  sql +=
+      fmt::format(" where id = {} and epoch = {} and state = 'running'; ", task.id.value, task.epoch.value);
   return sql;
 }
 
@@ -176,10 +181,12 @@ std::string QuoteList(const pg::Session& session, const std::vector<std::string>
   return list;
 }
 
-std::string ReadRangesSql(const pg::Session& session, const ClaimedTask& task, const std::vector<TimeRange>& ranges) {
+std::string ReadRangesSql(const pg::Session& session, const ClaimedTask& task,
+                          const std::vector<TimeRange>& ranges) {
   std::string literal;
   for (const TimeRange& range : ranges) {
-    if (range.lo < range.hi) literal += fmt::format("{}[{},{})", literal.empty() ? "" : ",", range.lo, range.hi);
+    if (range.lo < range.hi)
+      literal += fmt::format("{}[{},{})", literal.empty() ? "" : ",", range.lo, range.hi);
   }
   if (literal.empty()) return "";
   return fmt::format(
@@ -190,8 +197,10 @@ std::string ReadRangesSql(const pg::Session& session, const ClaimedTask& task, c
 
 std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, const ArchiveState& archive) {
   return fmt::format(
-      "insert into weir.archives values ({}, {}, {}, {}, {}) on conflict (source, stream, account, key) do update set "
-      "etag = excluded.etag, last_modified = excluded.last_modified, complete = excluded.complete, read_at = now(); ",
+      "insert into weir.archives values ({}, {}, {}, {}, {}) on conflict (source, stream, account, key) do "
+      "update set "
+      "etag = excluded.etag, last_modified = excluded.last_modified, complete = excluded.complete, read_at = "
+      "now(); ",
       AccountKeySql(session, task), session.Quote(archive.key), session.Quote(archive.etag),
       session.Quote(archive.last_modified), archive.complete);
 }
@@ -200,20 +209,21 @@ std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, co
   return fmt::format(
       "insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) "
       "values ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}); ",
-      task.job.value, session.Quote(task.account), session.Quote(task.lane.meter), task.lane.index, task.priority,
-      static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi, session.Quote(next.selector.key),
-      next.budget ? std::to_string(*next.budget) : "null");
+      task.job.value, session.Quote(task.account), session.Quote(task.lane.meter), task.lane.index,
+      task.priority, static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi,
+      session.Quote(next.selector.key), next.budget ? std::to_string(*next.budget) : "null");
 }
 
 }  // namespace
 
-std::string WatchSql(const pg::Session& session, const ClaimedTask& task, const std::vector<std::string>& watch,
-                     const std::vector<std::string>& unwatch) {
+std::string WatchSql(const pg::Session& session, const ClaimedTask& task,
+                     const std::vector<std::string>& watch, const std::vector<std::string>& unwatch) {
   std::string sql;
   if (!watch.empty()) {
-    sql += fmt::format("insert into weir.watched (source, stream, account, id) select {}, unnest(array[{}]) "
-                       "on conflict do nothing; ",
-                       AccountKeySql(session, task), QuoteList(session, watch));
+    sql += fmt::format(
+        "insert into weir.watched (source, stream, account, id) select {}, unnest(array[{}]) "
+        "on conflict do nothing; ",
+        AccountKeySql(session, task), QuoteList(session, watch));
   }
   if (!unwatch.empty()) {
     sql += fmt::format("delete from weir.watched where (source, stream, account) = ({}) and id in ({}); ",
@@ -230,7 +240,8 @@ std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, cons
   return sql;
 }
 
-std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, const std::vector<Reject>& rejects) {
+std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
+                       const std::vector<Reject>& rejects) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string sql;
   for (const Reject& r : rejects) {
@@ -239,10 +250,11 @@ std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, cons
       hex += kHex[static_cast<unsigned char>(c) >> 4];
       hex += kHex[static_cast<unsigned char>(c) & 15];
     }
-    sql += fmt::format("insert into weir.rejects values ({}, {}, {}, {}, {}, {}, '\\x{}') on conflict do nothing; ",
-                       task.id.value, r.page, r.position, session.Quote(task.account),
-                       r.record_id.empty() ? "null" : session.Quote(Printable(r.record_id)),
-                       session.Quote(Printable(r.reason)), hex);
+    sql += fmt::format(
+        "insert into weir.rejects values ({}, {}, {}, {}, {}, {}, '\\x{}') on conflict do nothing; ",
+        task.id.value, r.page, r.position, session.Quote(task.account),
+        r.record_id.empty() ? "null" : session.Quote(Printable(r.record_id)),
+        session.Quote(Printable(r.reason)), hex);
   }
   return sql;
 }
@@ -252,7 +264,8 @@ std::string CopyTaskSql() {
 }
 
 void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task) {
-  // Names, meters and keys are checked when they enter (Source::AccountKey, Meter) but a key may come from an upstream.
+  // Names, meters and keys are checked when they enter (Source::AccountKey, Meter) but a key may come from an
+  // upstream.
   const auto append_text = [&out](std::string_view text) {
     for (const char c : text) {
       if (c == '\\' || c == '\t' || c == '\n' || c == '\r') out += '\\';
@@ -288,14 +301,16 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
       {Number(task.id.value), Number(task.epoch.value), Number(wait.count()), count_attempt ? "1" : "0",
        Number(effort.requests), Number(effort.busy_ms),
        error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
-       error ? pg::Param(Number(error->http_status)) : pg::Param(), error ? Optional(error->message) : pg::Param(),
-       error ? Optional(error->hint) : pg::Param(), error ? Optional(error->body_start) : pg::Param()},
+       error ? pg::Param(Number(error->http_status)) : pg::Param(),
+       error ? Optional(error->message) : pg::Param(), error ? Optional(error->hint) : pg::Param(),
+       error ? Optional(error->body_start) : pg::Param()},
       "task_park"));
 }
 
-Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error, const std::string& request,
-                      const std::string& head, const Effort& effort) {
-  // One statement, so that an account's other tasks die with the one that found its credentials refused, or none does.
+Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
+                      const std::string& request, const std::string& head, const Effort& effort) {
+  // One statement, so that an account's other tasks die with the one that found its credentials refused, or
+  // none does.
   const bool whole_account = error.error_class == ErrorClass::kAuth;
   return Fenced(session.Exec(
       R"sql(
@@ -310,10 +325,10 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
         where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
           and t.state in ('planned', 'dispatched', 'running', 'parked') and exists (select from mine))
       select id from mine)sql",
-      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account, Number(effort.requests),
-       Number(effort.busy_ms), std::string(ToString(error.error_class)), Number(error.http_status), error.message,
-       Optional(error.hint), Optional(request), Optional(head), Optional(error.body_start),
-       whole_account ? "true" : "false"},
+      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
+       Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
+       Number(error.http_status), error.message, Optional(error.hint), Optional(request), Optional(head),
+       Optional(error.body_start), whole_account ? "true" : "false"},
       "task_kill"));
 }
 
@@ -322,21 +337,24 @@ Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effo
       "update weir.tasks set state = 'dispatched', owner = null, dispatched_at = clock_timestamp(), "
       "requests = requests + $3::int8, busy_ms = busy_ms + $4::int8 "
       "where id = $1::int8 and epoch = $2::int8 and state = 'running'",
-      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms)}, "task_yield"));
+      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms)},
+      "task_yield"));
 }
 
 Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids) {
   std::vector<std::int64_t> values;
   for (const TaskId id : ids) values.push_back(id.value);
-  auto rows = session.Exec("update weir.tasks set state = 'planned' where id = any($1::int8[]) and state = 'dispatched'",
-                           {pg::ArrayLiteral(values)}, "task_return");
+  auto rows = session.Exec(
+      "update weir.tasks set state = 'planned' where id = any($1::int8[]) and state = 'dispatched'",
+      {pg::ArrayLiteral(values)}, "task_return");
   if (!rows) return Fail(rows.error());
   return {};
 }
 
 Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account) {
-  auto rows = session.Exec(fmt::format("select not exists (select from {}.{} where account = $1)", table.schema, table.name),
-                           {account});
+  auto rows = session.Exec(
+      fmt::format("select not exists (select from {}.{} where account = $1)", table.schema, table.name),
+      {account});
   if (!rows) return Fail(rows.error());
   return rows->Bool(0, 0);
 }
@@ -352,13 +370,15 @@ Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& t
   const pg::ParamsList key{task.source, task.stream, task.account};
   AccountState state;
   auto ranges = session.Exec(
-      "select lower(r), upper(r) from weir.read_ranges, unnest(ranges) r where (source, stream, account) = ($1, $2, $3) "
+      "select lower(r), upper(r) from weir.read_ranges, unnest(ranges) r where (source, stream, account) = "
+      "($1, $2, $3) "
       "order by 1",
       key);
   if (!ranges) return Fail(ranges.error());
   for (int i = 0; i < ranges->Size(); ++i) state.read.push_back({ranges->Int(i, 0), ranges->Int(i, 1)});
   auto archives = session.Exec(
-      "select key, etag, last_modified, complete from weir.archives where (source, stream, account) = ($1, $2, $3) "
+      "select key, etag, last_modified, complete from weir.archives where (source, stream, account) = ($1, "
+      "$2, $3) "
       "order by key collate \"C\"",
       key);
   if (!archives) return Fail(archives.error());
@@ -367,7 +387,8 @@ Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& t
                               std::string(archives->Text(i, 2)), archives->Bool(i, 3)});
   }
   auto watched = session.Exec(
-      "select id from weir.watched where (source, stream, account) = ($1, $2, $3) order by id collate \"C\"", key);
+      "select id from weir.watched where (source, stream, account) = ($1, $2, $3) order by id collate \"C\"",
+      key);
   if (!watched) return Fail(watched.error());
   for (int i = 0; i < watched->Size(); ++i) state.watched.emplace_back(watched->Text(i, 0));
   return state;

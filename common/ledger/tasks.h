@@ -37,14 +37,15 @@ struct ClaimedTask {
   std::int64_t digest = 0;
   std::int64_t inserted = 0;  // by this task, committed before this claim
   int priority = 1;           // 0 interactive, 1 bulk
+  int lanes = 1;              // of its meter, when the job was opened
 };
 
 struct ClaimResult {
   enum class Kind {
     kClaimed,
-    kEnded,    // done, dead, cancelled, expired or unknown: the message is of no more use
-    kParked,   // not due: the dispatcher will send it again
-    kPoison,   // crashed its worker too often; it is dead now
+    kEnded,   // done, dead, cancelled, expired or unknown: the message is of no more use
+    kParked,  // not due: the dispatcher will send it again
+    kPoison,  // crashed its worker too often; it is dead now
   } kind = Kind::kEnded;
   std::optional<ClaimedTask> task;
   std::string reason;
@@ -57,15 +58,16 @@ struct ClaimOptions {
   std::chrono::milliseconds lock_timeout{2'000};
 };
 
-// Raises the epoch and takes the task. Synchronous commit: a claim must never be lost, or an epoch would be given twice.
+// Raises the epoch and takes the task. Synchronous commit: a claim must never be lost, or an epoch would be
+// given twice.
 Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOptions& options);
 
 // What one batch adds to the task's row.
 struct Advance {
-  std::int64_t page = 0;       // new committed position
+  std::int64_t page = 0;  // new committed position
   std::int64_t position = 0;
   std::int64_t digest = 0;
-  std::int64_t pages = 0;      // counters to add
+  std::int64_t pages = 0;  // counters to add
   std::int64_t fetched = 0;
   std::int64_t inserted = 0;
   std::int64_t updated = 0;
@@ -74,20 +76,20 @@ struct Advance {
   std::int64_t duplicates = 0;
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
-  bool done = false;               // the task ends with this batch
+  bool done = false;  // the task ends with this batch
 };
 
 // The fence: the first statement of every batch's transaction (one line of SQL, numbers only).
 std::string FenceSql(const ClaimedTask& task, const Advance& advance);
 
-// Fails the transaction (22012) when the fence did nothing. Stands before every statement that is not a COPY: a string
-// without COPY runs to its commit before anyone can look at the fence's tag.
+// Fails the transaction (22012) when the fence did nothing. Stands before every statement that is not a COPY:
+// a string without COPY runs to its commit before anyone can look at the fence's tag.
 std::string GuardSql(const ClaimedTask& task);
 
 // The statements that end a page, for the same transaction as its last batch. `session` only quotes.
 std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end);
-std::string WatchSql(const pg::Session& session, const ClaimedTask& task, const std::vector<std::string>& watch,
-                     const std::vector<std::string>& unwatch);
+std::string WatchSql(const pg::Session& session, const ClaimedTask& task,
+                     const std::vector<std::string>& watch, const std::vector<std::string>& unwatch);
 
 struct Reject {
   std::int64_t page = 0;
@@ -96,9 +98,11 @@ struct Reject {
   std::string reason;
   std::string body_start;  // ≤ 4 KiB
 };
-std::string RejectsSql(const pg::Session& session, const ClaimedTask& task, const std::vector<Reject>& rejects);
+std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
+                       const std::vector<Reject>& rejects);
 
-// The rows of a plan as COPY text for CopyTaskSql(), appended to `out`. The n-th task goes to lane n modulo `lanes`.
+// The rows of a plan as COPY text for CopyTaskSql(), appended to `out`. The n-th task goes to lane n modulo
+// `lanes`.
 std::string CopyTaskSql();
 void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task);
 // Marks the account as planned in the discover task's transaction.
@@ -111,15 +115,17 @@ struct Effort {
 
 // Errors of all below: kFenced when a newer epoch owns the task.
 // Back to the ledger until `wait` from now; `count_attempt` for failures that count.
-Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, std::chrono::milliseconds wait, bool count_attempt,
-                      const std::optional<Error>& error, const Effort& effort);
-// Dead with its reason. kAuth and, for a discover task, kGone/kBlocked end the account's other open tasks of this job too.
-Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error, const std::string& request,
-                      const std::string& head, const Effort& effort);
+Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, std::chrono::milliseconds wait,
+                      bool count_attempt, const std::optional<Error>& error, const Effort& effort);
+// Dead with its reason. kAuth and, for a discover task, kGone/kBlocked end the account's other open tasks of
+// this job too.
+Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
+                      const std::string& request, const std::string& head, const Effort& effort);
 // Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort);
 
-// Delivered but unclaimed tasks of a lane that must wait: planned again, so that their offsets need not wait with them.
+// Delivered but unclaimed tasks of a lane that must wait: planned again, so that their offsets need not wait
+// with them.
 Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
 
 // True when the table holds no row of the account.
