@@ -112,9 +112,10 @@ void Supervisor::PartFailed(const Error& error, bool ran_before, const std::stri
 }
 
 Result<void> Supervisor::KeepPostgres() {
-  // One that we started and that died is a zombie until it is waited for, and a zombie counts as running.
-  if (const pid_t pid = postgres_.RunningPid(); pid > 0) waitpid(pid, nullptr, WNOHANG);
   if (!endpoints_.database_url.empty() && postgres_.RunningPid() != 0) return {};
+  // One that we started and that died is a zombie until it is waited for, and a new postmaster takes a zombie for a
+  // living one.
+  if (postmaster_ > 0) waitpid(postmaster_, nullptr, WNOHANG);
   const bool first = endpoints_.database_url.empty();
   if (access(postgres_.home().Data().c_str(), F_OK) != 0) {
     Tell("first use: making a private PostgreSQL in " + postgres_.home().Data());
@@ -123,9 +124,10 @@ Result<void> Supervisor::KeepPostgres() {
   }
   auto url = postgres_.Start();
   if (!url) return Fail(url.error());
+  postmaster_ = postgres_.RunningPid();
   Log(first ? LogLevel::kInfo : LogLevel::kWarn,
       first ? "PostgreSQL runs" : "PostgreSQL was gone; it runs again",
-      {{"pid", postgres_.RunningPid()}, {"adopted", postgres_.adopted()}});
+      {{"pid", postmaster_}, {"adopted", postgres_.adopted()}});
   endpoints_.database_url = *url;
   return {};
 }

@@ -56,6 +56,7 @@ class Supervisor {
   std::optional<FileLock> lock_;   // of the supervisor
   std::optional<FileLock> users_;  // all bytes: nobody uses it, and nobody comes in
   Endpoints endpoints_, published_;
+  pid_t postmaster_ = 0;
   pid_t broker_ = 0;
   int failures_ = 0;  // of a part that ran before, in a row
   std::chrono::milliseconds retry_at_{0};
