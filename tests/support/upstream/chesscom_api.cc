@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <vector>
 
 #include "common/base/json_text.h"
 #include "tests/support/upstream/chesscom_record.h"

@@ -3,8 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/base/time_text.h"
 #include "tests/support/upstream/chesscom_record.h"

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "tests/support/upstream/response.h"
 #include "tests/support/upstream/world.h"
 

@@ -4,7 +4,9 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdlib>
 #include <limits>
 
 #include "tests/support/upstream/hash.h"
@@ -95,20 +97,21 @@ bool Response::Begin(int status, std::string_view content_type, std::optional<st
   status_ = status;
   if (Is(Kind::kContentType)) content_type = fault_->content_type;
   if (gzip_) Header("Content-Encoding", "gzip");
-  if (gzip_ || Is(Kind::kEndless)) length.reset();
+  bool sized = length.has_value() && !gzip_ && !Is(Kind::kEndless);
+  std::uint64_t size = length.value_or(0);
   bool until_close = false;
   if (Is(Kind::kTruncate)) {
     until_close = fault_->framing == "close";
-    if (fault_->framing == "length") length = static_cast<std::uint64_t>(fault_->after) + 1'000'000;
-    if (fault_->framing != "length") length.reset();
+    sized = fault_->framing == "length";
+    size = static_cast<std::uint64_t>(fault_->after) + 1'000'000;
   }
-  chunked_ = !length && !until_close && status != 304;
+  chunked_ = !sized && !until_close && status != 304;
   if (until_close) keep_alive_ = false;
   std::string head = fmt::format("HTTP/1.1 {} {}\r\n", status, Reason(status));
   if (!content_type.empty()) head += fmt::format("Content-Type: {}\r\n", content_type);
   for (const HttpHeader& h : headers_) head += h.name + ": " + h.value + "\r\n";
   if (chunked_) head += "Transfer-Encoding: chunked\r\n";
-  if (length && status != 304) head += fmt::format("Content-Length: {}\r\n", *length);
+  if (sized && status != 304) head += fmt::format("Content-Length: {}\r\n", size);
   if (!keep_alive_) head += "Connection: close\r\n";
   head += "\r\n";
   if (status == 304 && ticket_ != nullptr) ticket_->Leave();

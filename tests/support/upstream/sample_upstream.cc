@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <optional>
+
 #include "tests/support/upstream/chesscom_api.h"
 #include "tests/support/upstream/control_api.h"
 #include "tests/support/upstream/lichess_api.h"

@@ -2,9 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "common/http/http_message.h"
 #include "tests/support/upstream/http_client.h"
 #include "tests/support/upstream/players.h"
 

@@ -1,5 +1,7 @@
 #include "tests/support/upstream/world.h"
 
+#include <chrono>
+
 namespace weir::sim {
 
 Settings World::settings() const {
