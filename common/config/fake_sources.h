@@ -55,7 +55,8 @@ inline const std::vector<const Source*>& FakeSources() {
                                  std::chrono::minutes(1),
                                  {{"games", "all games", {"chess", "games", {}}}},
                                  {"token"},
-                                 {{"window_games", "5000", "games in a window"}}},
+                                 {{"window_games", "5000", "games in a window"}},
+                                 ""},
                                 false);
   static const FakeSource crm({"crm",
                                "opportunities",
@@ -65,7 +66,8 @@ inline const std::vector<const Source*>& FakeSources() {
                                std::chrono::seconds(1),
                                {{"opportunities", "all", {"crm", "opportunities", {}}}},
                                {"token", "refresh_token"},
-                               {}},
+                               {},
+                               ""},
                               true);
   static const std::vector<const Source*> all = {&chess, &crm};
   return all;

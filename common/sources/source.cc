@@ -108,6 +108,12 @@ std::optional<milliseconds> ParseRetryAfter(std::string_view value, std::int64_t
   return milliseconds(std::min(*date - now_ms, kMaxSeconds * 1000));
 }
 
+PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
+                                  const std::vector<NewTask>& tasks) const {
+  const auto count = static_cast<std::int64_t>(tasks.size());
+  return {count, std::nullopt, std::chrono::seconds(count)};
+}
+
 const StreamInfo* FindStream(const Source& source, std::string_view stream) {
   for (const StreamInfo& info : source.Info().streams) {
     if (info.name == stream) return &info;

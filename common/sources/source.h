@@ -46,6 +46,9 @@ struct SourceInfo {
     std::string name, default_value, help;
   };
   std::vector<Param> params;
+  // An account that the upstream always has: what `weir sources check` asks for when no account is
+  // configured.
+  std::string check_account;
 };
 
 using Params = std::map<std::string, std::string, std::less<>>;
@@ -147,6 +150,13 @@ struct NewTask {
   std::optional<std::int64_t> budget;
 };
 
+// About what a plan will take; for `weir plan`.
+struct PlanEstimate {
+  std::int64_t requests = 0;
+  std::optional<std::int64_t> records;  // nothing = the upstream does not tell beforehand
+  std::chrono::milliseconds time{0};    // on one lane
+};
+
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
@@ -204,6 +214,11 @@ class Source {
   // The job's tasks for one account, in the order they should run, from the answer to kDiscover's request.
   virtual Result<void> Plan(const TaskContext& task, const AccountState& state, std::string_view document,
                             const TaskSink& sink) const = 0;
+
+  // About what `tasks`, as Plan made them from the same document, will take. Unless a source knows better:
+  // one request a task, a second each.
+  virtual PlanEstimate EstimatePlan(const TaskContext& task, std::string_view document,
+                                    const std::vector<NewTask>& tasks) const;
 
   // Called once a page, before its last batch is committed. Errors (kInvalid, kTransient) discard that last
   // batch.

@@ -19,6 +19,9 @@ constexpr int kFirstYear = 2000;        // Chess.com has games since 2005
 constexpr std::size_t kMaxUrlBytes = 1'024;
 // An archive may still get games shortly after its month is over.
 constexpr std::int64_t kLateMs = 86'400'000;
+// For estimates: what a month of a keen player takes, and a cautious guess of how many games it holds.
+constexpr std::chrono::milliseconds kTypicalRequest{700};
+constexpr std::int64_t kTypicalMonth = 50;
 
 std::optional<int> Digits(std::string_view text) {
   int value = 0;
@@ -153,6 +156,18 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
     if (auto sent = sink(ArchiveTask(key, std::nullopt)); !sent) return sent;
   }
   return {};
+}
+
+PlanEstimate EstimateTasks(const std::vector<NewTask>& tasks) {
+  PlanEstimate estimate;
+  for (const NewTask& task : tasks) {
+    const std::string& key = task.selector.key;
+    const auto months = 1 + std::count(key.begin(), key.end(), ',');
+    const std::int64_t wanted = task.budget ? *task.budget / kTypicalMonth + 1 : months;
+    estimate.requests += std::min<std::int64_t>(months, wanted);
+  }
+  estimate.time = estimate.requests * kTypicalRequest;
+  return estimate;
 }
 
 std::optional<ArchiveKey> ArchiveKey::Parse(std::string_view selector_key) {

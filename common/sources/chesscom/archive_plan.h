@@ -37,6 +37,10 @@ Result<std::vector<Month>> ParseArchives(std::string_view document, std::int64_t
 Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& state, JobMode mode,
                        const Filter& filter, const TaskSink& sink);
 
+// What such tasks will take. A month is one request of typically 0.7 s; what it holds is not told beforehand.
+// Of a chain only so many months are counted as hold its budget at 50 games each.
+PlanEstimate EstimateTasks(const std::vector<NewTask>& tasks);
+
 // The month a task reads, and the rest of its chain ("" = none).
 struct ArchiveKey {
   Month month;

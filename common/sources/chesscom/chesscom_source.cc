@@ -22,6 +22,7 @@ SourceInfo MakeInfo() {
   info.retry_after_floor = std::chrono::seconds(10);
   info.streams = {
       {"games", "a player's games, by the month they ended", {"chesscom", "games", chesscom::GameColumns()}}};
+  info.check_account = "erik";
   return info;
 }
 
@@ -129,6 +130,11 @@ Result<void> ChesscomSource::Plan(const TaskContext& task, const AccountState& s
   const auto months = chesscom::ParseArchives(document, task.now_ms);
   if (!months) return Fail(months.error());
   return chesscom::PlanTasks(*months, state, task.mode, task.filter, sink);
+}
+
+PlanEstimate ChesscomSource::EstimatePlan(const TaskContext&, std::string_view,
+                                          const std::vector<NewTask>& tasks) const {
+  return chesscom::EstimateTasks(tasks);
 }
 
 Result<PageEnd> ChesscomSource::FinishPage(const TaskContext& task, const PageResult& result) const {

@@ -433,5 +433,17 @@ TEST(ChesscomMapper, TimeControls) {
   for (const char* text : {"", "-", "x+2", "+", "-5+1"}) EXPECT_FALSE(control(text).initial_s) << text;
 }
 
+TEST(ChesscomEstimate, AMonthIsARequestAndALimitTakesOnlyTheMonthsItNeeds) {
+  const auto archive = [](std::string key, std::optional<std::int64_t> budget = std::nullopt) {
+    return NewTask{{SelectorKind::kArchive, 0, 0, std::move(key)}, budget};
+  };
+  const auto full = chesscom::EstimateTasks({archive("2023/01"), archive("2023/02")});
+  EXPECT_EQ(full.requests, 2);
+  EXPECT_FALSE(full.records);
+  EXPECT_EQ(full.time, std::chrono::milliseconds(1'400));
+  EXPECT_EQ(chesscom::EstimateTasks({archive("2023/03,2023/02,2023/01", 60)}).requests, 2);
+  EXPECT_EQ(chesscom::EstimateTasks({archive("2023/03,2023/02,2023/01", 5000)}).requests, 3);
+}
+
 }  // namespace
 }  // namespace weir

@@ -10,6 +10,7 @@
 #include "common/sources/http_date.h"
 #include "common/sources/lichess/game_mapper.h"
 #include "common/sources/lichess/lichess_plan.h"
+#include "common/sources/lichess/plan_estimate.h"
 #include "common/sources/source_params.h"
 
 namespace weir {
@@ -60,6 +61,7 @@ SourceInfo MakeInfo() {
       {"pgn_in_json", "false", "the whole PGN in column pgn"},
       {"last_fen", "false", "the last position in column last_fen"},
   };
+  info.check_account = "lichess";
   return info;
 }
 
@@ -200,6 +202,12 @@ Result<void> LichessSource::Plan(const TaskContext& task, const AccountState& st
     return Fail(std::move(user.error()));
   }
   return lichess::PlanTasks(*user, state, {task.mode, task.filter, task.now_ms, *window_games}, sink);
+}
+
+PlanEstimate LichessSource::EstimatePlan(const TaskContext& task, std::string_view document,
+                                         const std::vector<NewTask>& tasks) const {
+  const auto user = lichess::ParseUser(document);
+  return lichess::EstimateTasks(user.value_or(lichess::User{}), tasks, task.now_ms, task.account.has_token);
 }
 
 Result<PageEnd> LichessSource::FinishPage(const TaskContext& task, const PageResult& result) const {
