@@ -162,12 +162,12 @@ Result<std::int64_t> RequeueLost(pg::Session& session, milliseconds idle) {
       "requeue_lost"));
 }
 
-Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner) {
+Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner, bool crashed) {
   return Affected(session.Exec(
-      "with back as (update weir.tasks set state = 'planned', owner = null, crashes = crashes + 1 "
+      "with back as (update weir.tasks set state = 'planned', owner = null, crashes = crashes + $2::int "
       "where state in ('dispatched', 'running') and state = 'running' and owner = $1 returning id) "
       "select id, pg_notify('weir_dispatch', '') from back",
-      {owner}));
+      {owner, crashed ? "1" : "0"}));
 }
 
 Result<std::int64_t> RequeueSent(pg::Session& session) {

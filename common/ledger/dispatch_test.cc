@@ -227,11 +227,17 @@ TEST_F(RequeueTest, OnAWaitingLaneAMessageWaits) {
   EXPECT_EQ(Requeued(), 0);
 }
 
-TEST_F(RequeueTest, ADeadWorkersTasksAreBackAtOnceAndCountOneCrash) {
+TEST_F(RequeueTest, AKilledWorkersTasksAreBackAtOnceAndCountNoCrash) {
+  Running("w", 0);
+  EXPECT_EQ(RequeueOwner(session_, "w", false).value(), 1);
+  EXPECT_EQ(Text("select state || crashes from weir.tasks where kind = 1 and lo = 0"), "planned0");
+}
+
+TEST_F(RequeueTest, ACrashedWorkersTasksAreBackAtOnceAndCountOneCrash) {
   Running("w", 0);
   Sent(0);
-  EXPECT_EQ(RequeueOwner(session_, "other").value(), 0);
-  EXPECT_EQ(RequeueOwner(session_, "w").value(), 1);
+  EXPECT_EQ(RequeueOwner(session_, "other", true).value(), 0);
+  EXPECT_EQ(RequeueOwner(session_, "w", true).value(), 1);
   EXPECT_EQ(Text("select state || crashes from weir.tasks where kind = 1 and lo = 0"), "planned1");
   EXPECT_EQ(RequeueSent(session_).value(), 1);
 }

@@ -39,7 +39,8 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                count(*) filter (where state = 'dead' and kind = 0) as dead_discovers,
                count(*) filter (where state = 'dead' and kind <> 0) as dead,
                count(*) filter (where state = 'done' and kind <> 0) as done,
-               min(id) filter (where state = 'dead') as first_dead
+               min(id) filter (where state = 'dead') as first_dead,
+               min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
      where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')
        and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
@@ -52,7 +53,7 @@ constexpr std::string_view kEndAccountsSql = R"sql(
   closed as (
     update weir.job_accounts a
        set state = n.state, error_class = d.error_class, error_message = d.error_message, error_hint = d.error_hint,
-           started_at = coalesce(a.started_at, j.started_at, j.created_at), finished_at = clock_timestamp()
+           started_at = coalesce(a.started_at, n.began, j.created_at), finished_at = clock_timestamp()
       from named n left join weir.tasks d on d.id = n.first_dead, weir.jobs j
      where a.job_id = $1::int8 and a.account = n.account and j.id = a.job_id
     returning a.account, a.state, a.mode)
@@ -67,10 +68,10 @@ constexpr std::string_view kEndJobSql = R"sql(
   update weir.jobs j
      set state = case when s.cancelled then 'cancelled' when s.expired then 'expired' when s.succeeded then 'succeeded'
                       when s.failed then 'failed' else 'partial' end,
-         started_at = coalesce(j.started_at, j.created_at), finished_at = clock_timestamp()
+         started_at = coalesce(j.started_at, s.began, j.created_at), finished_at = clock_timestamp()
     from (select bool_or(state = 'cancelled') as cancelled, bool_or(state = 'expired') as expired,
                  bool_and(state = 'succeeded') as succeeded, bool_and(state = 'failed') as failed,
-                 bool_or(state in ('queued', 'running', 'paused')) as open
+                 bool_or(state in ('queued', 'running', 'paused')) as open, min(started_at) as began
             from weir.job_accounts where job_id = $1::int8) s
    where j.id = $1::int8 and not s.open
   returning pg_notify('weir_jobs', j.id::text))sql";

@@ -103,6 +103,16 @@ Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::strin
   return {};
 }
 
+Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::string& holder, milliseconds wait,
+                      const std::string& waiting_for) {
+  auto rows = session.Exec(
+      "update weir.lanes set not_before = clock_timestamp() + $4::int8 * interval '1 ms', waiting_for = $5, "
+      "updated_at = clock_timestamp() where meter = $1 and lane = $2::int and holder = $3",
+      {lane.meter, std::to_string(lane.index), holder, Ms(wait), waiting_for});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
 Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid) {
   auto rows = session.Exec(
       "insert into weir.workers (id, host, pid) values ($1, $2, $3::int) "

@@ -19,7 +19,7 @@ struct LaneState {
   bool held = false;  // this holder has the lease now
   std::int64_t lease_epoch = 0;
   std::chrono::milliseconds wait{0};  // not held: until it may be had; held: until the lane may send again
-  std::string waiting_for;
+  std::string waiting_for{};
   double delay_ms = 0;
 };
 
@@ -41,6 +41,10 @@ Result<void> ReleaseHolder(pg::Session& session, const std::string& holder);
 Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                       std::chrono::milliseconds wait, const std::string& waiting_for, double delay_ms,
                       double task_ms);
+
+// The lane must not send for `wait` from now; its limiter state stays. Nothing if the holder lost the lane.
+Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::string& holder,
+                      std::chrono::milliseconds wait, const std::string& waiting_for);
 
 // This worker is alive.
 Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 
 #include "common/ledger/dispatch.h"
 #include "common/ledger/lanes.h"
@@ -94,7 +95,8 @@ void LocalWorkers::Tend(Slot& slot) {
 }
 
 void LocalWorkers::Launch(Slot& slot) {
-  slot.id = fmt::format("local-{}-{}-{}", getpid(), slot.number, ++slot.starts);
+  // A pid alone is not unique: in containers every one of them is 1.
+  slot.id = fmt::format("local-{:08x}-{}-{}-{}", std::random_device{}(), getpid(), slot.number, ++slot.starts);
   ChildSpec spec;
   spec.argv = {options_.program};
   spec.argv.insert(spec.argv.end(), options_.arguments.begin(), options_.arguments.end());
@@ -114,7 +116,8 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
   const std::string how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                               : fmt::format("exit code {}", WEXITSTATUS(status));
   Log(LogLevel::kWarn, "a local worker ended", {{"worker", slot.id}, {"pid", slot.pid}, {"by", how}});
-  dead_.push_back(slot.id);
+  const bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
+  dead_.push_back({slot.id, !killed});
   bury_at_ = milliseconds(0);
   slot.pid = 0;
   if (WIFEXITED(status) && WEXITSTATUS(status) == kUsageExit)
@@ -135,12 +138,12 @@ void LocalWorkers::GiveUp(Slot& slot, const std::string& why) {
 void LocalWorkers::Bury() {
   if (dead_.empty() || clock_.Boot() < bury_at_) return;
   while (!dead_.empty()) {
-    const std::string& id = dead_.back();
-    auto released = ledger::ReleaseHolder(session_, id);
-    auto requeued =
-        released ? ledger::RequeueOwner(session_, id) : Result<std::int64_t>(Fail(released.error()));
-    auto forgotten = requeued ? session_.Exec("delete from weir.workers where id = $1", {id})
-                              : Result<pg::Rows>(Fail(requeued.error()));
+    const std::string& id = dead_.back().id;
+    // The tasks first: whoever gets a free lane would take a task that still runs for one that crashed its worker.
+    auto requeued = ledger::RequeueOwner(session_, id, dead_.back().crashed);
+    auto released = requeued ? ledger::ReleaseHolder(session_, id) : Result<void>(Fail(requeued.error()));
+    auto forgotten = released ? session_.Exec("delete from weir.workers where id = $1", {id})
+                              : Result<pg::Rows>(Fail(released.error()));
     if (!forgotten) {
       // Its leases run out by themselves; this only makes it quicker.
       session_.Reset();
@@ -171,7 +174,7 @@ bool LocalWorkers::AwaitEnd(milliseconds until) {
         int status = 0;
         if (slot.pid <= 0 || waitpid(slot.pid, &status, WNOHANG) != slot.pid) continue;
         slot.pid = 0;
-        dead_.push_back(slot.id);
+        dead_.push_back({slot.id, false});
       }
     }
     if (Pids().empty()) return true;

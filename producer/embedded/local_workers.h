@@ -88,7 +88,11 @@ class LocalWorkers {
   const Clock& clock_;
   // The loop's own.
   pg::Session session_;
-  std::vector<std::string> dead_;  // ids to bury
+  struct Dead {
+    std::string id;
+    bool crashed = false;  // by itself, not killed
+  };
+  std::vector<Dead> dead_;  // to bury
   std::chrono::milliseconds bury_at_{0};
   // Shared.
   mutable std::mutex mutex_;
