@@ -22,10 +22,13 @@ kafka::OutgoingMessage MessageOf(const ledger::ReadyTask& task) {
 }  // namespace
 
 Result<Dispatcher::Pass> Dispatcher::RunOnce() {
-  if (publisher_.TakeMoved()) {
+  distrusted_ |= publisher_.TakeMoved();
+  if (distrusted_) {
     auto back = ledger::RequeueSent(session_);
     if (!back) return Fail(back.error());
-    Log(LogLevel::kWarn, "the broker came back empty: what was sent to it is sent again", {{"tasks", *back}});
+    distrusted_ = false;
+    if (*back > 0)
+      Log(LogLevel::kInfo, "the broker is another one: tasks are sent again", {{"tasks", *back}});
   }
   auto ready = ledger::TakeReady(session_, limits_);
   if (!ready) return Fail(ready.error());

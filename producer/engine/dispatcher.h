@@ -19,16 +19,20 @@ class Dispatcher {
     std::int64_t sent = 0;
     bool more = false;  // the pass was full: there may be more to send at once
   };
-  // 1. If the broker is another one, what was sent to the old one is put back.
+  // 1. If the broker is another one, or may be, what was sent to the old one is put back.
   // 2. Takes the tasks that are ready, a window for each lane.
   // 3. Sends them and marks those that the broker acknowledged.
   // Errors: kDatabase; kBroker, when nothing could be sent.
   Result<Pass> RunOnce();
+  // The broker may be another one than the tasks were sent to: the next pass puts them back. To be called by
+  // whoever takes over the lead on a broker that forgets; what is sent twice is claimed once.
+  void DistrustBroker() { distrusted_ = true; }
 
  private:
   pg::Session& session_;
   Publisher& publisher_;
   ledger::DispatchLimits limits_;
+  bool distrusted_ = false;
 };
 
 }  // namespace weir

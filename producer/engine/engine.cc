@@ -77,6 +77,7 @@ bool Engine::Lead() {
     return false;
   }
   leading_ = true;
+  if (options_.broker_forgets) dispatcher_.DistrustBroker();
   Log(LogLevel::kInfo, "this process dispatches and coordinates now");
   return true;
 }

@@ -24,7 +24,8 @@ struct EngineOptions {
   Publisher::Factory producers;
   ledger::DispatchLimits limits;
   std::chrono::milliseconds idle{60'000};  // see Coordinator; 15 s on the embedded broker
-  std::chrono::milliseconds poll{500};     // the longest it waits without a notification
+  bool broker_forgets = false;  // the embedded one: it may have been started anew since the last leader
+  std::chrono::milliseconds poll{500};  // the longest it waits without a notification
   std::chrono::milliseconds leader_retry{1'000};
   std::chrono::milliseconds least_gap{20};  // between two passes: notifications come by the hundred a second
 };

@@ -189,6 +189,20 @@ TEST_F(EngineTest, AnotherTakesOverWhenTheLeaderIsGone) {
   EXPECT_FALSE(first.Leading());
 }
 
+TEST_F(EngineTest, ANewLeaderDistrustsABrokerThatForgets) {
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'dispatched', dispatched_at = now()");
+  EngineOptions options = Options();
+  Engine(options, clock_).RunOnce();
+  EXPECT_EQ(kafka_.received.size(), 0u);
+  options.broker_forgets = true;
+  Engine engine(options, clock_);
+  for (int i = 0; i < 500 && !engine.Leading(); ++i) engine.RunOnce();
+  EXPECT_EQ(kafka_.received.size(), 1u);
+  engine.RunOnce();
+  EXPECT_EQ(kafka_.received.size(), 1u);
+}
+
 TEST_F(EngineTest, ASickBrokerIsWaitedForWhileJobsGoOnEnding) {
   kafka_.fatal = true;
   Engine engine(Options(), clock_);
