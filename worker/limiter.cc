@@ -6,6 +6,7 @@ namespace weir::worker {
 namespace {
 
 constexpr Limiter::Millis kLongestRetryAfter{3'600'000};  // DESIGN §5
+constexpr Limiter::Millis kPacedWindow{3'600'000};
 constexpr double kAverageWeight = 0.2;
 
 }  // namespace
@@ -35,6 +36,32 @@ Limiter::Millis Limiter::Throttled(const LaneId& lane, std::optional<Millis> ask
   }
   const Millis wanted = asked.value_or(Millis(static_cast<std::int64_t>(state.delay_ms)));
   return std::clamp(wanted, std::min(floor, kLongestRetryAfter), kLongestRetryAfter);
+}
+
+Limiter::Millis Limiter::ChargeLong(State& state, const QuotaRule& rule, int lanes, std::int64_t requests,
+                                    Millis now) {
+  State::Window& window = state.windows[rule.per];
+  if (window.sent == 0 || now >= window.began + rule.per) window = {now, 0};
+  window.sent += requests;
+  const std::int64_t share = std::max<std::int64_t>(1, rule.requests / lanes);
+  return window.sent < share ? Millis(0) : window.began + rule.per - now;
+}
+
+Limiter::Millis Limiter::Charge(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes,
+                                std::int64_t requests, Millis began, Millis now) {
+  std::lock_guard lock(mutex_);
+  State& state = states_[lane];
+  Millis wait{0};
+  for (const QuotaRule& rule : quota) {
+    if (rule.per > kPacedWindow) {
+      wait = std::max(wait, ChargeLong(state, rule, lanes, requests, now));
+      continue;
+    }
+    // Rounded up: a millisecond too early, a hundred times, is one request too many.
+    const std::int64_t gap = (rule.per.count() * lanes + rule.requests - 1) / rule.requests;
+    wait = std::max(wait, began + Millis(gap * requests) - now);
+  }
+  return wait;
 }
 
 Limiter::Millis Limiter::Failed(const LaneId& lane, int attempts) {

@@ -4,9 +4,11 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "common/base/backoff.h"
 #include "common/base/ids.h"
+#include "common/config/value_text.h"
 
 namespace weir::worker {
 
@@ -37,6 +39,11 @@ class Limiter {
   // A 429: how long the lane waits. `asked` is the upstream's Retry-After; it is held to [floor, 1 h] and
   // overrides the lane's own guess, which grows only while the upstream gives none.
   Millis Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor);
+  // `requests` were sent in this lane, the first at `began`; how long until the next may be, under the lane's
+  // share of its meter's quota. Windows up to an hour are paced evenly, longer ones (a day) are counted, so
+  // that a short job is not spread over the day.
+  Millis Charge(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes, std::int64_t requests,
+                Millis began, Millis now);
   // A failure that counts, the `attempts`-th of its task: how long the task waits.
   Millis Failed(const LaneId& lane, int attempts);
   View Of(const LaneId& lane) const;
@@ -44,11 +51,18 @@ class Limiter {
   bool TimeToSave(const LaneId& lane, Millis now, Millis every);
 
  private:
+  struct State;
+  static Millis ChargeLong(State& state, const QuotaRule& rule, int lanes, std::int64_t requests, Millis now);
   struct State {
     double delay_ms = 0;
     double task_ms = 0;
     int failures = 0;  // in a row, over all tasks of the lane
     Millis saved_at{0};
+    struct Window {
+      Millis began{0};
+      std::int64_t sent = 0;
+    };
+    std::map<Millis, Window> windows;  // of quotas that are counted, by their length
   };
   LimiterOptions options_;
   mutable std::mutex mutex_;

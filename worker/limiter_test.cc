@@ -52,6 +52,25 @@ TEST(LimiterTest, FailuresOfALaneAddUpOverItsTasks) {
   EXPECT_LE(limiter.Failed(kLane, 1), milliseconds(1'000));
 }
 
+TEST(LimiterTest, AQuotaIsPacedByTheLanesShare) {
+  Limiter limiter = Make();
+  const std::vector<QuotaRule> quota{{100, milliseconds(10'000)}};
+  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 1, milliseconds(1'000), milliseconds(1'050)), milliseconds(350));
+  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 2, milliseconds(1'000), milliseconds(1'050)), milliseconds(750));
+  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 1, milliseconds(1'000), milliseconds(9'000)), milliseconds(0));
+}
+
+TEST(LimiterTest, ALongQuotaIsCountedNotSpread) {
+  Limiter limiter = Make();
+  const milliseconds day(86'400'000);
+  const std::vector<QuotaRule> quota{{10, day}};
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, milliseconds(0), milliseconds(i)), milliseconds(0));
+  }
+  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, milliseconds(0), milliseconds(4)), day - milliseconds(4));
+  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, day, day), milliseconds(0)) << "a new day";
+}
+
 TEST(LimiterTest, ANewOwnerContinuesWhereTheOldOneWas) {
   Limiter limiter = Make();
   limiter.Start(kLane, 750);

@@ -80,6 +80,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
   parts_.fetcher->SetOptions(FetchOptionsOf(*parts_.config, work.settings));
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     ++work.effort.requests;
+    ++work.requests;
     work.last_request = request.method + " " + Printable(request.target);
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
     if (!head) return Fail(head.error());

@@ -111,13 +111,21 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   const Result<void> done = opened ? Process(page) : Result<void>(Fail(opened.error()));
   const milliseconds took = shared_.clock->Boot() - began;
   page.effort.busy_ms = took.count();
-  if (done) return OnSuccess(page, took);
-  Next next = OnError(page, done.error());
+  Next next = done ? OnSuccess(page, took) : OnError(page, done.error());
+  next.lane_wait = std::max(next.lane_wait, QuotaWait(page, began));
   if (next.dead_letter) {
     next.dead_letter =
         TaskDeadLetter(page.task, done.error(), work.delivery.from, work.delivery.offset, "weir-workers");
   }
   return next;
+}
+
+milliseconds TaskRunner::QuotaWait(const TaskWork& work, milliseconds began) {
+  if (work.settings.quota.empty() || work.requests == 0) return milliseconds(0);
+  auto quota = ParseQuota(work.settings.quota);
+  if (!quota) return milliseconds(0);  // refused when the configuration was read
+  return shared_.limiter->Charge(work.task.lane, *quota, work.task.lanes, work.requests, began,
+                                 shared_.clock->Boot());
 }
 
 Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {

@@ -64,6 +64,7 @@ class TaskRunner {
   Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);
   Result<TaskWork> Open(ledger::ClaimedTask task);
   Result<void> Process(TaskWork& work);
+  std::chrono::milliseconds QuotaWait(const TaskWork& work, std::chrono::milliseconds began);
   Next OnSuccess(const TaskWork& work, std::chrono::milliseconds took);
   Next OnError(TaskWork& work, const Error& error);
   Next Park(TaskWork& work, const Error& error, std::chrono::milliseconds wait, bool count_attempt);
