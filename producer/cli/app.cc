@@ -223,8 +223,9 @@ int RunCli(const std::vector<std::string>& args, CliEnvironment& environment) {
   return RunChosen(line, *line.Chosen(), environment);
 }
 
-int RunCli(int argc, char** argv, Actions actions, std::vector<CommandEntry> more_commands) {
-  const auto services = MakeServices();
+int RunCli(int argc, char** argv, Actions actions, std::vector<CommandEntry> more_commands,
+           LeaseDatabase lease) {
+  const auto services = MakeServices(std::move(lease));
   const SystemClock clock;
   std::error_code ec;
   CliEnvironment environment;

@@ -23,6 +23,7 @@ struct CliEnvironment {
 int RunCli(const std::vector<std::string>& args, CliEnvironment& environment);
 
 // The program `weir`: this process's streams, environment, signals and services.
-int RunCli(int argc, char** argv, Actions actions = {}, std::vector<CommandEntry> more_commands = {});
+int RunCli(int argc, char** argv, Actions actions = {}, std::vector<CommandEntry> more_commands = {},
+           LeaseDatabase lease = LeasePrivateDatabase);
 
 }  // namespace weir::cli

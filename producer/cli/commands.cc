@@ -46,7 +46,7 @@ std::vector<CommandEntry> Commands(const Actions& actions) {
   add("migrate down", "Take the newest migrations back", "weir migrate down --steps 1 --yes",
       MakeMigrateDownCommand);
   add("migrate status", "Which migrations are applied", "weir migrate status", MakeMigrateStatusCommand);
-  if (actions.up) add("up", "Start the private PostgreSQL, the broker and workers", "weir up", MakeUpCommand);
+  if (actions.up) add("up", "Start the private PostgreSQL and the broker, to stay", "weir up", MakeUpCommand);
   if (actions.down) add("down", "Stop what `weir up` started; data stays", "weir down", MakeDownCommand);
   add("doctor", "What works here and what does not", "weir doctor --online", MakeDoctorCommand);
   add("init", "Write a commented weir.yaml", "weir init", MakeInitCommand);

@@ -1,0 +1,59 @@
+#include "common/fetch/page_answer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/json_text.h"
+
+namespace weir {
+namespace {
+
+constexpr std::size_t kErrorBodyBytes = 4096;
+
+}  // namespace
+
+PageAnswer::PageAnswer(const Config& config, const Source& source, TaskContext context,
+                       const PageRequest& page)
+    : config_(config), source_(source), context_(std::move(context)) {
+  ReaderLimits limits;
+  limits.max_record_bytes = static_cast<std::size_t>(config.max_record_bytes);
+  auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
+  if (page.format == BodyFormat::kNdjson) reader_ = NewNdjsonReader(limits, callback);
+  if (page.format == BodyFormat::kJsonArray) reader_ = NewJsonArrayReader(page.record_path, limits, callback);
+}
+
+Result<bool> PageAnswer::OnHead(const HttpResponseHead& head) {
+  head_ = head;
+  text_.clear();
+  verdict_ = source_.Judge(context_, head, "");
+  // An error is judged again with the start of its body, which often tells more than the status.
+  return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
+}
+
+Result<bool> PageAnswer::OnBody(std::string_view bytes) {
+  const bool good = std::holds_alternative<ReadBody>(verdict_);
+  if (good && reader_) return reader_->Feed(bytes);
+  const std::size_t cap = good ? static_cast<std::size_t>(config_.max_document_bytes) : kErrorBodyBytes;
+  text_.append(bytes.substr(0, cap - std::min(cap, text_.size()) + (good ? 1 : 0)));
+  if (good && text_.size() > cap) {
+    return Fail(ErrorClass::kInvalid, "the document is larger than limits.max_document_bytes");
+  }
+  return good || text_.size() < cap;
+}
+
+const Verdict& PageAnswer::Judged() {
+  if (!std::holds_alternative<Error>(verdict_)) return verdict_;
+  verdict_ = source_.Judge(context_, head_, text_);
+  if (auto* error = std::get_if<Error>(&verdict_)) {
+    if (error->http_status == 0) error->http_status = head_.status;
+    if (error->body_start.empty()) error->body_start = Printable(text_);
+  }
+  return verdict_;
+}
+
+Result<void> PageAnswer::EndRecords() {
+  if (!reader_ || !std::holds_alternative<ReadBody>(verdict_)) return {};
+  return reader_->End();
+}
+
+}  // namespace weir

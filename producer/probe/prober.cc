@@ -1,0 +1,59 @@
+#include "producer/probe/prober.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/fetch/page_fetch.h"
+
+namespace weir::probe {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLongestWait = std::chrono::hours(1);
+
+// How long the lane must be left alone after this answer.
+std::optional<milliseconds> WaitAfter(const Result<void>& answered, const AccountSettings& account) {
+  if (answered || answered.error().error_class != ErrorClass::kThrottled) return std::nullopt;
+  const milliseconds asked = answered.error().retry_after.value_or(milliseconds(0));
+  return std::clamp(asked, std::min(account.retry_after_floor, kLongestWait), kLongestWait);
+}
+
+}  // namespace
+
+Prober::Prober(const Config& config, pg::Session* session, LaneTurnOptions options,
+               LaneTurn::Callbacks callbacks, const Clock& clock)
+    : config_(config),
+      fetcher_(FetchOptions{}, clock),
+      turn_(session, std::move(options), clock, std::move(callbacks)) {}
+
+Result<void> Prober::Ask(const Source& source, const AccountSettings& account, const PageRequest& page,
+                         PageAnswer& answer) {
+  if (auto begun = turn_.Begin(account.meter, account.lanes); !begun) return begun;
+  auto answered = FetchPage(fetcher_, config_, source, account, page.request, answer,
+                            [this] { return turn_.Check(); }, {});
+  if (answered) {
+    if (const auto* error = std::get_if<Error>(&answer.Judged())) answered = Fail(*error);
+  }
+  auto ended = turn_.End(WaitAfter(answered, account));
+  return answered ? ended : answered;
+}
+
+Result<std::string> Prober::Discover(const Source& source, const AccountSettings& account,
+                                     const TaskContext& context) {
+  auto page = source.Request(context);
+  if (!page) return Fail(page.error());
+  DocumentAnswer answer(config_, source, context, *page);
+  if (auto asked = Ask(source, account, *page, answer); !asked) return Fail(asked.error());
+  return std::string(answer.Document());
+}
+
+TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream, std::int64_t now_ms) {
+  TaskContext context;
+  context.stream = stream;
+  context.account = account.account;
+  context.now_ms = now_ms;
+  return context;
+}
+
+}  // namespace weir::probe

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include "common/base/clock.h"
+#include "common/config/account_settings.h"
+#include "common/config/config.h"
+#include "common/fetch/page_answer.h"
+#include "common/http/fetcher.h"
+#include "common/pg/session.h"
+#include "common/sources/source.h"
+#include "producer/probe/lane_turn.h"
+
+namespace weir::probe {
+
+// The requests that the command line sends itself, each in its lane's turn. One thread.
+class Prober {
+ public:
+  // `session`: as OpenProbeDatabase's, may be null. All outlive it.
+  Prober(const Config& config, pg::Session* session, LaneTurnOptions options, LaneTurn::Callbacks callbacks,
+         const Clock& clock);
+
+  // Asks for the task's page and waits for its answer. An answer that is an error is one here too.
+  Result<void> Ask(const Source& source, const AccountSettings& account, const PageRequest& page,
+                   PageAnswer& answer);
+  // What kDiscover's request is answered.
+  Result<std::string> Discover(const Source& source, const AccountSettings& account,
+                               const TaskContext& context);
+
+  // Until the last answer's first byte; nothing when none came.
+  std::optional<std::chrono::milliseconds> RoundTrip() const { return fetcher_.LastStats().first_byte; }
+
+ private:
+  const Config& config_;
+  Fetcher fetcher_;
+  LaneTurn turn_;
+};
+
+// A task that asks what there is.
+TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream, std::int64_t now_ms);
+
+}  // namespace weir::probe

@@ -1,0 +1,35 @@
+#include "producer/sync/job_request.h"
+
+#include <set>
+
+#include "common/config/account_settings.h"
+#include "common/sources/source.h"
+
+namespace weir {
+
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target,
+                                          std::int64_t now_ms) {
+  const Source* source = FindSource(target.source);
+  if (source == nullptr || FindStream(*source, target.stream) == nullptr) {
+    return Fail(ErrorClass::kConfig, "there is no stream " + target.source + "/" + target.stream,
+                "see: weir sources list");
+  }
+  ledger::JobRequest request;
+  request.source = target.source;
+  request.stream = target.stream;
+  request.mode = target.mode;
+  request.filter = target.filter;
+  request.priority = target.priority;
+  request.deadline = target.deadline;
+  request.now_ms = now_ms;
+  std::set<std::string> keys;
+  for (const std::string& name : target.accounts) {
+    auto settings = ResolveAccount(config, *source, name);
+    if (!settings) return Fail(settings.error());
+    if (!keys.insert(settings->key).second) continue;
+    request.accounts.push_back({settings->key, settings->account.name, settings->meter, settings->lanes});
+  }
+  return request;
+}
+
+}  // namespace weir

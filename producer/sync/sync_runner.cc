@@ -1,0 +1,236 @@
+#include "producer/sync/sync_runner.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "common/ledger/migrations.h"
+#include "common/obs/log.h"
+#include "common/pg/migrations.h"
+#include "producer/embedded/child_process.h"
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kLookEvery{500};
+constexpr milliseconds kLiveWorker{10'000};
+// The embedded broker answers at once and forgets often.
+constexpr milliseconds kEmbeddedIdle{15'000};
+
+bool IsEmbedded(const std::string& brokers) { return brokers.starts_with("file:"); }
+
+bool IsDefault(const Config& config, const std::string& key) {
+  const auto setting = config.settings.find(key);
+  return setting == config.settings.end() || setting->second.origin == Origin::kDefault;
+}
+
+}  // namespace
+
+LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& services,
+                               const std::vector<std::string>& config_arguments, int count) {
+  LocalWorkersOptions options;
+  options.count = count;
+  options.arguments = config_arguments;
+  // Several on one machine cannot share a port; where each listens is in its log.
+  options.arguments.insert(options.arguments.end(), {"--set", "metrics.port=0"});
+  if (IsEmbedded(services.Brokers()) && IsDefault(config, "kafka.session_timeout")) {
+    options.arguments.insert(options.arguments.end(), {"--set", "kafka.session_timeout=4s"});
+  }
+  options.environment = {{"WEIR_DATABASE_URL", services.DatabaseUrl()},
+                         {"WEIR_KAFKA_BROKERS", services.Brokers()},
+                         {"WEIR_HOME", config.home}};
+  options.log_dir = HomePaths{config.home}.Log();
+  options.database.url = services.DatabaseUrl();
+  options.database.application_name = "weir workers";
+  options.drain_timeout = config.drain_timeout;
+  return options;
+}
+
+EngineOptions EngineFor(const Config& config, const std::string& database_url, const std::string& brokers) {
+  EngineOptions options;
+  options.database.url = database_url;
+  options.database.application_name = "weir engine";
+  kafka::ClientOptions client;
+  client.brokers = brokers;
+  client.properties = config.kafka_properties;
+  client.client_id = "weir";
+  options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
+  if (IsEmbedded(brokers)) {
+    options.idle = kEmbeddedIdle;
+    options.broker_forgets = true;
+  }
+  return options;
+}
+
+SyncRunner::SyncRunner(const Config& config, SyncRequest request, SyncCallbacks callbacks, const Clock& clock)
+    : config_(config), request_(std::move(request)), callbacks_(std::move(callbacks)), clock_(clock) {}
+
+SyncRunner::~SyncRunner() = default;
+
+Result<SyncOutcome> SyncRunner::Run() {
+  LocalServicesOptions options;
+  options.stopped = [this] { return callbacks_.stop_signal() != 0; };
+  auto services = LocalServices::Acquire(config_, callbacks_.say, options);
+  if (!services) return Fail(services.error());
+  services_ = std::move(*services);
+  if (auto opened = Open(); !opened) return Fail(opened.error());
+  StartEngine();
+  if (auto started = StartWorkers(); !started) return Fail(started.error());
+  auto outcome = Watch();
+  if (outcome) TakeDown(*outcome);
+  return outcome;
+}
+
+Result<void> SyncRunner::Open() {
+  session_ = std::make_unique<pg::Session>(Database("weir sync"));
+  if (!services_->PrivateDatabase()) {
+    if (auto known = pg::Check(*session_, ledger::AllMigrations()); !known) return Fail(known.error());
+  }
+  auto opened = ledger::OpenJob(*session_, request_.job);
+  if (!opened) return Fail(opened.error());
+  opened_ = *opened;
+  if (opened_.resumed)
+    callbacks_.say(fmt::format("going on with job {}, which had not ended", opened_.id.value));
+  auto listening = session_->Exec("listen weir_jobs");
+  if (!listening) return Fail(listening.error());
+  return {};
+}
+
+void SyncRunner::StartEngine() {
+  engine_ =
+      std::make_unique<Engine>(EngineFor(config_, services_->DatabaseUrl(), services_->Brokers()), clock_);
+  engine_->Start();
+}
+
+Result<void> SyncRunner::StartWorkers() {
+  const int count = request_.workers.value_or(services_->EmbeddedBroker() ? 2 : 0);
+  if (count == 0) {
+    auto live = ledger::CountLiveWorkers(*session_, kLiveWorker);
+    if (live && *live == 0) {
+      callbacks_.say(
+          "no worker is running, so nothing will be fetched until one is: start weir-worker with the same "
+          "database and "
+          "brokers, or sync with --workers 2");
+    }
+    return {};
+  }
+  if (auto made = HomePaths{config_.home}.Make(); !made) return Fail(made.error());
+  LocalWorkersOptions options = WorkersFor(config_, *services_, request_.config_arguments, count);
+  options.program = request_.worker_program;
+  if (options.program.empty()) {
+    auto program = FindProgram("weir-worker");
+    if (!program) return Fail(program.error());
+    options.program = *program;
+  }
+  workers_ = std::make_unique<LocalWorkers>(std::move(options), clock_);
+  workers_->Start();
+  return {};
+}
+
+Result<SyncOutcome> SyncRunner::Watch() {
+  SyncOutcome outcome;
+  outcome.resumed = opened_.resumed;
+  outcome.job.id = opened_.id;
+  const milliseconds begin = clock_.Boot();
+  for (;;) {
+    const milliseconds before = clock_.Boot();
+    if (auto job = Look()) outcome.job = std::move(*job);
+    if (outcome.job.Ended() && !outcome.job.state.empty()) return outcome;
+    outcome.stop_signal = callbacks_.stop_signal();
+    if (outcome.stop_signal != 0) {
+      Interrupted(outcome);
+      return outcome;
+    }
+    // The job expires by itself; this is for one that has a later deadline, or for a database that does not
+    // answer.
+    if (request_.job.deadline && clock_.Boot() - begin > *request_.job.deadline + milliseconds(2'000)) {
+      outcome.deadline_passed = true;
+      return outcome;
+    }
+    if (auto fine = LookAround(); !fine) return Fail(fine.error());
+    WaitForNews(clock_.Boot() - before);
+  }
+}
+
+std::optional<ledger::JobStatus> SyncRunner::Look() {
+  auto job = ledger::GetJob(*session_, opened_.id);
+  if (!job) {
+    session_->Reset();
+    if (session_->Exec("listen weir_jobs")) return std::nullopt;
+    if (last_trouble_ != job.error().message) callbacks_.say(last_trouble_ = job.error().message);
+    return std::nullopt;
+  }
+  callbacks_.snapshot(*job);
+  return std::move(*job);
+}
+
+// What else a user should know of, once: the engine's trouble, workers that died. Errors: no worker can run.
+Result<void> SyncRunner::LookAround() {
+  services_->Maintain();
+  const auto trouble = engine_->Trouble();
+  if (trouble && trouble->message != last_trouble_)
+    callbacks_.say("waiting: " + (last_trouble_ = trouble->message));
+  if (!trouble) last_trouble_.clear();
+  if (!workers_) return {};
+  if (const int restarts = workers_->Restarts(); restarts > restarts_said_) {
+    callbacks_.say(fmt::format("a worker ended and was started again ({} so far)", restarts));
+    restarts_said_ = restarts;
+  }
+  const auto failed = workers_->Failed();
+  if (!failed) return {};
+  auto live = ledger::CountLiveWorkers(*session_, kLiveWorker);
+  if (!live || *live > 0) return {};
+  Error error = *failed;
+  error.hint += fmt::format("; job {} stays open: run the same sync again to go on", opened_.id.value);
+  return Fail(std::move(error));
+}
+
+// Wakes when a job changes state. A look at a job of a million tasks takes its time: it must not be most of
+// what the database does.
+void SyncRunner::WaitForNews(milliseconds look_time) {
+  const milliseconds until = clock_.Boot() + std::max(kLookEvery, 10 * look_time);
+  while (clock_.Boot() < until && callbacks_.stop_signal() == 0) {
+    const milliseconds slice = std::min<milliseconds>(until - clock_.Boot(), milliseconds(100));
+    auto news = session_->WaitNotify(std::max(slice, milliseconds(1)));
+    if (!news) {
+      std::this_thread::sleep_for(slice);
+      return;
+    }
+    if (*news) return;
+  }
+}
+
+void SyncRunner::Interrupted(SyncOutcome& outcome) {
+  if (!request_.cancel_on_interrupt) {
+    callbacks_.say(
+        fmt::format("stopping; job {} stays open: run the same sync again to go on", opened_.id.value));
+    return;
+  }
+  auto cancelled = ledger::CancelJob(*session_, opened_.id);
+  if (!cancelled) callbacks_.say(cancelled.error().message);
+  if (auto job = Look()) outcome.job = std::move(*job);
+}
+
+// Workers first, while the engine still ends what they finish; then the numbers as they stand.
+void SyncRunner::TakeDown(SyncOutcome& outcome) {
+  const bool ended = outcome.job.Ended();
+  if (workers_) workers_->Stop();
+  engine_->Stop();
+  if (!ended) {
+    if (auto job = Look()) outcome.job = std::move(*job);
+  }
+  session_->Reset();
+  services_->Release();
+}
+
+pg::SessionOptions SyncRunner::Database(const std::string& name) const {
+  pg::SessionOptions options;
+  options.url = services_->DatabaseUrl();
+  options.application_name = name;
+  return options;
+}
+
+}  // namespace weir
