@@ -1,0 +1,245 @@
+// Programs that are killed while a sync runs: workers, `weir sync` itself, the database, the broker.
+// Afterwards the tables equal the upstream and the numbers are those of a run without it.
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/kafka/producer.h"
+#include "common/ledger/task_message.h"
+#include "tests/e2e/e2e.h"
+#include "tests/support/fault_proxy/fault_proxy.h"
+
+namespace weir::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using Steady = std::chrono::steady_clock;
+
+class Crash : public OnDatabase {
+ protected:
+  void SetUp() override {
+    OnDatabase::SetUp();
+    env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "200";
+    env_["IMPORT_BATCH_SIZE"] = "40";
+  }
+  std::int64_t Fetched() const {
+    const auto fetched = TryText("select coalesce(sum(fetched), 0) from weir.tasks");
+    return fetched ? std::strtoll(fetched->c_str(), nullptr, 10) : -1;
+  }
+  bool AwaitFetched(std::int64_t least, Millis patience = kPatience) const {
+    return process::WaitUntil([&] { return Fetched() >= least; }, patience);
+  }
+  // A message for each task of the ledger on each topic, with keys of their own.
+  std::vector<kafka::OutgoingMessage> TasksOfTheLedger() const {
+    std::vector<kafka::OutgoingMessage> messages;
+    pg::Session session(postgres_->Options());
+    const auto rows = session.Exec(
+        "select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi "
+        "from weir.tasks t join weir.jobs j on j.id = t.job_id");
+    EXPECT_TRUE(rows);
+    for (int i = 0; rows && i < rows->Size(); ++i) {
+      ledger::ReadyTask task;
+      task.id = TaskId{rows->Int(i, 0)};
+      task.job = JobId{rows->Int(i, 1)};
+      task.lane = LaneId{std::string(rows->Text(i, 2)), static_cast<int>(rows->Int(i, 3))};
+      task.source = rows->Text(i, 4);
+      task.stream = rows->Text(i, 5);
+      task.account = rows->Text(i, 6);
+      task.selector = {static_cast<SelectorKind>(rows->Int(i, 7)), rows->Int(i, 8), rows->Int(i, 9), ""};
+      messages.push_back({kafka::kTaskTopic, task.lane.Text(), ledger::EncodeTask(task), {}});
+      messages.push_back({kafka::kInteractiveTopic, fmt::format("key{}", i), ledger::EncodeTask(task), {}});
+    }
+    return messages;
+  }
+  // The worker that reads a page now.
+  pid_t BusyWorker() const {
+    return static_cast<pid_t>(Number(
+        "select w.pid from weir.tasks t join weir.workers w on w.id = t.owner where t.state = 'running'"));
+  }
+};
+
+// Each time the one that is reading: its lane must go on elsewhere, within 10 seconds.
+TEST_F(Crash, AWorkerKilledTenTimes) {
+  Players({"lichess/alice=3000"});
+  SetPace(300, 300);
+  const auto sync = StartSync("lichess", {"alice"});
+  int killed = 0;
+  Millis longest{0};
+  for (std::int64_t held = 0; killed < 10; ++killed) {
+    ASSERT_TRUE(AwaitFetched(held + 1)) << "after " << killed << " kills: " << sync->Err();
+    const pid_t worker = BusyWorker();
+    if (worker == 0) {
+      --killed;
+      continue;
+    }
+    ASSERT_EQ(kill(worker, SIGKILL), 0);
+    const auto before = Steady::now();
+    held = Fetched();
+    ASSERT_TRUE(AwaitFetched(held + 1, Millis(20'000))) << "after " << killed << " kills: " << sync->Err();
+    longest = std::max(longest, std::chrono::duration_cast<Millis>(Steady::now() - before));
+  }
+  SetPace(0, 0);
+  const Outcome outcome = Finish(*sync);
+  ExpectFirstSync(outcome, 3000);
+  ExpectCopy("lichess", "alice");
+  EXPECT_LT(longest, Millis(10'000));
+  EXPECT_THAT(outcome.err, HasSubstr("a worker ended and was started again"));
+  EXPECT_EQ(Control("stats")["violations"], 0);
+}
+
+// What is done is not asked for again, and the same job goes on.
+TEST_F(Crash, ASyncKilledGoesOnWhereItWas) {
+  Players({"chesscom/hikaru=1200"});
+  Control("settings", {{"latency_ms", 30}});
+  const auto first = StartSync("chesscom", {"hikaru"});
+  WaitForRequests("chesscom.month", 20);
+  ASSERT_TRUE(first->Kill());
+  ASSERT_TRUE(first->Wait(kPatience));
+  // Its workers end with it.
+  ASSERT_TRUE(process::WaitUntil([this] { return PidOf("weir-worker") == 0; }, kPatience));
+  const std::int64_t done = Number("select count(*) from weir.tasks where state = 'done' and kind <> 0");
+  const std::int64_t asked = Requests("chesscom.month");
+  EXPECT_GE(done, 15);
+  const Outcome second = Sync("chesscom", {"hikaru"});
+  ExpectFirstSync(second, 1200);
+  EXPECT_THAT(second.err, HasSubstr("going on with job"));
+  EXPECT_EQ(Number("select count(*) from weir.jobs"), 1);
+  const std::int64_t months = Number("select count(*) from weir.tasks where kind <> 0");
+  EXPECT_EQ(Requests("chesscom.month") - asked, months - done);
+  EXPECT_EQ(Requests("chesscom.archives"), 1);
+  ExpectCopy("chesscom", "hikaru");
+}
+
+TEST_F(Crash, StoppedBySignalsAndResumed) {
+  Players({"lichess/alice=1500"});
+  SetPace(400, 400);
+  const auto terminated = StartSync("lichess", {"alice"});
+  ASSERT_TRUE(AwaitFetched(200));
+  terminated->Signal(SIGTERM);
+  const Outcome first = Finish(*terminated);
+  EXPECT_EQ(first.Status(), 143);
+  ExpectShape(first, "running");
+  EXPECT_THAT(first.err, HasSubstr("run the same sync again"));
+  const std::int64_t held = Fetched();
+  EXPECT_LT(held, 1500);
+
+  const auto interrupted = StartSync("lichess", {"alice"});
+  ASSERT_TRUE(AwaitFetched(held + 200));
+  interrupted->Signal(SIGINT);
+  const Outcome second = Finish(*interrupted);
+  EXPECT_EQ(second.Status(), 130);
+  EXPECT_EQ(second.json["job"], first.json["job"]);
+
+  SetPace(0, 0);
+  const Outcome third = Sync("lichess", {"alice"});
+  EXPECT_EQ(third.json["job"], first.json["job"]);
+  ExpectFirstSync(third, 1500);
+  ExpectCopy("lichess", "alice");
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
+}
+
+// The network to the database goes away for a while, and a COMMIT is answered by silence.
+TEST_F(Crash, TheDatabaseOutOfReach) {
+  const std::string host =
+      Text("select split_part(setting, ',', 1) from pg_settings where name = 'unix_socket_directories'");
+  const std::string port = Text("select setting from pg_settings where name = 'port'");
+  proxy::FaultProxy network({.target = host + "/.s.PGSQL." + port, .postgres = true});
+  ASSERT_TRUE(network.Start());
+  const std::string user = Text("select current_user");
+  env_["WEIR_DATABASE_URL"] =
+      fmt::format("postgresql://{}@127.0.0.1:{}/{}?sslmode=disable&gssencmode=disable", user, network.port(),
+                  postgres_->database());
+  Players({"lichess/alice=1600"});
+  SetPace(500, 500);
+  const auto sync = StartSync("lichess", {"alice"});
+  ASSERT_TRUE(AwaitFetched(200)) << sync->Err();
+  network.CutAfterCommit(proxy::CommitCut::kReset, 3);
+  ASSERT_TRUE(network.WaitForCommitCut(kPatience));
+  ASSERT_TRUE(AwaitFetched(Fetched() + 80)) << sync->Err();
+  network.Refuse(true);
+  network.ResetAll();
+  // It is away until they have tried to reach it.
+  const auto refused = network.stats().accepted;
+  EXPECT_TRUE(sync->WaitForErr("waiting: ", kPatience)) << sync->Err();
+  network.Refuse(false);
+  ASSERT_TRUE(process::WaitUntil([&] { return network.stats().accepted > refused; }, kPatience));
+  SetPace(0, 0);
+  ExpectFirstSync(Finish(*sync), 1600);
+  ExpectCopy("lichess", "alice");
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"),
+            0);  // nothing is spent because the database is ill
+}
+
+TEST_F(Crash, TheBrokerKilledForgetsAndTheLedgerDoesNot) {
+  Players({"chesscom/hikaru=1000"});
+  Control("settings", {{"latency_ms", 40}});
+  const auto sync = StartSync("chesscom", {"hikaru"});
+  WaitForRequests("chesscom.month", 15);
+  const pid_t broker = PidOf(" broker --address-file");
+  ASSERT_NE(broker, 0);
+  ASSERT_EQ(kill(broker, SIGKILL), 0);
+  ASSERT_TRUE(process::WaitUntil(
+      [&] { return PidOf(" broker --address-file") != 0 && PidOf(" broker --address-file") != broker; },
+      kPatience));
+  ExpectFirstSync(Finish(*sync), 1000);
+  ExpectCopy("chesscom", "hikaru");
+}
+
+// Kafka may repeat, and anyone may write to a topic: every task comes twice more, to another worker too, and
+// between them what is no task at all.
+TEST_F(Crash, RepeatedMessagesAndGarbage) {
+  Players({"lichess/alice=1600"});
+  StartServices();
+  SetPace(600, 600);
+  const auto sync = StartSync("lichess", {"alice"});
+  ASSERT_TRUE(AwaitFetched(100)) << sync->Err();
+  std::vector<kafka::OutgoingMessage> messages = TasksOfTheLedger();
+  ASSERT_GT(messages.size(), 10u);
+  for (int i = 0; i < 40; ++i) {
+    const std::string key = fmt::format("garbage{}", i);
+    messages.push_back({kafka::kTaskTopic, key, std::string("\xff\x00\x01 no task", 11), {}});
+    messages.push_back({kafka::kInteractiveTopic, key, "", {}});
+    messages.push_back({kafka::kTaskTopic, key, std::string(60'000, static_cast<char>(0x80 + i)), {}});
+  }
+  messages.push_back({kafka::kTaskTopic, "future", "\x08\x63", {}});  // schema_version 99
+  auto producer =
+      kafka::Producer::Create({.brokers = Brokers(), .properties = {}, .client_id = "weir-e2e", .log = {}});
+  ASSERT_TRUE(producer) << producer.error().message;
+  const auto sent = (*producer)->Send(messages, std::chrono::seconds(20));
+  ASSERT_TRUE(sent) << sent.error().message;
+  EXPECT_EQ(*sent, std::vector<bool>(messages.size(), true));
+  // Each piece of garbage is kept once, with its reason, and stops nothing.
+  EXPECT_TRUE(Await("count(*) = 121 and count(distinct reason) > 1 from weir.garbage"));
+  SetPace(0, 0);
+  ExpectFirstSync(Finish(*sync), 1600);
+  ExpectCopy("lichess", "alice");
+  EXPECT_EQ(Control("stats")["violations"], 0);
+  EXPECT_EQ(Requests("lichess.games"), Number("select count(*) from weir.tasks where kind <> 0"));
+}
+
+class PrivateCrash : public OnNothing {};
+
+TEST_F(PrivateCrash, ThePrivatePostgresKilled) {
+  env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "200";
+  env_["IMPORT_BATCH_SIZE"] = "40";
+  Players({"lichess/alice=1600"});
+  SetPace(500, 500);
+  const auto sync = StartSync("lichess", {"alice"});
+  WaitForRequests("lichess.games", 3);
+  std::ifstream file(home_ + "/postgres/postmaster.pid");
+  pid_t postmaster = 0;
+  ASSERT_TRUE(file >> postmaster);
+  ASSERT_EQ(kill(postmaster, SIGKILL), 0);
+  WaitForRequests("lichess.games", 5);
+  SetPace(0, 0);
+  const Outcome outcome = Finish(*sync);
+  StartServices();
+  ExpectFirstSync(outcome, 1600);
+  ExpectCopy("lichess", "alice");
+}
+
+}  // namespace
+}  // namespace weir::e2e

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/support/postgres/test_postgres.h"
+#include "tests/support/process/process.h"
+#include "tests/support/upstream/sample_upstream.h"
+#include "tests/support/upstream/upstream_check.h"
+
+namespace weir::e2e {
+
+using Json = nlohmann::json;
+using process::Millis;
+using process::Process;
+using Strings = std::vector<std::string>;
+
+inline constexpr Millis kPatience{60'000};  // for anything that should happen soon
+
+// How a program ended, with its stdout as JSON where it is.
+struct Outcome {
+  process::Exit exit;
+  std::string out, err;
+  Json json;  // null when stdout is no JSON
+
+  // The status as a shell tells it: 128 + the signal that ended it.
+  int Status() const { return exit.signal != 0 ? 128 + exit.signal : exit.code; }
+  // The account of a job's object; null when it has none such.
+  Json Account(const std::string& name) const;
+  std::int64_t Total(const char* counter) const { return json.at("totals").at(counter); }
+};
+
+enum class Database { kPrivate, kByUrl };
+
+// The real programs as processes, each test in a temporary folder of its own with its own upstream. Nothing
+// of it may be left at the end: a process that still uses the folder fails the test.
+class E2eTest : public ::testing::Test {
+ protected:
+  explicit E2eTest(Database database) : database_(database) {}
+  void SetUp() override;
+  void TearDown() override;
+
+  // The programs. Arguments are as on the command line.
+  process::SpawnOptions Options(const std::string& program, Strings arguments) const;
+  std::unique_ptr<Process> Start(const std::string& program, Strings arguments) const;
+  Outcome Finish(Process& process, Millis patience = kPatience) const;
+  Outcome Weir(Strings arguments, Millis patience = kPatience) const;
+  // `weir sync SOURCE/games --account … --output json …`.
+  static Strings SyncArguments(const std::string& source, const Strings& accounts, const Strings& more = {});
+  std::unique_ptr<Process> StartSync(const std::string& source, const Strings& accounts,
+                                     const Strings& more = {}) const;
+  Outcome Sync(const std::string& source, const Strings& accounts, const Strings& more = {}) const;
+  // A worker by hand, joined to the group; the services must run (StartServices).
+  std::unique_ptr<Process> StartWorker();
+  // `weir up`, so that database and broker are there between the programs.
+  void StartServices();
+  void StopServices();
+
+  // The database.
+  std::string DatabaseUrl() const;
+  std::string Brokers() const { return "file:" + home_ + "/run/broker.address"; }
+  // The first column of the first row, "" if there is none.
+  std::string Text(const std::string& sql) const;
+  std::int64_t Number(const std::string& sql) const;
+  // Waits until the query's result is "t".
+  bool Await(const std::string& condition, Millis patience = kPatience) const;
+  // As Text, but a database that does not answer gives nullopt.
+  std::optional<std::string> TryText(const std::string& sql) const;
+
+  // The upstream.
+  void Players(std::initializer_list<const char*> specs);
+  Json Control(const std::string& call, const Json& body) const;
+  Json Control(const std::string& call) const;
+  void Faults(Json rules) const { Control("faults", {{"rules", std::move(rules)}}); }
+  std::int64_t Requests(const std::string& path_class, const std::string& player = "") const;
+  void WaitForRequests(const std::string& path_class, std::int64_t count) const;
+  void SetPace(double anonymous, double with_token) const;
+
+  // The oracle.
+  void ExpectCopy(const std::string& source, const std::string& player, const std::string& query = "") const;
+  // The shape that the issue promises, and that the numbers of the job add up.
+  static void ExpectShape(const Outcome& outcome, const std::string& state);
+  // A first sync's numbers: all of `games` inserted, nothing else, pages = tasks.
+  void ExpectFirstSync(const Outcome& outcome, std::int64_t games) const;
+
+  // Processes of this test, by their environment or arguments.
+  std::vector<pid_t> Living() const;
+  pid_t PidOf(const std::string& what) const;  // whose command line contains it; 0 = none
+  static std::int64_t PeakKib(pid_t pid);      // VmHWM
+
+  const Database database_;
+  std::string dir_, home_;
+  std::map<std::string, std::string> env_;
+  std::unique_ptr<weir::testing::TestPostgres> postgres_;
+  sim::SampleUpstream upstream_;
+};
+
+// Nothing configured: a private PostgreSQL and the embedded broker.
+class OnNothing : public E2eTest {
+ protected:
+  OnNothing() : E2eTest(Database::kPrivate) {}
+};
+
+// A database by URL, migrated by `weir migrate up`, and the embedded broker.
+class OnDatabase : public E2eTest {
+ protected:
+  OnDatabase() : E2eTest(Database::kByUrl) {}
+};
+
+}  // namespace weir::e2e
