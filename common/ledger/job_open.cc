@@ -112,7 +112,7 @@ constexpr std::string_view kContinueSql = R"sql(
     returning a.account, a.meter, a.lanes)
   insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget, page, position, digest)
   select $1::int8, t.account, c.meter, t.lane % c.lanes, case j.priority when 'interactive' then 0 else 1 end, t.kind, t.lo,
-         t.hi, t.key, greatest(t.budget - t.inserted, 0), t.page, t.position, t.digest
+         t.hi, t.key, case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page, t.position, t.digest
     from weir.tasks t join carried c on c.account = t.account join weir.jobs j on j.id = $1::int8
    where t.job_id = $2::int8 and t.state in ('expired', 'dead') and t.kind <> 0
    order by t.id)sql";

@@ -131,6 +131,7 @@ TEST_F(OpenJobTest, AnExpiredJobsUnfinishedTasksGoOnInTheNext) {
   EXPECT_EQ(Text("select page || '.' || position || '.' || digest || '.' || budget || '.' || inserted" +
                  of_second + " and lo = 1"),
             "3.7.5.4.0");
+  EXPECT_EQ(Text("select count(*)" + of_second + " and lo > 1 and budget is not null"), "0");
   auto ended = EndJobs(session_);
   ASSERT_TRUE(ended);
   EXPECT_EQ(GetJob(session_, second)->accounts[2].state, "succeeded");
