@@ -28,8 +28,8 @@ constexpr std::string_view kEndBlockersSql = R"sql(
     join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
    where t.job_id = $1::int8 and t.state in ('planned', 'dispatched', 'running', 'parked') and l.pid <> pg_backend_pid())sql";
 
-// Ends the accounts of a job that have no open task. A dead discover task fails the account; dead data tasks
-// fail it when nothing else was done.
+// Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
+// refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, s.*
@@ -38,8 +38,9 @@ constexpr std::string_view kEndAccountsSql = R"sql(
         select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
                count(*) filter (where state = 'dead' and kind = 0) as dead_discovers,
                count(*) filter (where state = 'dead' and kind <> 0) as dead,
+               count(*) filter (where state = 'dead' and error_class = 'auth') as refused,
                count(*) filter (where state = 'done' and kind <> 0) as done,
-               min(id) filter (where state = 'dead') as first_dead,
+               (array_agg(id order by (error_class = 'auth') desc, id) filter (where state = 'dead'))[1] as first_dead,
                min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
      where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')
@@ -47,7 +48,7 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                           and t.state in ('planned', 'dispatched', 'running', 'parked'))),
   named as (
     select e.*, case when cancelled > 0 then 'cancelled' when expired > 0 then 'expired'
-                     when dead_discovers > 0 or (dead > 0 and done = 0) then 'failed'
+                     when dead_discovers > 0 or refused > 0 or (dead > 0 and done = 0) then 'failed'
                      when dead > 0 then 'partial' else 'succeeded' end as state
       from ended e),
   closed as (

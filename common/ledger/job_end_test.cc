@@ -69,6 +69,19 @@ TEST_F(JobEndTest, AccountsFailAloneAndTellWhy) {
   EXPECT_EQ(Text("select string_agg(account, ' ') from weir.full_syncs"), "fine");
 }
 
+TEST_F(JobEndTest, CredentialsRefusedInTheMiddleFailTheAccount) {
+  const JobId id = Open(Request({"a", "b"}));
+  Plan(id, "a", 3);
+  Run("update weir.tasks set state = 'done'");
+  Run("update weir.tasks set state = 'dead', error_class = 'transient' where kind = 1 and lo = 1");
+  Run("update weir.tasks set state = 'dead', error_class = 'auth' where kind = 1 and lo = 2");
+  ASSERT_TRUE(EndJobs(session_));
+  const auto job = GetJob(session_, id);
+  EXPECT_EQ(job->state, "partial");
+  EXPECT_EQ(job->accounts[0].state, "failed");
+  EXPECT_EQ(job->accounts[0].error_class, "auth");
+}
+
 TEST_F(JobEndTest, AJobWhoseAccountsAllFailedFailed) {
   const JobId id = Open(Request({"a", "b"}));
   Run("update weir.tasks set state = 'dead', error_class = 'auth'");
