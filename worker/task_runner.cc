@@ -82,7 +82,8 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
     auto lane = HaveLane(**session, work.lane, held);
     if (!lane) return DatabaseIll(returns);
     if (!held) return *lane;
-    auto claim = ledger::ClaimTask(**session, work.delivery.message.task, {.owner = shared_.worker_id});
+    auto claim = ledger::ClaimTask(**session, work.delivery.message.task,
+                                   {.owner = shared_.worker_id, .lane = work.lane});
     if (!claim) {
       Log(LogLevel::kWarn, "a claim failed", {{"error", claim.error().message}});
       return DatabaseIll(returns);

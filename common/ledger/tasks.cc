@@ -33,6 +33,7 @@ constexpr std::string_view kClaimSql = R"sql(
     join weir.job_accounts ja on ja.job_id = j.id
     left join weir.accounts a on a.source = j.source and a.name = ja.account
    where t.id = $1::int8 and j.id = t.job_id and ja.account = t.account and j.state in ('queued', 'running')
+     and ($5::text is null or (t.meter = $5 and t.lane = $6::int))
      and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
             ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
@@ -75,8 +76,12 @@ ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
 }
 
 Result<pg::Rows> ClaimRow(pg::Session& session, TaskId id, const ClaimOptions& options) {
-  const pg::ParamsList params{Number(id.value), options.owner, Number(options.max_crashes),
-                              Number(options.lock_timeout.count())};
+  const pg::ParamsList params{Number(id.value),
+                              options.owner,
+                              Number(options.max_crashes),
+                              Number(options.lock_timeout.count()),
+                              options.lane ? pg::Param(options.lane->meter) : pg::Param(),
+                              options.lane ? pg::Param(Number(options.lane->index)) : pg::Param()};
   auto rows = session.Exec(kClaimSql, params, "task_claim");
   if (rows || rows.error().sqlstate != "55P03") return rows;
   auto ended = session.Exec(kEndBlockerSql, {Number(id.value)}, "task_end_blocker");

@@ -54,6 +54,9 @@ struct ClaimResult {
 struct ClaimOptions {
   std::string owner;
   int max_crashes = 3;
+  // The lane that the message names, under whose lease the caller works. A task of another lane is not
+  // claimed: anyone may write to a topic, and its request would run beside that lane's own.
+  std::optional<LaneId> lane = std::nullopt;
   // An older epoch's transaction that holds the row longer than this is ended with its backend (DESIGN §4.2).
   std::chrono::milliseconds lock_timeout{2'000};
 };

@@ -100,6 +100,23 @@ TEST_F(PageTest, AZombieInsideItsCopyDoesNotHoldUpTheNextOwner) {
   EXPECT_FALSE(zombie.Exec("commit"));
 }
 
+// Anyone may write to a topic: a message that names another lane than the task's must not run beside that
+// lane.
+TEST_F(PageTest, ATaskIsClaimedOnItsOwnLaneOnly) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  Open(Request("chesscom", {"hikaru"}));
+  const auto task = Ready().front();
+  LaneId other = task.lane;
+  ++other.index;
+  auto refused = ledger::ClaimTask(session_, task.id, {.owner = "a", .lane = other});
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->kind, ledger::ClaimResult::Kind::kEnded);
+  auto claimed = ledger::ClaimTask(session_, task.id, {.owner = "a", .lane = task.lane});
+  ASSERT_TRUE(claimed);
+  EXPECT_EQ(claimed->kind, ledger::ClaimResult::Kind::kClaimed);
+  EXPECT_EQ(claimed->task->epoch.value, 1);
+}
+
 TEST_F(PageTest, ATaskThatCrashesItsWorkerThreeTimesIsPoison) {
   ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
   Open(Request("chesscom", {"hikaru"}));
