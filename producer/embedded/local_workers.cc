@@ -96,7 +96,8 @@ void LocalWorkers::Tend(Slot& slot) {
 
 void LocalWorkers::Launch(Slot& slot) {
   // A pid alone is not unique: in containers every one of them is 1.
-  slot.id = fmt::format("local-{:08x}-{}-{}-{}", std::random_device{}(), getpid(), slot.number, ++slot.starts);
+  slot.id =
+      fmt::format("local-{:08x}-{}-{}-{}", std::random_device{}(), getpid(), slot.number, ++slot.starts);
   ChildSpec spec;
   spec.argv = {options_.program};
   spec.argv.insert(spec.argv.end(), options_.arguments.begin(), options_.arguments.end());
@@ -139,7 +140,8 @@ void LocalWorkers::Bury() {
   if (dead_.empty() || clock_.Boot() < bury_at_) return;
   while (!dead_.empty()) {
     const std::string& id = dead_.back().id;
-    // The tasks first: whoever gets a free lane would take a task that still runs for one that crashed its worker.
+    // The tasks first: whoever gets a free lane would take a task that still runs for one that crashed its
+    // worker.
     auto requeued = ledger::RequeueOwner(session_, id, dead_.back().crashed);
     auto released = requeued ? ledger::ReleaseHolder(session_, id) : Result<void>(Fail(requeued.error()));
     auto forgotten = released ? session_.Exec("delete from weir.workers where id = $1", {id})

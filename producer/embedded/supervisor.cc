@@ -113,8 +113,8 @@ void Supervisor::PartFailed(const Error& error, bool ran_before, const std::stri
 
 Result<void> Supervisor::KeepPostgres() {
   if (!endpoints_.database_url.empty() && postgres_.RunningPid() != 0) return {};
-  // One that we started and that died is a zombie until it is waited for, and a new postmaster takes a zombie for a
-  // living one.
+  // One that we started and that died is a zombie until it is waited for, and a new postmaster takes a zombie
+  // for a living one.
   if (postmaster_ > 0) waitpid(postmaster_, nullptr, WNOHANG);
   const bool first = endpoints_.database_url.empty();
   if (access(postgres_.home().Data().c_str(), F_OK) != 0) {
