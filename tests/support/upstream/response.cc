@@ -144,7 +144,11 @@ bool Response::Emit(std::string_view data) {
 
 bool Response::Strike() {
   struck_ = true;
-  if (Is(Kind::kStall)) return Flush() && Stall();
+  if (Is(Kind::kStall)) {
+    // Looked at before anything leaves: whoever sees the first bytes may release at once.
+    const std::uint64_t released = faults_.Released();
+    return Flush() && Stall(released);
+  }
   if (Is(Kind::kTruncate) && fault_->framing == "valid") {
     fault_.reset();
     End();
@@ -156,8 +160,7 @@ bool Response::Strike() {
   return Dead();
 }
 
-bool Response::Stall() {
-  const std::uint64_t before = faults_.Released();
+bool Response::Stall(std::uint64_t before) {
   while (faults_.Released() == before) {
     if (!connection_.Sleep(std::chrono::milliseconds(5))) return Dead();
   }

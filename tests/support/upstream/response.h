@@ -52,7 +52,7 @@ class Response {
   bool Strike();                        // the fault's moment in the body has come
   bool Deliver(std::string_view data);  // framing and buffering
   bool SendFramed(std::string_view a, std::string_view b);
-  bool Stall();
+  bool Stall(std::uint64_t before);  // until more releases than `before`
   bool Trickle(std::string_view data);
   bool Bomb();
   bool Endless();
