@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "common/base/clock.h"
 #include "tests/support/upstream/http_client.h"
 
 namespace weir::e2e {
@@ -190,6 +191,12 @@ bool E2eTest::Await(const std::string& condition, Millis patience) const {
 
 void E2eTest::Players(std::initializer_list<const char*> specs) {
   for (const char* spec : specs) ASSERT_TRUE(upstream_.AddPlayer(spec)) << spec;
+}
+
+void E2eTest::AddGames(const std::string& source, const std::string& player, int n) const {
+  const std::int64_t now = SystemClock().UnixMillis();
+  Control("games/add",
+          {{"source", source}, {"player", player}, {"n", n}, {"from", now - 1'000}, {"to", now}});
 }
 
 Json E2eTest::Control(const std::string& call, const Json& body) const {

@@ -78,6 +78,8 @@ class E2eTest : public ::testing::Test {
 
   // The upstream.
   void Players(std::initializer_list<const char*> specs);
+  // New games, begun within the last second: after the plan of any sync that has ended.
+  void AddGames(const std::string& source, const std::string& player, int n) const;
   Json Control(const std::string& call, const Json& body) const;
   Json Control(const std::string& call) const;
   void Faults(Json rules) const { Control("faults", {{"rules", std::move(rules)}}); }

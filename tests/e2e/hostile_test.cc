@@ -138,7 +138,7 @@ TEST_F(Hostile, ATokenGoesToItsUpstreamAlone) {
            {"times", 1}},
           {{"match", "/hikaru/games/archives"},
            {"action", "foreign_archive"},
-           {"location", elsewhere.url() + "/pub/player/hikaru/games/2031/01"}}});
+           {"location", elsewhere.url() + "/pub/player/hikaru/games/2018/11"}}});
   StartServices();
   const Outcome lichess = Sync("lichess", {"alice", "bob", "carol"});
   EXPECT_EQ(lichess.Status(), 3) << lichess.out << lichess.err;

@@ -35,7 +35,7 @@ TEST_F(OnNothing, BothStreamsFullThenIncremental) {
   ExpectCopy("chesscom", "hikaru");
 
   // 7 new games, and no other is asked for.
-  Control("games/add", {{"source", "lichess"}, {"player", "alice"}, {"n", 7}});
+  AddGames("lichess", "alice", 7);
   const Outcome more = Sync("lichess", {"alice"});
   EXPECT_EQ(more.Status(), 0) << more.err;
   ExpectShape(more, "succeeded");
@@ -43,8 +43,9 @@ TEST_F(OnNothing, BothStreamsFullThenIncremental) {
   EXPECT_EQ(more.Total("inserted"), 7);
   EXPECT_EQ(more.Total("fetched"), 7);
   ExpectCopy("lichess", "alice");
-  EXPECT_THAT(Text("select count(*) from lichess.games where white_name is not null and moves is not null"),
-              "2207");
+  EXPECT_EQ(Number("select count(*) from lichess.games where (moves is null) <> (raw->>'moves' is null) or "
+                   "white_name is distinct from raw->'players'->'white'->'user'->>'name'"),
+            0);
 }
 
 TEST_F(OnDatabase, IncrementalAsksOnlyForWhatCanHaveChanged) {
@@ -58,8 +59,8 @@ TEST_F(OnDatabase, IncrementalAsksOnlyForWhatCanHaveChanged) {
 
   // Months later two correspondence games end, and there are new ones.
   Control("games/finish", {{"source", "lichess"}, {"player", "alice"}, {"n", 2}});
-  Control("games/add", {{"source", "lichess"}, {"player", "alice"}, {"n", 5}});
-  Control("games/add", {{"source", "chesscom"}, {"player", "hikaru"}, {"n", 4}});
+  AddGames("lichess", "alice", 5);
+  AddGames("chesscom", "hikaru", 4);
   Control("reset", Json::object());
   const Outcome lichess = Sync("lichess", {"alice"});
   const Outcome chesscom = Sync("chesscom", {"hikaru"});
@@ -122,7 +123,7 @@ TEST_F(OnDatabase, LimitTakesTheNewestThenTheNext) {
   for (const std::string source : {"lichess", "chesscom"}) {
     const std::string player = source == "lichess" ? "alice" : "hikaru";
     const std::string table = source + ".games";
-    const std::string time = source == "lichess" ? "created_at" : "ended_at";
+    const std::string time = source == "lichess" ? "created_at" : "end_time";
     for (const std::int64_t held : {300, 600}) {
       const Outcome some = Sync(source, {player}, {"--limit", "300"});
       EXPECT_EQ(some.Status(), 0) << some.err;
@@ -139,7 +140,7 @@ TEST_F(OnDatabase, LimitTakesTheNewestThenTheNext) {
         Number(fmt::format("select (extract(epoch from min({})) * 1000)::int8 from {}", time, table)) + 1000,
         who->TimeOf(400));
     // New ones come on top; then the rest, which was never read.
-    Control("games/add", {{"source", source}, {"player", player}, {"n", 3}});
+    AddGames(source, player, 3);
     const Outcome again = Sync(source, {player}, {"--limit", "100"});
     EXPECT_EQ(again.Total("inserted"), 100) << again.out;
     const Outcome rest = Sync(source, {player}, {"--mode", "full"});

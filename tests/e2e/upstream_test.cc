@@ -61,7 +61,7 @@ TEST_F(Upstream, AnAbsurdRetryAfterIsClampedToAnHour) {
   ASSERT_TRUE(
       Await("count(*) = 1 from weir.lanes where waiting_for = 'throttled' and "
             "not_before between now() + interval '59 min' and now() + interval '61 min'"));
-  EXPECT_TRUE(sync->WaitForErr("throttled", kPatience)) << sync->Err();
+  EXPECT_TRUE(sync->WaitForErr("waiting for limit", kPatience)) << sync->Err();
   sync->Signal(SIGTERM);
   EXPECT_EQ(Finish(*sync).Status(), 143);
   EXPECT_EQ(Requests("chesscom.month"), 1);
@@ -80,14 +80,14 @@ TEST_F(Upstream, WhatBreaksOffIsReadAgain) {
           rule("/games/user/a3", "truncate", {{"after", 20'000}, {"framing", "chunked"}}),
           rule("/games/user/a4", "reset", {{"after", 15'000}}),
           rule("/games/user/a5", "status", {{"status", 503}}),
-          rule("/b1/games/20", "truncate", {{"after", 2'000}, {"framing", "length"}}),
-          rule("/b2/games/20", "truncate", {{"after", 2'000}, {"framing", "close"}}),
+          rule("/b1/games/20", "truncate", {{"after", 500}, {"framing", "length"}}),
+          rule("/b2/games/20", "truncate", {{"after", 500}, {"framing", "close"}}),
           rule("/b3/games/archives", "reset", {{"after", -1}})});
   ExpectFirstSync(Sync("lichess", {"a1", "a2", "a3", "a4", "a5"}), 1500);
   ExpectFirstSync(Sync("chesscom", {"b1", "b2", "b3"}), 360);
   for (const char* player : {"a1", "a2", "a3", "a4", "a5"}) ExpectCopy("lichess", player);
   for (const char* player : {"b1", "b2", "b3"}) ExpectCopy("chesscom", player);
-  EXPECT_GE(Number("select sum(attempts) from weir.tasks"), 24);
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 24);
 }
 
 // Web pages where data should be: never taken for an end of data, never tried for long; each says what to do.
