@@ -24,7 +24,7 @@ struct TaskWork {
   const Source* source = nullptr;
   const StreamInfo* stream = nullptr;
   AccountSettings settings;
-  ledger::Effort effort;  // since the last commit; who ends the task writes what is left
+  ledger::Effort effort;      // since the last commit; who ends the task writes what is left
   std::int64_t requests = 0;  // sent by this attempt
   // For `weir failures show`: what was asked last and what came, without secrets.
   std::string last_request, last_head;

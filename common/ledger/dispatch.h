@@ -58,8 +58,9 @@ Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<Task
 Result<std::int64_t> RequeueLost(pg::Session& session, std::chrono::milliseconds idle);
 inline constexpr std::chrono::minutes kStuckTask{30};
 
-// The tasks that a worker known to be dead was running: planned again at once. `crashed`: it ended by itself (a fault, an
-// exit), which counts as a crash of each; not when someone killed it, which tells nothing about the page.
+// The tasks that a worker known to be dead was running: planned again at once. `crashed`: it ended by itself
+// (a fault, an exit), which counts as a crash of each; not when someone killed it, which tells nothing about
+// the page.
 Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner, bool crashed);
 
 // All that was sent and not claimed, when the broker is known to have lost its contents.
