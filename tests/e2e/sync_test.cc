@@ -131,14 +131,16 @@ TEST_F(OnDatabase, LimitTakesTheNewestThenTheNext) {
       EXPECT_EQ(some.Total("inserted"), 300) << some.out;
       EXPECT_EQ(Number("select count(*) from " + table), held);
     }
-    // What is held is the newest there is: as many are not older than the oldest held.
+    // What is held is the newest there is: as many are not older than the oldest held. Chess.com's newest
+    // months, that is: a month comes oldest first.
     std::int64_t newest = 0;
     const auto who = upstream_.world().players.Find(*sim::ParseApi(source), player);
     for (std::int64_t i = 0; i < who->Games(); ++i) newest += i >= 400 ? 1 : 0;
     EXPECT_EQ(newest, 600);
-    EXPECT_GE(
-        Number(fmt::format("select (extract(epoch from min({})) * 1000)::int8 from {}", time, table)) + 1000,
-        who->TimeOf(400));
+    const std::string oldest = fmt::format("to_timestamp({} / 1000)", who->TimeOf(400));
+    const std::string bound =
+        source == "lichess" ? oldest : fmt::format("date_trunc('month', {}, 'UTC')", oldest);
+    EXPECT_EQ(Text(fmt::format("select min({}) >= {} from {}", time, bound, table)), "t");
     // New ones come on top; then the rest, which was never read.
     AddGames(source, player, 3);
     const Outcome again = Sync(source, {player}, {"--limit", "100"});

