@@ -2,21 +2,20 @@
 # shellcheck disable=SC2154  # root: see common.sh
 # Builds and tests in a Debian 13 chroot, which is kept for the next time.
 
-# The mirror that this machine already uses, so that a local one is used here too.
+# The mirror that this machine already uses, so that a local one is used here too; nothing = debootstrap's own choice.
 debian_mirror() {
-  local mirror
   # shellcheck disable=SC2016  # apt-get expands
-  mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -m 1 '/debian$' || true)
-  echo "${mirror:-http://deb.debian.org/debian}"
+  apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -m 1 '/debian$' || true
 }
 
 make_chroot() {
-  local chroot=$1 file
+  local chroot=$1 mirror
   if [[ -e $chroot/.complete ]]; then return; fi
   say "making a Debian 13 chroot in $chroot"
   rm -rf -- "$chroot"
   mkdir -p -- "$(dirname -- "$chroot")"
-  debootstrap --variant=minbase --include=ca-certificates,git trixie "$chroot" "$(debian_mirror)" \
+  mirror=$(debian_mirror)
+  debootstrap --variant=minbase --include=ca-certificates,git trixie "$chroot" ${mirror:+"$mirror"} \
     >"$chroot.log" 2>&1 || { tail -n 20 "$chroot.log" >&2; die "debootstrap failed; see $chroot.log"; }
   touch "$chroot/.complete"
 }
