@@ -24,10 +24,23 @@
 
 namespace weir {
 
+// Whether a row that a full job did not meet may be marked stale (DESIGN §8). The seam of the sweep: a source
+// says here that its full jobs list everything, and takes it back for one job by a doubt (NewTask, PageEnd).
+struct SweepRule {
+  // The tasks of a full job without a limit, when all are done, have listed every record that existed from
+  // the job's first request to its last and lies within the job's filter, however the upstream's pages
+  // shifted meanwhile.
+  bool lists_all = false;
+  // Rows whose TableSpec::time_column is younger than this when the job began are left alone: the upstream
+  // may list new records with such a delay.
+  std::chrono::milliseconds settle{0};
+};
+
 struct StreamInfo {
   std::string name;         // "games"
   std::string description;  // one line, for `weir sources list`
   TableSpec table;
+  SweepRule sweep = {};
 };
 
 // What holds for a source unless the configuration says otherwise.
@@ -148,6 +161,9 @@ class RecordMapper {
 struct NewTask {
   Selector selector;
   std::optional<std::int64_t> budget;
+  // Why the job may miss records although all of its tasks are done (a total of 0 for an account that had
+  // records, a list cut short); "" = no such doubt. A job with a doubt sweeps nothing. ≤ 200 bytes are kept.
+  std::string doubt = {};
 };
 
 // About what a plan will take; for `weir plan`.
@@ -181,6 +197,9 @@ struct PageEnd {
   std::optional<ArchiveState> archive;  // what to remember of this archive
   std::vector<NewTask> successors;      // cursor chains: tasks that follow this one
   std::vector<std::string> unwatch;     // ids that the upstream answered for good, or no longer has
+  // As NewTask::doubt, found on this page: a total that does not fit what was read, records that moved. Not
+  // needed for what the worker sees itself: a record without an id, a page that was not modified.
+  std::string doubt = {};
 };
 
 class Source {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "common/base/time_text.h"
 #include "common/sources/http_date.h"
 
@@ -114,6 +116,20 @@ TEST(Registry, KnowsItsSources) {
   }
   EXPECT_EQ(FindSource("Lichess"), nullptr);
   EXPECT_EQ(AllSources().size(), 2U);
+}
+
+// A sweep bounds its scope by this column.
+TEST(Registry, ATablesTimeIsOneOfItsColumns) {
+  for (const Source* source : AllSources()) {
+    for (const StreamInfo& stream : source->Info().streams) {
+      if (stream.table.time_column.empty()) continue;
+      const auto is_it = [&](const Column& c) {
+        return c.name == stream.table.time_column && c.type == "timestamptz";
+      };
+      EXPECT_TRUE(std::any_of(stream.table.columns.begin(), stream.table.columns.end(), is_it))
+          << stream.name;
+    }
+  }
 }
 
 }  // namespace

@@ -18,6 +18,9 @@ struct TableSpec {
   std::string_view schema;
   std::string_view name;
   std::vector<Column> columns;  // as the RecordMapper fills them
+  // The timestamptz column that holds RecordHead::order_ms, what a Filter is about; "" = the records have no
+  // such time.
+  std::string_view time_column = {};
 };
 
 }  // namespace weir

@@ -12,6 +12,8 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kPlayerPath = "/pub/player/";
+// Answers are cached for up to 12 hours, and not by one cache: an older one may follow a newer one.
+constexpr std::chrono::hours kCacheTime{24};
 
 SourceInfo MakeInfo() {
   SourceInfo info;
@@ -20,8 +22,10 @@ SourceInfo MakeInfo() {
   info.base_url = "https://api.chess.com";
   info.lanes = 1;  // serial access is unlimited, parallel requests are refused
   info.retry_after_floor = std::chrono::seconds(10);
-  info.streams = {
-      {"games", "a player's games, by the month they ended", {"chesscom", "games", chesscom::GameColumns()}}};
+  info.streams = {{"games",
+                   "a player's games, by the month they ended",
+                   {"chesscom", "games", chesscom::GameColumns(), "end_time"},
+                   {.lists_all = true, .settle = kCacheTime}}};
   info.check_account = "erik";
   return info;
 }

@@ -21,6 +21,9 @@ using lichess::kEarliestMs;
 // A Date further behind ours than this is not believed: nothing would ever count as read.
 constexpr std::int64_t kPlausibleSkewMs = 86'400'000;
 
+// A new game is listed a little late; the index is known to lag by more than the minute of param "settle".
+constexpr std::chrono::minutes kIndexDelay{10};
+
 // Our params that say what a game should hold, and the upstream's names and defaults of them.
 struct Flag {
   const char* param;
@@ -47,7 +50,8 @@ SourceInfo MakeInfo() {
   info.retry_after_floor = std::chrono::seconds(60);
   info.streams = {{"games",
                    "a player's games, by the time they were created",
-                   {"lichess", "games", lichess::GameColumns()}}};
+                   {"lichess", "games", lichess::GameColumns(), "created_at"},
+                   {.lists_all = true, .settle = kIndexDelay}}};
   info.secret_names = {"token"};
   info.params = {
       {"window_games", "1000", "about how many games one window (task) should hold"},
