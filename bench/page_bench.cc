@@ -71,6 +71,7 @@ class Executors {
                                 .pool = &pool_,
                                 .scheduler = &scheduler_,
                                 .keeper = &keeper_,
+                                .claims = &claims_,
                                 .limiter = &limiter_,
                                 .finished = &finished_,
                                 .metrics = &metrics_,
@@ -104,6 +105,7 @@ class Executors {
   pg::SessionPool pool_;
   worker::LaneScheduler scheduler_;
   worker::LaneKeeper keeper_;
+  worker::ClaimWatch claims_;
   worker::Limiter limiter_;
   worker::FinishedQueue finished_;
   std::vector<std::unique_ptr<worker::TaskRunner>> runners_;

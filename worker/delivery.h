@@ -1,12 +1,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/kafka/consumer.h"
-#include "common/kafka/producer.h"
 #include "common/ledger/task_message.h"
 
 namespace weir::worker {
@@ -14,18 +12,13 @@ namespace weir::worker {
 // A task's message as it came, until its offset may be stored.
 struct Delivery {
   ledger::TaskMessage message;
+  std::string value;  // its bytes, for a dead letter
   kafka::TopicPartition from;
   std::int64_t offset = 0;
   std::uint64_t assignment =
       0;  // which assignment of the partition it came in; an older one's offsets mean nothing
   bool interactive = false;
   int returns = 0;  // times it went back to its lane because the database was ill
-};
-
-// A delivery whose task is terminal or parked in the ledger.
-struct Finished {
-  Delivery delivery;
-  std::optional<kafka::OutgoingMessage> dead_letter;  // sent before the offset is stored
 };
 
 }  // namespace weir::worker

@@ -9,13 +9,14 @@
 
 namespace weir::worker {
 
-// What executors are done with, on its way to the poll loop, which alone touches Kafka. Thread-safe.
+// Deliveries whose tasks are terminal or parked in the ledger, on their way from the executors to the poll
+// loop, which alone touches Kafka. Thread-safe.
 class FinishedQueue {
  public:
   // `wake` is called after each Push: the poll loop may be waiting.
   void OnPush(std::function<void()> wake) { wake_ = std::move(wake); }
 
-  void Push(Finished finished) {
+  void Push(Delivery finished) {
     {
       std::lock_guard lock(mutex_);
       queue_.push_back(std::move(finished));
@@ -23,7 +24,7 @@ class FinishedQueue {
     if (wake_) wake_();
   }
 
-  std::vector<Finished> TakeAll() {
+  std::vector<Delivery> TakeAll() {
     std::lock_guard lock(mutex_);
     return std::exchange(queue_, {});
   }
@@ -31,7 +32,7 @@ class FinishedQueue {
  private:
   std::function<void()> wake_;
   std::mutex mutex_;
-  std::vector<Finished> queue_;  // guarded by mutex_
+  std::vector<Delivery> queue_;  // guarded by mutex_
 };
 
 }  // namespace weir::worker

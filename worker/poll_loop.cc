@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/ledger/tasks.h"
+#include "common/kafka/dead_letter.h"
+#include "common/ledger/garbage.h"
 #include "common/obs/log.h"
-#include "worker/dead_letter.h"
 
 namespace weir::worker {
 namespace {
@@ -17,6 +17,14 @@ constexpr std::size_t kMaxQueued = 512;
 constexpr std::size_t kMaxGarbage = 64;
 constexpr milliseconds kClientRetry{500};
 constexpr milliseconds kDeadLetterTimeout{5'000};
+
+// Its original bytes and headers, and what was wrong with it.
+kafka::OutgoingMessage DeadLetterOf(const kafka::Message& message, const std::string& reason) {
+  return {kafka::kDeadLetterTopic, message.key, message.value,
+          kafka::DeadLetterHeaders(
+              message.headers,
+              {.from = message.from, .offset = message.offset, .message = reason, .kind = "garbage"})};
+}
 
 }  // namespace
 
@@ -89,18 +97,7 @@ void PollLoop::FinishOffset(const kafka::TopicPartition& from, std::int64_t offs
 }
 
 void PollLoop::StoreFinished() {
-  std::vector<Finished> finished = std::exchange(unsent_, {});
-  for (Finished& one : parts_.finished->TakeAll()) finished.push_back(std::move(one));
-  bool broker_answers = consumer_ != nullptr;
-  for (Finished& one : finished) {
-    if (one.dead_letter && !(broker_answers && SendDeadLetter(*one.dead_letter))) {
-      // Its offset waits; the ledger already says that the task is dead.
-      broker_answers = false;
-      unsent_.push_back(std::move(one));
-      continue;
-    }
-    FinishOffset(one.delivery.from, one.delivery.offset, one.delivery.assignment);
-  }
+  for (const Delivery& one : parts_.finished->TakeAll()) FinishOffset(one.from, one.offset, one.assignment);
 }
 
 void PollLoop::TakeMessages() {
@@ -128,6 +125,7 @@ bool PollLoop::TakeOne(const kafka::TopicPartition& from, Partition& partition) 
   }
   Delivery delivery;
   delivery.message = std::move(*task);
+  delivery.value = std::move(message->value);
   delivery.from = from;
   delivery.offset = message->offset;
   delivery.assignment = partition.assignment;
@@ -143,7 +141,7 @@ void PollLoop::KeepGarbage() {
     if (!session) return;
     auto kept = ledger::SaveGarbage(**session, one.message.from.topic, one.message.from.partition,
                                     one.message.offset, one.reason, one.message.value);
-    if (!kept || !SendDeadLetter(GarbageDeadLetter(one.message, one.reason, parts_.group))) return;
+    if (!kept || !SendDeadLetter(DeadLetterOf(one.message, one.reason))) return;
     FinishOffset(one.message.from, one.message.offset, one.assignment);
     garbage_.pop_back();
   }

@@ -35,14 +35,13 @@ class PollLoop final : public kafka::RebalanceListener {
     // Make clients, also anew after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
     std::function<Result<std::unique_ptr<kafka::Producer>>()> new_producer;
-    std::string group;
   };
   explicit PollLoop(Parts parts) : parts_(std::move(parts)) {}
   ~PollLoop() override;
 
   // 1. have a client
   // 2. serve rebalances and wait for messages up to `timeout`
-  // 3. store offsets of what is finished (after its dead letter was sent)
+  // 3. store offsets of what is finished; keep garbage in the ledger and on the dead-letter topic
   // 4. take new messages while there is room, round-robin over partitions
   void RunOnce(std::chrono::milliseconds timeout);
   // No new messages from now on; what is finished is still stored.
@@ -81,7 +80,6 @@ class PollLoop final : public kafka::RebalanceListener {
   std::unique_ptr<kafka::Consumer> consumer_;
   std::unique_ptr<kafka::Producer> producer_;
   std::map<kafka::TopicPartition, Partition> partitions_;
-  std::vector<Finished> unsent_;  // their dead letters could not be sent yet
   std::vector<Garbage> garbage_;  // not yet kept in the ledger
   std::uint64_t assignments_ = 0;
   std::chrono::milliseconds next_client_{0};

@@ -84,8 +84,7 @@ class PollLoopTest : public ::testing::Test {
                           .pool = &pool_,
                           .metrics = &metrics_,
                           .new_consumer = {},
-                          .new_producer = {},
-                          .group = "g"};
+                          .new_producer = {}};
     parts.new_consumer =
         [this](kafka::RebalanceListener* listener) -> Result<std::unique_ptr<kafka::Consumer>> {
       kafka_.listener = listener;
@@ -107,8 +106,8 @@ class PollLoopTest : public ::testing::Test {
     task.stream = "t";
     return ledger::EncodeTask(task);
   }
-  void Finish(LaneScheduler::Work work, std::optional<kafka::OutgoingMessage> dead = std::nullopt) {
-    finished_.Push({std::move(work.delivery), std::move(dead)});
+  void Finish(LaneScheduler::Work work) {
+    finished_.Push(std::move(work.delivery));
     scheduler_.Done(work.lane, milliseconds(0));
     loop_.RunOnce(milliseconds(0));
   }
@@ -135,18 +134,17 @@ TEST_F(PollLoopTest, AnOffsetIsStoredOnlyWhenItsTaskIsFinishedAndNeverPastAnUnfi
   EXPECT_EQ(kafka_.stored[kP0], 12);
 }
 
-TEST_F(PollLoopTest, ADeadLetterIsSentBeforeItsOffsetIsStored) {
-  kafka_.Put(kP0, 5, Task(1));
-  loop_.RunOnce(milliseconds(0));
+TEST_F(PollLoopTest, GarbageIsOnTheDeadLetterTopicBeforeItsOffsetIsStored) {
+  kafka_.Put(kP0, 5, "no protobuf \xff\xff");
   kafka_.broker_up = false;
-  kafka::OutgoingMessage letter;
-  letter.topic = kafka::kDeadLetterTopic;
-  Finish(*scheduler_.TryTake(), letter);
+  loop_.RunOnce(milliseconds(0));
+  loop_.RunOnce(milliseconds(0));
   EXPECT_FALSE(kafka_.stored.contains(kP0)) << "the broker did not take the dead letter";
   kafka_.broker_up = true;
   loop_.RunOnce(milliseconds(0));
   EXPECT_EQ(kafka_.sent.size(), 1U);
   EXPECT_EQ(kafka_.stored[kP0], 6);
+  EXPECT_EQ(database_.Query("select count(*) from weir.garbage"), "1");
 }
 
 TEST_F(PollLoopTest, CompletionsOfAnOlderAssignmentAreIgnored) {
@@ -166,6 +164,12 @@ TEST_F(PollLoopTest, GarbageIsKeptShownAndDeadLetteredAndStopsNothing) {
   loop_.RunOnce(milliseconds(0));
   ASSERT_EQ(kafka_.sent.size(), 1U);
   EXPECT_EQ(kafka_.sent[0].value, "no protobuf \xff\xff") << "the original bytes";
+  std::map<std::string, std::string> headers;
+  for (const kafka::Header& header : kafka_.sent[0].headers) headers[header.name] = header.value;
+  EXPECT_EQ(headers.at("__dlq.errors.topic"), "weir.tasks");
+  EXPECT_EQ(headers.at("__dlq.errors.offset"), "1");
+  EXPECT_EQ(headers.at("__dlq.errors.group"), "weir-workers");
+  EXPECT_EQ(headers.at("weir-kind"), "garbage");
   EXPECT_EQ(kafka_.stored[kP0], 2);
   EXPECT_EQ(database_.Query("select count(*) from weir.garbage"), "1");
   EXPECT_TRUE(scheduler_.TryTake());

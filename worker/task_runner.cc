@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "common/obs/log.h"
-#include "worker/dead_letter.h"
 
 namespace weir::worker {
 namespace {
@@ -39,21 +38,24 @@ bool TaskRunner::RunOnce() {
   }
   SaveLane(work->lane, next, next.lane_wait > milliseconds(0));
   if (next.lane_wait > kLongWait) ReturnQueued(work->lane);
-  shared_.finished->Push({std::move(work->delivery), std::move(next.dead_letter)});
+  shared_.finished->Push(std::move(work->delivery));
   shared_.scheduler->Done(work->lane, next.lane_wait);
   return true;
 }
 
-std::optional<Error> TaskRunner::AbortReason(const LaneId& lane) const {
+std::optional<Error> TaskRunner::AbortReason(const ledger::ClaimedTask& task) const {
   if (shared_.aborting->load()) return MakeError(ErrorClass::kStopped, "the worker is stopping");
-  if (!shared_.keeper->Valid(lane)) return MakeError(ErrorClass::kStopped, "the lane's lease has run out");
+  if (!shared_.keeper->Valid(task.lane))
+    return MakeError(ErrorClass::kStopped, "the lane's lease has run out");
+  if (shared_.claims->Lost(task.id))
+    return MakeError(ErrorClass::kFenced,
+                     "the task was taken back: its job was cancelled or paused, or is late");
   return std::nullopt;
 }
 
 TaskRunner::Next TaskRunner::DatabaseIll(int returns) {
   const auto shift = std::min(returns, 4);
-  return {
-      .lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = "database", .dead_letter = {}};
+  return {.lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = "database"};
 }
 
 Result<TaskRunner::Next> TaskRunner::HaveLane(pg::Session& session, const LaneId& lane, bool& held) {
@@ -62,14 +64,19 @@ Result<TaskRunner::Next> TaskRunner::HaveLane(pg::Session& session, const LaneId
   if (!state) return Fail(state.error());
   held = state->held;
   if (!held)
-    return Next{.lane_wait = std::min(state->wait, kLeasePoll),
-                .again = true,
-                .waiting_for = "lease",
-                .dead_letter = {}};
+    return Next{.lane_wait = std::min(state->wait, kLeasePoll), .again = true, .waiting_for = "lease"};
   if (!had) shared_.limiter->Start(lane, state->delay_ms);
   if (state->wait <= milliseconds(0)) return Next{};
   held = false;
-  return Next{.lane_wait = state->wait, .again = true, .waiting_for = state->waiting_for, .dead_letter = {}};
+  return Next{.lane_wait = state->wait, .again = true, .waiting_for = state->waiting_for};
+}
+
+ledger::ClaimOptions TaskRunner::ClaimOf(const LaneScheduler::Work& work) const {
+  const kafka::TopicPartition& from = work.delivery.from;
+  return {.owner = shared_.worker_id,
+          .lane = work.lane,
+          .letter = {work.delivery.value, from.topic + "/" + std::to_string(from.partition) + "/" +
+                                              std::to_string(work.delivery.offset)}};
 }
 
 TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
@@ -82,20 +89,14 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
     auto lane = HaveLane(**session, work.lane, held);
     if (!lane) return DatabaseIll(returns);
     if (!held) return *lane;
-    auto claim = ledger::ClaimTask(**session, work.delivery.message.task,
-                                   {.owner = shared_.worker_id, .lane = work.lane});
+    auto claim = ledger::ClaimTask(**session, work.delivery.message.task, ClaimOf(work));
     if (!claim) {
       Log(LogLevel::kWarn, "a claim failed", {{"error", claim.error().message}});
       return DatabaseIll(returns);
     }
     if (claim->kind == ledger::ClaimResult::Kind::kPoison) {
-      const Error poison =
-          MakeError(ErrorClass::kPoison, "its worker died three times in a row while it read this page");
-      return {.lane_wait = {},
-              .again = false,
-              .waiting_for = "",
-              .dead_letter = TaskDeadLetter(*claim->task, poison, work.delivery.from, work.delivery.offset,
-                                            "weir-workers")};
+      Log(LogLevel::kError, "a page that crashes its worker is given up",
+          {{"task", std::to_string(work.delivery.message.task.value)}});
     }
     if (claim->kind != ledger::ClaimResult::Kind::kClaimed) return {};
     task = std::move(claim->task);
@@ -114,10 +115,6 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   page.effort.busy_ms = took.count();
   Next next = done ? OnSuccess(page, took) : OnError(page, done.error());
   next.lane_wait = std::max(next.lane_wait, QuotaWait(page, began));
-  if (next.dead_letter) {
-    next.dead_letter =
-        TaskDeadLetter(page.task, done.error(), work.delivery.from, work.delivery.offset, "weir-workers");
-  }
   return next;
 }
 
@@ -145,8 +142,10 @@ Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
 }
 
 Result<void> TaskRunner::Process(TaskWork& work) {
-  const LaneId lane = work.task.lane;
-  return processor_.Run(work, [this, lane] { return AbortReason(lane); });
+  shared_.claims->Add(work.task.id, work.task.epoch);
+  auto done = processor_.Run(work, [this, &work] { return AbortReason(work.task); });
+  shared_.claims->Remove(work.task.id);
+  return done;
 }
 
 // A page's numbers, once its task is done with: what it committed, and how it ended.
@@ -169,8 +168,7 @@ TaskRunner::Next TaskRunner::OnSuccess(const TaskWork& work, milliseconds took) 
   const auto view = shared_.limiter->Succeeded(work.task.lane, took);
   return {.lane_wait = milliseconds(static_cast<std::int64_t>(view.delay_ms)),
           .again = false,
-          .waiting_for = "pace",
-          .dead_letter = {}};
+          .waiting_for = "pace"};
 }
 
 TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
@@ -209,10 +207,7 @@ TaskRunner::Next TaskRunner::Park(TaskWork& work, const Error& error, millisecon
   Count(work, TaskResult::kParked);
   auto parked = ledger::ParkTask(**session, work.task, wait, count_attempt, error, work.effort);
   if (!parked && parked.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
-  return {.lane_wait = wait,
-          .again = false,
-          .waiting_for = count_attempt ? "backoff" : "throttled",
-          .dead_letter = {}};
+  return {.lane_wait = wait, .again = false, .waiting_for = count_attempt ? "backoff" : "throttled"};
 }
 
 TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
@@ -221,9 +216,7 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
   auto killed = ledger::KillTask(**session, work.task, error, work.last_request, work.last_head, work.effort);
   if (!killed && killed.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
   Count(work, TaskResult::kDead);
-  Next next;
-  if (killed) next.dead_letter.emplace();
-  return next;
+  return {};
 }
 
 // Nothing was spent. At shutdown the message stays unfinished, so that another worker gets it; with a lost
@@ -231,7 +224,7 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
 TaskRunner::Next TaskRunner::Yield(TaskWork& work) {
   auto session = shared_.pool->Acquire();
   if (session) (void)ledger::YieldTask(**session, work.task, work.effort);
-  return {.lane_wait = kLeasePoll, .again = true, .waiting_for = "lease", .dead_letter = {}};
+  return {.lane_wait = kLeasePoll, .again = true, .waiting_for = "lease"};
 }
 
 void TaskRunner::SaveLane(const LaneId& lane, const Next& next, bool force) {
@@ -254,7 +247,7 @@ void TaskRunner::ReturnQueued(const LaneId& lane) {
   const bool returned = session && ledger::ReturnTasks(**session, ids);
   for (Delivery& delivery : queued) {
     if (returned) {
-      shared_.finished->Push({std::move(delivery), {}});
+      shared_.finished->Push(std::move(delivery));
     } else {
       shared_.scheduler->Add(std::move(delivery));
     }

@@ -14,6 +14,7 @@
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
 #include "worker/batch_writer.h"
+#include "worker/claim_watch.h"
 #include "worker/finished_queue.h"
 #include "worker/lane_keeper.h"
 #include "worker/lane_scheduler.h"
@@ -30,6 +31,7 @@ struct Shared {
   pg::SessionPool* pool = nullptr;
   LaneScheduler* scheduler = nullptr;
   LaneKeeper* keeper = nullptr;
+  ClaimWatch* claims = nullptr;
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
@@ -57,10 +59,10 @@ class TaskRunner {
     std::chrono::milliseconds lane_wait{0};
     bool again = false;  // the same delivery, after lane_wait
     std::string waiting_for;
-    std::optional<kafka::OutgoingMessage> dead_letter;
   };
 
   Next Work(const LaneScheduler::Work& work);
+  ledger::ClaimOptions ClaimOf(const LaneScheduler::Work& work) const;
   Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);
   Result<TaskWork> Open(ledger::ClaimedTask task);
   Result<void> Process(TaskWork& work);
@@ -74,7 +76,7 @@ class TaskRunner {
   void Count(const TaskWork& work, TaskResult result);
   void SaveLane(const LaneId& lane, const Next& next, bool force);
   void ReturnQueued(const LaneId& lane);
-  std::optional<Error> AbortReason(const LaneId& lane) const;
+  std::optional<Error> AbortReason(const ledger::ClaimedTask& task) const;
 
   Shared shared_;
   Fetcher fetcher_;

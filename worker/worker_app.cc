@@ -13,7 +13,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr char kGroup[] = "weir-workers";
 constexpr milliseconds kPoll{100};
 constexpr milliseconds kRenewEvery{1'000};
 constexpr milliseconds kCloseTimeout{5'000};
@@ -67,11 +66,10 @@ PollLoop::Parts WorkerApp::LoopParts() {
   parts.finished = &finished_;
   parts.pool = &pool_;
   parts.metrics = &metrics_;
-  parts.group = kGroup;
   parts.new_consumer = [this](kafka::RebalanceListener* listener) {
     kafka::ConsumerOptions options;
     options.client = ClientOf(config_, identity_.id);
-    options.group = kGroup;
+    options.group = kafka::kWorkerGroup;
     options.topics = {kafka::kTaskTopic, kafka::kInteractiveTopic};
     options.session_timeout = config_.session_timeout;
     return kafka::Consumer::Create(std::move(options), listener);
@@ -120,10 +118,10 @@ void WorkerApp::KeepLanes() {
   std::unique_lock lock(keeper_mutex_);
   while (!stopping_.load()) {
     lock.unlock();
-    if (auto ok = keeper_.RunOnce(session); !ok) {
-      LogError(LogLevel::kWarn, "lane leases could not be renewed", ok.error());
-      session.Reset();
-    }
+    auto ok = keeper_.RunOnce(session);
+    if (!ok) LogError(LogLevel::kWarn, "lane leases could not be renewed", ok.error());
+    if (ok) ok = claims_.RunOnce(session);
+    if (!ok) session.Reset();
     lock.lock();
     keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load(); });
   }
@@ -139,6 +137,7 @@ void WorkerApp::StartThreads() {
                       .pool = &pool_,
                       .scheduler = &scheduler_,
                       .keeper = &keeper_,
+                      .claims = &claims_,
                       .limiter = &limiter_,
                       .finished = &finished_,
                       .metrics = &metrics_,

@@ -62,6 +62,7 @@ class WorkerApp {
   pg::SessionPool pool_;
   LaneScheduler scheduler_;
   LaneKeeper keeper_;
+  ClaimWatch claims_;
   Limiter limiter_;
   FinishedQueue finished_;
   PollLoop loop_;

@@ -61,6 +61,7 @@ struct Config {
   int max_attempts = 8;                               // retry.max_attempts
   std::chrono::milliseconds base_delay{1'000};        // retry.base_delay
   std::chrono::milliseconds max_delay{60'000};        // retry.max_delay
+  int max_replays = 5;                                // replay.max
   std::int64_t max_record_bytes = 1 << 20;            // limits.max_record_bytes
   std::int64_t max_response_bytes = 1LL << 30;        // limits.max_response_bytes, decompressed
   std::int64_t max_document_bytes = 4 << 20;          // limits.max_document_bytes

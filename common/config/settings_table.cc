@@ -114,6 +114,8 @@ void AddLimits(TableBuilder& t) {
   t.Integer("retry.max_attempts", &Config::max_attempts, 1, 1'000, "failed tries before a task is dead");
   t.Duration("retry.base_delay", &Config::base_delay, 1, kHour, "wait after the first failure; doubles");
   t.Duration("retry.max_delay", &Config::max_delay, 1, 24 * kHour, "the longest such wait");
+  t.Integer("replay.max", &Config::max_replays, 1, 1'000,
+            "a task that was replayed so often and died again is left dead");
   t.Size("limits.max_record_bytes", &Config::max_record_bytes, kKiB, 64 * kMiB,
          "a larger record is rejected");
   t.Size("limits.max_response_bytes", &Config::max_response_bytes, kKiB, 1024 * kGiB,

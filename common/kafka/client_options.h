@@ -25,6 +25,7 @@ std::string ResolveBrokers(const std::string& brokers);
 inline constexpr char kTaskTopic[] = "weir.tasks";
 inline constexpr char kInteractiveTopic[] = "weir.tasks.interactive";
 inline constexpr char kDeadLetterTopic[] = "dlq.weir.tasks";
+inline constexpr char kWorkerGroup[] = "weir-workers";
 inline constexpr int kTaskPartitions = 48;
 
 }  // namespace weir::kafka

@@ -44,7 +44,7 @@ class RebalanceListener {
 
 struct ConsumerOptions {
   ClientOptions client;
-  std::string group = "weir-workers";
+  std::string group = kWorkerGroup;
   std::vector<std::string> topics;
   // How long a silent member keeps its partitions; at least 3.2 s (below it librdkafka 2.0.2 never joins).
   std::chrono::milliseconds session_timeout{10'000};

@@ -17,39 +17,42 @@ constexpr char kLaneWait[] = "interval '5 s'";
 
 // For each lane with room, the first tasks of each of its jobs, read along the index tasks_ready and never
 // sorted as a whole: a lane may have a million of them. Of those, jobs take turns: everyone's first task
-// before anyone's second, the turn beginning after the job that was served last. $1 ahead_ms, $2 min_ahead,
-// $3 max_ahead, $4 batch.
+// before anyone's second, the turn beginning after the job that was served last. Bulk tasks that are out take
+// no room from interactive ones, which the worker takes first: else a user would wait for them to end.
+// $1 ahead_ms, $2 min_ahead, $3 max_ahead, $4 batch.
 constexpr std::string_view kTakeSql = R"sql(
   with pairs as materialized (
-    select distinct j.id as job_id, a.meter, case j.priority when 'interactive' then 0 else 1 end::smallint as priority
+    select distinct j.id as job_id, a.meter, j.priority = 'bulk' as bulk
       from weir.jobs j join weir.job_accounts a on a.job_id = j.id
      where j.state in ('queued', 'running') and a.state in ('queued', 'running')),
   outstanding as materialized (
-    select meter, lane, count(*) as n from weir.tasks where state in ('dispatched', 'running') group by meter, lane),
+    select t.meter, t.lane, count(*) as n, count(*) filter (where j.priority = 'interactive') as interactive
+      from weir.tasks t join weir.jobs j on j.id = t.job_id
+     where t.state in ('dispatched', 'running') group by t.meter, t.lane),
   open_lanes as materialized (
     select l.meter, l.lane, l.last_job,
            case when l.task_ms <= 0 then $2::int
-                else least($3::int, greatest($2::int, ceil($1::float8 / greatest(l.task_ms, 1))))::int end
-           - coalesce(o.n, 0)::int as room
+                else least($3::int, greatest($2::int, ceil($1::float8 / greatest(l.task_ms, 1))))::int end as ahead,
+           coalesce(o.n, 0)::int as out, coalesce(o.interactive, 0)::int as interactive_out
       from weir.lanes l left join outstanding o using (meter, lane)
      where l.meter in (select meter from pairs)
        and (l.not_before is null or l.not_before <= clock_timestamp() + {0})),
   ready as materialized (
-    select t.id, l.meter, l.lane, l.room, l.last_job, p.job_id, p.priority,
+    select t.id, l.meter, l.lane, r.room, l.last_job, p.job_id, p.bulk,
            row_number() over (partition by l.meter, l.lane, p.job_id order by t.id) as turn
       from open_lanes l
       join pairs p on p.meter = l.meter
+      cross join lateral (select l.ahead - case when p.bulk then l.out else l.interactive_out end as room) r
       cross join lateral (
         select id from weir.tasks
-         where meter = l.meter and lane = l.lane and priority = p.priority and job_id = p.job_id
+         where meter = l.meter and lane = l.lane and job_id = p.job_id
            and state in ('planned', 'parked') and (state = 'planned' or not_before <= clock_timestamp())
-         order by meter, lane, priority, job_id, id limit l.room) t
-     where l.room > 0),
+         order by meter, lane, job_id, id limit greatest(r.room, 0)) t),
   placed as materialized (
     select *, row_number() over (partition by meter, lane
-                                 order by priority, turn, (job_id <= last_job)::int, job_id) as place
+                                 order by bulk, turn, (job_id <= last_job)::int, job_id) as place
       from ready)
-  select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key, t.priority,
+  select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key, p.bulk,
          t.attempts, j.traceparent
     from placed p join weir.tasks t on t.id = p.id join weir.jobs j on j.id = p.job_id
    where p.place <= p.room
@@ -65,7 +68,7 @@ ReadyTask ReadReady(const pg::Rows& rows, int i) {
   task.account = rows.Text(i, 6);
   task.selector = Selector{static_cast<SelectorKind>(rows.Int(i, 7)), rows.Int(i, 8), rows.Int(i, 9),
                            std::string(rows.Text(i, 10))};
-  task.interactive = rows.Int(i, 11) == 0;
+  task.interactive = !rows.Bool(i, 11);
   task.attempts = static_cast<int>(rows.Int(i, 12));
   task.traceparent = rows.Text(i, 13);
   return task;

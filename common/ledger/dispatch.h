@@ -66,6 +66,10 @@ Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner
 // All that was sent and not claimed, when the broker is known to have lost its contents.
 Result<std::int64_t> RequeueSent(pg::Session& session);
 
+// What of paused jobs is still sent or running because it was claimed or marked in the moment they were
+// paused: planned again and fenced. Returns how many tasks.
+Result<std::int64_t> HoldPaused(pg::Session& session);
+
 // Ends accounts and jobs whose tasks have all ended; expires jobs past their deadline. Returns the jobs that
 // ended.
 Result<std::vector<JobId>> EndJobs(pg::Session& session);

@@ -91,8 +91,36 @@ TEST_F(DispatchTest, JobsOnALaneTakeTurns) {
 TEST_F(DispatchTest, InteractiveJobsGoFirst) {
   Planned("a", 10);
   const JobId urgent = Planned("b", 3, "interactive");
+  auto ready = TakeReady(session_, {});
+  ASSERT_EQ(ready->size(), 2u);
+  EXPECT_TRUE((*ready)[0].interactive);
   EXPECT_EQ(Dispatch(), Job(urgent, 0) + " " + Job(urgent, 1));
-  EXPECT_EQ(Text("select count(*) from weir.tasks where priority = 0 and kind = 1"), "3");
+}
+
+// What a user waits for does not wait for room: the worker takes it before the bulk tasks that were sent.
+TEST_F(DispatchTest, InteractiveJobsOvertakeBulkTasksThatAreOut) {
+  const JobId bulk = Planned("a", 10);
+  EXPECT_EQ(Dispatch(), Job(bulk, 0) + " " + Job(bulk, 1));
+  const JobId urgent = Planned("b", 3, "interactive");
+  EXPECT_EQ(Dispatch(), Job(urgent, 0) + " " + Job(urgent, 1));
+  EXPECT_EQ(Dispatch(), "");
+  // Bulk has its turn again when all that is out leaves room.
+  Run("update weir.tasks set state = 'done' where state = 'dispatched' and job_id = " + Id(urgent));
+  EXPECT_EQ(Dispatch(), Job(urgent, 2));
+  Run("update weir.tasks set state = 'done' where state = 'dispatched'");
+  EXPECT_EQ(Dispatch(), Job(bulk, 2) + " " + Job(bulk, 3));
+}
+
+TEST_F(DispatchTest, AJobThatSomeoneWaitsForBecomesInteractive) {
+  const JobId job = Planned("a", 4);
+  EXPECT_FALSE(TakeReady(session_, {})->front().interactive);
+  JobRequest again = Request({"a"});
+  again.priority = "interactive";
+  EXPECT_EQ(Open(again), job);
+  EXPECT_TRUE(TakeReady(session_, {})->front().interactive);
+  again.priority = "bulk";
+  EXPECT_EQ(Open(again), job);
+  EXPECT_EQ(GetJob(session_, job)->priority, "interactive");
 }
 
 TEST_F(DispatchTest, ParkedTasksAreSentWhenDue) {

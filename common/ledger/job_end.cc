@@ -3,30 +3,18 @@
 // crash anywhere in between changes nothing.
 
 #include "common/ledger/dispatch.h"
+#include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
 #include "common/ledger/transaction.h"
 
 namespace weir::ledger {
 namespace {
 
-constexpr std::string_view kLockJobSql =
-    "select state in ('queued', 'running', 'paused'), deadline_at <= now(), state from weir.jobs where id = "
-    "$1::int8 "
-    "for update";
-
 // Ends every open task of a job as $2. The epoch goes up, so that what a worker still does for a running one
 // is fenced.
 constexpr std::string_view kCloseTasksSql = R"sql(
   update weir.tasks set state = $2, epoch = epoch + 1, owner = null, not_before = null, finished_at = clock_timestamp()
    where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
-
-// Ends the backends that hold a row lock on one of the job's open tasks: zombies stopped inside a COPY
-// (DESIGN §4.2).
-constexpr std::string_view kEndBlockersSql = R"sql(
-  select count(pg_terminate_backend(l.pid))
-    from weir.tasks t
-    join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
-   where t.job_id = $1::int8 and t.state in ('planned', 'dispatched', 'running', 'parked') and l.pid <> pg_backend_pid())sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
 // refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
@@ -94,17 +82,13 @@ struct Ending {
 
 Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cause) {
   Transaction transaction(session);
-  if (auto begun = transaction.Begin("set local synchronous_commit = on; set local lock_timeout = '2s'");
-      !begun) {
-    return Fail(begun.error());
-  }
-  auto job = session.Exec(kLockJobSql, {id}, "lock_job");
+  if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
+  auto job = LockJob(session, id);
   if (!job) return Fail(job.error());
   Ending ending;
-  if (job->Empty()) return ending;
-  ending.state_before = job->Text(0, 2);
-  if (!job->Bool(0, 0)) return ending;
-  if (cause == Cause::kCancelled || job->Bool(0, 1)) {
+  ending.state_before = job->state;
+  if (!job->open) return ending;
+  if (cause == Cause::kCancelled || job->overdue) {
     auto closed = session.Exec(kCloseTasksSql, {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
     if (!closed) return Fail(closed.error());
   }
@@ -115,14 +99,9 @@ Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cau
   return ending;
 }
 
-// Waits for row locks only so long: then whoever holds one is ended, once.
 Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause) {
   const std::string id = std::to_string(job.value);
-  auto ending = EndJobOnce(session, id, cause);
-  if (ending || ending.error().sqlstate != "55P03") return ending;
-  auto freed = session.Exec(kEndBlockersSql, {id});
-  if (!freed) return Fail(freed.error());
-  return EndJobOnce(session, id, cause);
+  return WithoutZombies(session, id, [&] { return EndJobOnce(session, id, cause); });
 }
 
 // Accounts and jobs of which a worker runs a task have started.
@@ -152,6 +131,38 @@ constexpr std::string_view kEndingJobsSql = R"sql(
 
 }  // namespace
 
+Result<LockedJob> LockJob(pg::Session& session, const std::string& id) {
+  auto rows = session.Exec(
+      "select state, state in ('queued', 'running', 'paused'), coalesce(deadline_at <= now(), false) "
+      "from weir.jobs where id = $1::int8 for update",
+      {id}, "lock_job");
+  if (!rows) return Fail(rows.error());
+  if (rows->Empty()) return LockedJob{};
+  return LockedJob{std::string(rows->Text(0, 0)), rows->Bool(0, 1), rows->Bool(0, 2)};
+}
+
+Result<void> EndBlockers(pg::Session& session, const std::string& id) {
+  auto rows = session.Exec(
+      R"sql(
+      select count(pg_terminate_backend(l.pid))
+        from weir.tasks t
+        join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
+       where t.job_id = $1::int8 and t.state in ('planned', 'dispatched', 'running', 'parked')
+         and l.pid <> pg_backend_pid())sql",
+      {id});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
+Error NoSuchJob(JobId id) {
+  return MakeError(ErrorClass::kNotFound, "there is no job " + std::to_string(id.value),
+                   "see: weir jobs list");
+}
+
+Error JobHasEnded(JobId id, const std::string& state) {
+  return MakeError(ErrorClass::kConflict, "job " + std::to_string(id.value) + " has ended already: " + state);
+}
+
 Result<std::vector<JobId>> EndJobs(pg::Session& session) {
   if (auto started = session.Exec(kStartSql, {}, "start_jobs"); !started) return Fail(started.error());
   auto rows = session.Exec(kEndingJobsSql, {}, "ending_jobs");
@@ -170,11 +181,8 @@ Result<void> CancelJob(pg::Session& session, JobId id) {
   auto ending = EndJob(session, id, Cause::kCancelled);
   if (!ending) return Fail(ending.error());
   if (ending->ended) return {};
-  const std::string name = "job " + std::to_string(id.value);
-  if (ending->state_before.empty()) {
-    return Fail(ErrorClass::kNotFound, "there is no " + name, "see: weir jobs list");
-  }
-  return Fail(ErrorClass::kConflict, name + " has ended already: " + ending->state_before);
+  if (ending->state_before.empty()) return tl::unexpected(NoSuchJob(id));
+  return tl::unexpected(JobHasEnded(id, ending->state_before));
 }
 
 }  // namespace weir::ledger

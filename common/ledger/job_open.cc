@@ -51,11 +51,13 @@ AccountArrays ArraysOf(const std::vector<JobRequest::Account>& accounts) {
 }
 
 // The unfinished job of this fingerprint. Its deadline becomes the later one of both requests, none being the
-// latest: a request must not end earlier what another one waits for.
+// latest: a request must not end earlier what another one waits for. Once someone waits for it, it is
+// interactive.
 constexpr std::string_view kFindOpenSql = R"sql(
   update weir.jobs
      set deadline_at = case when $3::int8 is null or deadline_at is null then null
-                            else greatest(deadline_at, now() + $3::int8 * interval '1 ms') end
+                            else greatest(deadline_at, now() + $3::int8 * interval '1 ms') end,
+         priority = case when $4 = 'interactive' then $4 else priority end
    where fingerprint = $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') and state in ('queued', 'running', 'paused')
   returning id)sql";
 
@@ -110,18 +112,17 @@ constexpr std::string_view kContinueSql = R"sql(
        and (p.mode = 'full' or exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
                                           and t.state in ('expired', 'dead') and t.kind <> 0))
     returning a.account, a.meter, a.lanes)
-  insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget, page, position, digest)
-  select $1::int8, t.account, c.meter, t.lane % c.lanes, case j.priority when 'interactive' then 0 else 1 end, t.kind, t.lo,
-         t.hi, t.key, case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page, t.position, t.digest
-    from weir.tasks t join carried c on c.account = t.account join weir.jobs j on j.id = $1::int8
+  insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget, page, position, digest)
+  select $1::int8, t.account, c.meter, t.lane % c.lanes, t.kind, t.lo, t.hi, t.key,
+         case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page, t.position, t.digest
+    from weir.tasks t join carried c on c.account = t.account
    where t.job_id = $2::int8 and t.state in ('expired', 'dead') and t.kind <> 0
    order by t.id)sql";
 
 constexpr std::string_view kDiscoverSql = R"sql(
-  insert into weir.tasks (job_id, account, meter, lane, priority, kind)
-  select a.job_id, a.account, a.meter, (hashtext(a.account) & 2147483647) % a.lanes,
-         case j.priority when 'interactive' then 0 else 1 end, 0
-    from weir.job_accounts a join weir.jobs j on j.id = a.job_id
+  insert into weir.tasks (job_id, account, meter, lane, kind)
+  select a.job_id, a.account, a.meter, (hashtext(a.account) & 2147483647) % a.lanes, 0
+    from weir.job_accounts a
    where a.job_id = $1::int8 and not a.planned order by a.position)sql";
 
 // Everything that hangs on the new job's row.
@@ -144,7 +145,7 @@ Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest&
       request.deadline ? pg::Param(std::to_string(request.deadline->count())) : pg::Param();
   Transaction transaction(session);
   if (auto begun = transaction.Begin("set local synchronous_commit = on"); !begun) return Fail(begun.error());
-  auto found = session.Exec(kFindOpenSql, {print.prefix, print.accounts, deadline});
+  auto found = session.Exec(kFindOpenSql, {print.prefix, print.accounts, deadline, request.priority});
   if (!found) return Fail(found.error());
   if (!found->Empty()) {
     const OpenedJob job{JobId{found->Int(0, 0)}, true};

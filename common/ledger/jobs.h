@@ -1,6 +1,6 @@
 #pragma once
 
-// Jobs as users see them: opened, watched, listed, cancelled, replayed. Every call is one transaction on the
+// Jobs as users see them: opened, watched, listed, paused, cancelled. Every call is one transaction on the
 // session it is given; any thread that owns the session may call.
 
 #include <chrono>
@@ -77,7 +77,8 @@ struct OpenedJob {
   bool resumed = false;  // an unfinished job of the same sync was found: this is it
 };
 
-// Opens the job, with one discover task an account, or finds the unfinished one of the same fingerprint.
+// Opens the job, with one discover task an account, or finds the unfinished one of the same fingerprint
+// (which becomes interactive when this request is, and may be paused).
 Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& request);
 
 // Errors of all below: kNotFound (no such job), kDatabase.
@@ -87,37 +88,11 @@ Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool op
 // Open tasks that nobody runs are cancelled at once, running ones at their next batch. kConflict when it has
 // ended.
 Result<void> CancelJob(pg::Session& session, JobId id);
-
-struct Failure {
-  TaskId task;
-  JobId job;
-  std::string source, stream, account;
-  std::string page;  // Describe(selector)
-  std::string error_class, message, hint;
-  int http_status = 0;
-  int attempts = 0;
-  std::string finished_at;
-  std::string request, head, body;  // for `failures show`
-};
-
-struct FailureFilter {
-  std::optional<JobId> job;
-  std::optional<TaskId> task;
-  std::string error_class;  // "" = all
-  std::string source;       // "" = all
-  int limit = 1000;
-};
-Result<std::vector<Failure>> ListFailures(pg::Session& session, const FailureFilter& filter);
-
-struct ReplayCount {
-  std::string error_class;
-  std::int64_t tasks = 0;
-};
-// Puts dead tasks back to planned (attempts and crashes 0) and reopens their job; with dry_run only counts.
-// Idempotent: a task that is not dead any more is left alone. Tasks replayed `max_replays` times already are
-// left dead (loop guard).
-Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter, bool dry_run,
-                                        int max_replays = 5);
+// A paused job has no task sent or read, until it is resumed; its deadline goes on. Running tasks stop at
+// their next batch and go on from there. Pausing a paused job, or resuming one that is not, is fine.
+// kConflict when it has ended.
+Result<void> PauseJob(pg::Session& session, JobId id);
+Result<void> ResumeJob(pg::Session& session, JobId id);
 
 // Workers seen within the last `within`.
 Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within);

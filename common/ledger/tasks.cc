@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/base/json_text.h"
+#include "common/ledger/hex.h"
 
 namespace weir::ledger {
 namespace {
@@ -21,23 +22,38 @@ std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
 }
 
 // The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was
-// committed since (FenceSql). The set_config in FROM bounds the wait for the row's lock within this one
-// statement: a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2).
+// committed since (FenceSql). {0} = this claim finds one crash too many: the task is dead, with its reason,
+// in the same statement. The set_config in FROM bounds the wait for the row's lock within this one statement:
+// a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2).
 constexpr std::string_view kClaimSql = R"sql(
   update weir.tasks t
-     set epoch = t.epoch + 1, owner = $2, advanced_at = clock_timestamp(),
-         crashes = t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int,
-         state = case when t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int >= $3::int then 'dead' else 'running' end,
-         finished_at = case when t.crashes + (t.state = 'running' and t.owner is distinct from $2)::int >= $3::int then clock_timestamp() end
+     set epoch = t.epoch + 1, advanced_at = clock_timestamp(),
+         crashes = t.crashes + {1},
+         owner = case when not {0} then $2 end,
+         state = case when {0} then 'dead' else 'running' end,
+         finished_at = case when {0} then clock_timestamp() end,
+         error_class = case when {0} then 'poison' else t.error_class end,
+         error_message = case when {0} then 'its worker died ' || (t.crashes + {1}) || ' times in a row while it read this page'
+                              else t.error_message end,
+         error_hint = case when {0} then 'look at the workers'' logs around these times, then: weir replay ' || t.job_id ||
+                                         ' --class poison' else t.error_hint end,
+         letter_due = {0},
+         letter_message = case when {0} then decode($5, 'hex') end,
+         letter_from = case when {0} then $6 end
     from (select set_config('lock_timeout', $4, true)) c, weir.jobs j
     join weir.job_accounts ja on ja.job_id = j.id
     left join weir.accounts a on a.source = j.source and a.name = ja.account
    where t.id = $1::int8 and j.id = t.job_id and ja.account = t.account and j.state in ('queued', 'running')
-     and ($5::text is null or (t.meter = $5 and t.lane = $6::int))
+     and ($7::text is null or (t.meter = $7 and t.lane = $8::int))
      and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
             ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
-            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, t.priority, ja.lanes)sql";
+            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, ja.lanes)sql";
+
+std::string ClaimSql() {
+  const std::string crashed = "(t.state = 'running' and t.owner is distinct from $2)::int";
+  return fmt::format(fmt::runtime(kClaimSql), "(t.crashes + " + crashed + " >= $3::int)", crashed);
+}
 
 // Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no
 // note in the row, which only a committed statement could have left there.
@@ -70,8 +86,7 @@ ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
   task.position = rows.Int(0, 23);
   task.digest = rows.Int(0, 24);
   task.inserted = rows.Int(0, 25);
-  task.priority = static_cast<int>(rows.Int(0, 26));
-  task.lanes = std::max(1, static_cast<int>(rows.Int(0, 27)));
+  task.lanes = std::max(1, static_cast<int>(rows.Int(0, 26)));
   return task;
 }
 
@@ -80,13 +95,16 @@ Result<pg::Rows> ClaimRow(pg::Session& session, TaskId id, const ClaimOptions& o
                               options.owner,
                               Number(options.max_crashes),
                               Number(options.lock_timeout.count()),
+                              ToHex(options.letter.message),
+                              Optional(options.letter.from),
                               options.lane ? pg::Param(options.lane->meter) : pg::Param(),
                               options.lane ? pg::Param(Number(options.lane->index)) : pg::Param()};
-  auto rows = session.Exec(kClaimSql, params, "task_claim");
+  static const std::string kSql = ClaimSql();
+  auto rows = session.Exec(kSql, params, "task_claim");
   if (rows || rows.error().sqlstate != "55P03") return rows;
   auto ended = session.Exec(kEndBlockerSql, {Number(id.value)}, "task_end_blocker");
   if (!ended) return ended;
-  return session.Exec(kClaimSql, params, "task_claim");
+  return session.Exec(kSql, params, "task_claim");
 }
 
 // Why no row was claimed.
@@ -101,22 +119,6 @@ Result<ClaimResult> Unclaimed(pg::Session& session, TaskId id) {
   if (!rows->Empty() && (rows->Text(0, 0) == "parked" || rows->Text(0, 1) == "paused")) {
     result.kind = ClaimResult::Kind::kParked;
   }
-  return result;
-}
-
-Result<ClaimResult> BuryPoison(pg::Session& session, const ClaimedTask& task) {
-  auto rows = session.Exec(
-      "update weir.tasks set error_class = 'poison', owner = null, "
-      "error_message = 'its worker died ' || crashes || ' times in a row while it read this page', "
-      "error_hint = 'look at the workers'' logs around these times, then: weir replay ' || job_id || ' "
-      "--class poison' "
-      "where id = $1::int8 and epoch = $2::int8",
-      {Number(task.id.value), Number(task.epoch.value)});
-  if (!rows) return Fail(rows.error());
-  ClaimResult result;
-  result.kind = ClaimResult::Kind::kPoison;
-  result.reason = "poison";
-  result.task = task;
   return result;
 }
 
@@ -135,7 +137,11 @@ Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOption
   if (rows->Empty()) return Unclaimed(session, id);
   ClaimResult result;
   result.task = ReadClaim(*rows, id);
-  if (rows->Text(0, 0) == "dead") return BuryPoison(session, *result.task);
+  result.task->letter = options.letter;
+  if (rows->Text(0, 0) == "dead") {
+    result.kind = ClaimResult::Kind::kPoison;
+    return result;
+  }
   result.kind = ClaimResult::Kind::kClaimed;
   if (result.task->selector.kind == SelectorKind::kArchive) {
     const ClaimedTask& task = *result.task;
@@ -212,10 +218,10 @@ std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, cons
 
 std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, const NewTask& next) {
   return fmt::format(
-      "insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) "
-      "values ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}); ",
+      "insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget) "
+      "values ({}, {}, {}, {}, {}, {}, {}, {}, {}); ",
       task.job.value, session.Quote(task.account), session.Quote(task.lane.meter), task.lane.index,
-      task.priority, static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi,
+      static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi,
       session.Quote(next.selector.key), next.budget ? std::to_string(*next.budget) : "null");
 }
 
@@ -247,14 +253,9 @@ std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, cons
 
 std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
                        const std::vector<Reject>& rejects) {
-  static constexpr char kHex[] = "0123456789abcdef";
   std::string sql;
   for (const Reject& r : rejects) {
-    std::string hex;
-    for (const char c : r.body_start.substr(0, 4096)) {
-      hex += kHex[static_cast<unsigned char>(c) >> 4];
-      hex += kHex[static_cast<unsigned char>(c) & 15];
-    }
+    const std::string hex = ToHex(std::string_view(r.body_start).substr(0, 4096));
     sql += fmt::format(
         "insert into weir.rejects values ({}, {}, {}, {}, {}, {}, '\\x{}') on conflict do nothing; ",
         task.id.value, r.page, r.position, session.Quote(task.account),
@@ -265,7 +266,7 @@ std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
 }
 
 std::string CopyTaskSql() {
-  return "copy weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi, key, budget) from stdin; ";
+  return "copy weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget) from stdin; ";
 }
 
 void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task) {
@@ -281,8 +282,8 @@ void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, con
   append_text(discover.account);
   out += '\t';
   append_text(discover.lane.meter);
-  out += fmt::format("\t{}\t{}\t{}\t{}\t{}\t", lane, discover.priority, static_cast<int>(task.selector.kind),
-                     task.selector.lo, task.selector.hi);
+  out += fmt::format("\t{}\t{}\t{}\t{}\t", lane, static_cast<int>(task.selector.kind), task.selector.lo,
+                     task.selector.hi);
   append_text(task.selector.key);
   out += '\t';
   out += task.budget ? Number(*task.budget) : std::string("\\N");
@@ -322,18 +323,21 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
       with mine as (
         update weir.tasks set state = 'dead', owner = null, finished_at = clock_timestamp(), attempts = attempts + 1,
           requests = requests + $5::int8, busy_ms = busy_ms + $6::int8, error_class = $7, http_status = $8::int,
-          error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13
+          error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13,
+          letter_due = true, letter_message = decode($15, 'hex'), letter_from = $16
         where id = $1::int8 and epoch = $2::int8 and state = 'running' returning id)
       , others as (
         update weir.tasks t set state = 'dead', owner = null, finished_at = clock_timestamp(), epoch = t.epoch + 1,
-          error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10
+          error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, letter_due = true,
+          letter_message = null, letter_from = null
         where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
           and t.state in ('planned', 'dispatched', 'running', 'parked') and exists (select from mine))
       select id from mine)sql",
       {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
        Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
        Number(error.http_status), error.message, Optional(error.hint), Optional(request), Optional(head),
-       Optional(error.body_start), whole_account ? "true" : "false"},
+       Optional(error.body_start), whole_account ? "true" : "false", ToHex(task.letter.message),
+       Optional(task.letter.from)},
       "task_kill"));
 }
 
@@ -397,22 +401,6 @@ Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& t
   if (!watched) return Fail(watched.error());
   for (int i = 0; i < watched->Size(); ++i) state.watched.emplace_back(watched->Text(i, 0));
   return state;
-}
-
-Result<void> SaveGarbage(pg::Session& session, const std::string& topic, int partition, std::int64_t offset,
-                         const std::string& reason, std::string_view body) {
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string hex = "\\x";
-  for (const char c : body.substr(0, 4096)) {
-    hex += kHex[static_cast<unsigned char>(c) >> 4];
-    hex += kHex[static_cast<unsigned char>(c) & 15];
-  }
-  auto rows = session.Exec(
-      "insert into weir.garbage (topic, partition, kafka_offset, reason, body_start) "
-      "values ($1, $2::int, $3::int8, $4, $5::bytea) on conflict do nothing",
-      {topic, Number(partition), Number(offset), Printable(reason), hex});
-  if (!rows) return Fail(rows.error());
-  return {};
 }
 
 }  // namespace weir::ledger

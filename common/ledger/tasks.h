@@ -16,6 +16,13 @@
 
 namespace weir::ledger {
 
+// What a task's dead letter tells of the message that it was delivered with: for the ledger, where the leader
+// finds it (common/ledger/dead_letters.h).
+struct Letter {
+  std::string message;  // as it came
+  std::string from;     // "topic/partition/offset"
+};
+
 // A claimed task, as it stands in the ledger.
 struct ClaimedTask {
   TaskId id;
@@ -36,8 +43,8 @@ struct ClaimedTask {
   std::int64_t position = 0;
   std::int64_t digest = 0;
   std::int64_t inserted = 0;  // by this task, committed before this claim
-  int priority = 1;           // 0 interactive, 1 bulk
   int lanes = 1;              // of its meter, when the job was opened
+  Letter letter;
 };
 
 struct ClaimResult {
@@ -57,6 +64,7 @@ struct ClaimOptions {
   // The lane that the message names, under whose lease the caller works. A task of another lane is not
   // claimed: anyone may write to a topic, and its request would run beside that lane's own.
   std::optional<LaneId> lane = std::nullopt;
+  Letter letter{};  // kept should the task be dead
   // An older epoch's transaction that holds the row longer than this is ended with its backend (DESIGN §4.2).
   std::chrono::milliseconds lock_timeout{2'000};
 };
@@ -120,8 +128,7 @@ struct Effort {
 // Back to the ledger until `wait` from now; `count_attempt` for failures that count.
 Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, std::chrono::milliseconds wait,
                       bool count_attempt, const std::optional<Error>& error, const Effort& effort);
-// Dead with its reason. kAuth and, for a discover task, kGone/kBlocked end the account's other open tasks of
-// this job too.
+// Dead with its reason, its dead letter due. kAuth ends the account's other open tasks of this job too.
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort);
 // Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.
@@ -135,7 +142,5 @@ Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
 Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account);
 Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, const std::string& canonical);
 Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task);
-Result<void> SaveGarbage(pg::Session& session, const std::string& topic, int partition, std::int64_t offset,
-                         const std::string& reason, std::string_view body);
 
 }  // namespace weir::ledger

@@ -14,6 +14,7 @@ namespace weir::cli {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -231,6 +232,19 @@ TEST(Cli, StatusWatchesUntilTheEnd) {
   EXPECT_EQ(cli.Run({"status", "13"}), kNotFound);
 }
 
+TEST(Cli, JobsAreCancelledPausedAndResumed) {
+  CliHarness cli;
+  cli.ledger.frames = {{MakeJob(12, "paused", {MakeAccount("a", "paused", 50)})}};
+  for (const char* command : {"cancel", "pause", "resume"}) {
+    EXPECT_EQ(cli.Run({command, "12", "-o", "json"}), kOk) << cli.err;
+    EXPECT_EQ(json::parse(cli.out)["job"], 12);
+    EXPECT_EQ(cli.Run({command, "twelve"}), kUsage);
+  }
+  EXPECT_THAT(cli.ledger.changes, ElementsAre("cancel 12", "pause 12", "resume 12"));
+  cli.ledger.error = MakeError(ErrorClass::kConflict, "it has ended");
+  EXPECT_EQ(cli.Run({"pause", "12"}), kNotFound);
+}
+
 TEST(Cli, AWatchIsEndedByASignal) {
   for (const auto& [signal, code] : {std::pair{2, 130}, std::pair{15, 143}}) {
     CliHarness cli;
@@ -247,12 +261,129 @@ TEST(Cli, ReplayPassesWhatIsToBeReplayed) {
   EXPECT_EQ(cli.ledger.asked->job, JobId{12});
   EXPECT_EQ(cli.ledger.asked->error_class, "auth");
   EXPECT_EQ(cli.ledger.asked->task, std::nullopt);
-  EXPECT_TRUE(cli.ledger.dry_run);
+  EXPECT_TRUE(cli.ledger.replayed->dry_run);
+  EXPECT_FALSE(cli.ledger.replayed->force);
+  EXPECT_EQ(cli.ledger.replayed->max_replays, 5);
   EXPECT_EQ(json::parse(cli.out),
-            json::parse(R"({"job":12,"dry_run":true,"tasks":5,"classes":{"auth":2,"invalid":3}})"));
-  EXPECT_EQ(cli.Run({"replay", "12", "--page", "7"}), kOk);
+            json::parse(R"({"job":12,"dry_run":true,"tasks":5,"classes":{"auth":2,"invalid":3},
+                            "guarded":0,"superseded":0})"));
+  EXPECT_EQ(cli.Run({"replay", "12", "--page", "7", "--force", "--set", "replay.max=2"}), kOk);
   EXPECT_EQ(cli.ledger.asked->task, TaskId{7});
-  EXPECT_FALSE(cli.ledger.dry_run);
+  EXPECT_FALSE(cli.ledger.replayed->dry_run);
+  EXPECT_TRUE(cli.ledger.replayed->force);
+  EXPECT_EQ(cli.ledger.replayed->max_replays, 2);
+  // By source and time, over all jobs.
+  EXPECT_EQ(cli.Run({"replay", "--source", "lichess", "--account", "bob", "--since", "2026-01-01", "--until",
+                     "2026-01-02T00:00:00Z", "-o", "json"}),
+            kOk)
+      << cli.err;
+  EXPECT_EQ(cli.ledger.asked->job, std::nullopt);
+  EXPECT_EQ(cli.ledger.asked->source, "lichess");
+  EXPECT_EQ(cli.ledger.asked->account, "bob");
+  EXPECT_EQ(cli.ledger.asked->since_ms, 1767225600000);
+  EXPECT_EQ(cli.ledger.asked->until_ms, 1767312000000);
+  EXPECT_TRUE(json::parse(cli.out)["job"].is_null());
+}
+
+TEST(Cli, ReplayMustBeToldWhat) {
+  CliHarness cli;
+  EXPECT_EQ(cli.Run({"replay", "12"}), kUsage);
+  EXPECT_EQ(cli.Run({"replay"}), kUsage);
+  EXPECT_EQ(cli.Run({"replay", "12", "--all", "--class", "auth"}), kUsage);
+  EXPECT_EQ(cli.Run({"replay", "12", "--class", "nonsense"}), kUsage);
+  EXPECT_EQ(cli.Run({"replay", "12", "--since", "yesterday"}), kUsage);
+  EXPECT_FALSE(cli.ledger.replayed);
+  EXPECT_EQ(cli.Run({"replay", "--all"}), kOk) << cli.err;
+}
+
+TEST(Cli, ReplayTellsWhatItLeftDead) {
+  CliHarness cli;
+  cli.ledger.counts = {{"auth", 2, 3, 1}};
+  EXPECT_EQ(cli.Run({"replay", "12", "--all"}), kOk);
+  EXPECT_THAT(cli.err,
+              AllOf(HasSubstr("3 tasks were replayed 5 times"), HasSubstr("--force"),
+                    HasSubstr("1 tasks belong to jobs whose sync"), HasSubstr("2 tasks will be tried")));
+}
+
+TEST(Cli, FailuresAreGroupedByClass) {
+  CliHarness cli;
+  ledger::FailureGroup group;
+  group.error_class = "auth";
+  group.tasks = 1200;
+  group.jobs = 2;
+  group.accounts = 3;
+  group.first_at = "2026-11-24T01:00:00.000Z";
+  group.last_at = "2026-11-25T02:00:00.000Z";
+  group.hint = "make a new token";
+  group.last = TaskId{77};
+  cli.ledger.groups = {group};
+  ledger::Failure failure;
+  failure.task = TaskId{77};
+  failure.error_class = "auth";
+  cli.ledger.failures = {failure};
+  EXPECT_EQ(cli.Run({"failures", "list", "--job", "12", "--class", "auth"}), kOk) << cli.err;
+  EXPECT_EQ(cli.ledger.asked->job, JobId{12});
+  EXPECT_EQ(cli.ledger.asked->error_class, "auth");
+  EXPECT_THAT(cli.out, AllOf(HasSubstr("1,200"), HasSubstr("2026-11-24T01:00:00.000Z"),
+                             HasSubstr("2026-11-25T02:00:00.000Z"), HasSubstr("make a new token")));
+  // As JSON the tasks alone, as ever; the classes when asked for.
+  EXPECT_EQ(cli.Run({"failures", "list", "-o", "json"}), kOk);
+  EXPECT_EQ(json::parse(cli.out).size(), 1u);
+  EXPECT_EQ(json::parse(cli.out)[0]["task"], 77);
+  EXPECT_EQ(cli.Run({"failures", "list", "--group", "-o", "json"}), kOk);
+  EXPECT_EQ(json::parse(cli.out)[0]["tasks"], 1200);
+  EXPECT_EQ(json::parse(cli.out)[0]["last_task"], 77);
+  cli.ledger.groups.clear();
+  cli.ledger.failures.clear();
+  EXPECT_EQ(cli.Run({"failures", "list"}), kOk);
+  EXPECT_EQ(cli.out, "");
+  EXPECT_THAT(cli.err, HasSubstr("No task is dead"));
+}
+
+TEST(Cli, GarbageIsShownAndPurged) {
+  CliHarness cli;
+  cli.ledger.garbage = {
+      {"weir.tasks", 3, 17, "no task", "2026-11-25T02:00:00.000Z", std::string("\x01\xffhi", 4)}};
+  EXPECT_EQ(cli.Run({"garbage", "list", "-o", "json"}), kOk);
+  EXPECT_EQ(json::parse(cli.out)[0]["body_start_hex"], "01ff6869");
+  EXPECT_EQ(json::parse(cli.out)[0]["offset"], 17);
+  EXPECT_EQ(cli.Run({"garbage", "list"}), kOk);
+  EXPECT_THAT(cli.out, HasSubstr("no task"));
+  EXPECT_EQ(cli.Run({"garbage", "purge"}), kUsage);
+  EXPECT_EQ(cli.Run({"garbage", "purge", "--before", "soon"}), kUsage);
+  EXPECT_EQ(cli.ledger.purges, 0);
+  EXPECT_EQ(cli.Run({"garbage", "purge", "--before", "2026-01-01"}), kOk);
+  EXPECT_EQ(cli.ledger.purged_before, 1767225600000);
+  EXPECT_EQ(cli.Run({"garbage", "purge", "--all"}), kOk);
+  EXPECT_EQ(cli.ledger.purged_before, std::nullopt);
+  EXPECT_EQ(cli.ledger.purges, 2);
+}
+
+TEST(Cli, LanesTellWhoHoldsThemAndWhatTheyWaitFor) {
+  CliHarness cli;
+  ledger::LaneStatus busy, idle;
+  busy.lane = LaneId{"lichess:anonymous", 0};
+  busy.owner = "w1";
+  busy.account = "bob";
+  busy.delay_ms = 250;
+  busy.successes = 999;
+  busy.throttles = 1;
+  busy.waiting_for = "throttled";
+  busy.until = "2026-11-25T02:00:00.000Z";
+  busy.waiting_ms = 61'000;
+  idle.lane = LaneId{"lichess:anonymous", 1};
+  cli.ledger.lanes = {busy, idle};
+  EXPECT_EQ(cli.Run({"lanes", "--account", "bob", "-o", "json"}), kOk) << cli.err;
+  EXPECT_EQ(cli.ledger.lanes_of, "bob");
+  const json lanes = json::parse(cli.out);
+  ASSERT_EQ(lanes.size(), 2u);
+  EXPECT_EQ(lanes[0]["success_rate"], 0.999);
+  EXPECT_EQ(lanes[0]["waiting_for"], "throttled");
+  EXPECT_EQ(lanes[0]["until"], "2026-11-25T02:00:00.000Z");
+  EXPECT_TRUE(lanes[1]["owner"].is_null());
+  EXPECT_TRUE(lanes[1]["success_rate"].is_null());
+  EXPECT_EQ(cli.Run({"lanes"}), kOk);
+  EXPECT_THAT(cli.out, AllOf(HasSubstr("99.9 %"), HasSubstr("250 ms"), HasSubstr("throttled, 1m01s more")));
 }
 
 TEST(Cli, InitNeverOverwrites) {

@@ -5,53 +5,66 @@
 
 #include "producer/cli/commands.h"
 #include "producer/cli/exit_code.h"
+#include "producer/cli/failure_flags.h"
+#include "producer/cli/failure_view.h"
 #include "producer/cli/job_id.h"
-#include "producer/cli/job_view.h"
 
 namespace weir::cli {
 namespace {
 
-Result<std::vector<ledger::Failure>> Read(CommandContext& context, const ledger::FailureFilter& filter) {
+Result<std::unique_ptr<JobStore>> Open(CommandContext& context) {
   const auto config = context.Load();
   if (!config) return tl::unexpected(config.error());
-  auto store = context.services->OpenJobs(*config);
-  if (!store) return tl::unexpected(store.error());
-  return (*store)->Failures(filter);
+  return context.services->OpenJobs(*config);
 }
 
+// As a table: the classes, then the newest tasks. As JSON: the tasks, or with --group the classes.
 class FailuresListCommand final : public Command {
  public:
   void Declare(CLI::App& app) override {
-    app.add_option("--job", job_, "Only of this job")->type_name("JOB");
-    app.add_option("--class", filter_.error_class, "Only of this class, e.g. auth")->type_name("CLASS");
-    app.add_option("--source", filter_.source, "Only of this source")->type_name("SOURCE");
-    app.add_option("-n,--limit", filter_.limit, "So many at most")
+    app.add_option("--job", flags_.job, "Only of this job")->type_name("JOB");
+    flags_.Declare(app);
+    app.add_flag("--group", group_, "Only the classes, with counts, times and hints");
+    app.add_option("-n,--limit", limit_, "So many tasks at most (default: 20 in a table, 1000 in JSON)")
         ->check(CLI::Range(1, 100'000))
-        ->type_name("N")
-        ->capture_default_str();
+        ->type_name("N");
   }
 
   Result<int> Run(CommandContext& context) override {
-    if (!job_.empty()) {
-      const auto id = ParseJobId(job_);
-      if (!id) return tl::unexpected(id.error());
-      filter_.job = *id;
+    auto filter = flags_.Filter();
+    if (!filter) return tl::unexpected(filter.error());
+    const bool table = context.output == OutputFormat::kTable;
+    filter->limit = limit_.value_or(table ? 20 : 1000);
+    auto store = Open(context);
+    if (!store) return tl::unexpected(store.error());
+    std::vector<ledger::FailureGroup> groups;
+    std::vector<ledger::Failure> failures;
+    if (table || group_) {
+      auto read = (*store)->FailureGroups(*filter);
+      if (!read) return tl::unexpected(read.error());
+      groups = std::move(*read);
     }
-    const auto failures = Read(context, filter_);
-    if (!failures) return tl::unexpected(failures.error());
-    if (context.output == OutputFormat::kTable) {
-      PrintFailureList(context.io, *failures);
+    if (!group_) {
+      auto read = (*store)->Failures(*filter);
+      if (!read) return tl::unexpected(read.error());
+      failures = std::move(*read);
+    }
+    if (table) {
+      PrintFailureGroups(context.io, groups);
+      if (!failures.empty()) PrintFailureList(context.io, failures);
       return kOk;
     }
     auto array = nlohmann::ordered_json::array();
-    for (const auto& failure : *failures) array.push_back(FailureJson(failure));
+    for (const auto& group : groups) array.push_back(FailureGroupJson(group));
+    for (const auto& failure : failures) array.push_back(FailureJson(failure));
     PrintJson(*context.io.out, array);
     return kOk;
   }
 
  private:
-  std::string job_;
-  ledger::FailureFilter filter_;
+  FailureFlags flags_;
+  bool group_ = false;
+  std::optional<int> limit_;
 };
 
 class FailuresShowCommand final : public Command {
@@ -65,7 +78,9 @@ class FailuresShowCommand final : public Command {
     if (!id) return tl::unexpected(id.error());
     ledger::FailureFilter filter;
     filter.task = *id;
-    const auto failures = Read(context, filter);
+    auto store = Open(context);
+    if (!store) return tl::unexpected(store.error());
+    const auto failures = (*store)->Failures(filter);
     if (!failures) return tl::unexpected(failures.error());
     if (failures->empty()) {
       return Fail(ErrorClass::kNotFound, fmt::format("task {} was not given up", id->value),

@@ -27,12 +27,23 @@ std::vector<CommandEntry> Commands(const Actions& actions) {
   add("status", "A job's state and numbers", "weir status 12 --watch", MakeStatusCommand);
   add("jobs list", "Jobs, the newest first", "weir jobs list --open", MakeJobsListCommand);
   add("cancel", "End a job; what is committed stays", "weir cancel 12", MakeCancelCommand);
-  add("failures list", "Tasks that were given up", "weir failures list --job 12 --class auth",
+  add("pause", "Let a job stand still; what is committed stays", "weir pause 12", MakePauseCommand);
+  add("resume", "Let a paused job go on where it was", "weir resume 12", MakeResumeCommand);
+  add("lanes", "Each lane: owner, delay, success rate, what it waits for",
+      "weir lanes --account DrNykterstein", MakeLanesCommand);
+  add("failures list", "Tasks that were given up, by class and one by one",
+      "weir failures list --job 12 --class auth\n  weir failures list --group --since 2026-11-25T22:00:00Z",
       MakeFailuresListCommand);
   add("failures show", "What was asked and answered when a task was given up", "weir failures show 345",
       MakeFailuresShowCommand);
   add("replay", "Try tasks that were given up again",
-      "weir replay 12 --class auth --dry-run\n  weir replay 12 --all", MakeReplayCommand);
+      "weir replay 12 --class auth --dry-run\n  weir replay 12 --all\n"
+      "  weir replay --source lichess --since 2026-11-25T22:00:00Z",
+      MakeReplayCommand);
+  add("garbage list", "Messages on the task topics that could not be read", "weir garbage list --limit 5",
+      MakeGarbageListCommand);
+  add("garbage purge", "Forget such messages", "weir garbage purge --before 2026-11-01",
+      MakeGarbagePurgeCommand);
   add("sources list", "The upstream APIs and their streams", "weir sources list", MakeSourcesListCommand);
   if (actions.check) {
     add("sources check", "Whether an upstream answers and takes the account",

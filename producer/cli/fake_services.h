@@ -12,8 +12,15 @@ struct FakeLedger {
   std::vector<ledger::Failure> failures;
   std::optional<Error> error;  // of every call
   std::optional<ledger::FailureFilter> asked;
-  bool dry_run = false;
-  std::vector<std::int64_t> cancelled;
+  std::vector<ledger::FailureGroup> groups;
+  std::optional<ledger::ReplayOptions> replayed;
+  std::vector<ledger::ReplayCount> counts = {{"auth", 2, 0, 0}, {"invalid", 3, 0, 0}};
+  std::vector<ledger::Garbage> garbage;
+  std::optional<std::int64_t> purged_before;
+  int purges = 0;
+  std::vector<ledger::LaneStatus> lanes;
+  std::string lanes_of;
+  std::vector<std::string> changes;  // "cancel 12"
   std::vector<pg::MigrationStatus> migrations;
   int down_steps = 0;
 };
@@ -33,23 +40,41 @@ class FakeJobs final : public JobStore {
     if (ledger_->error) return tl::unexpected(*ledger_->error);
     return Next();
   }
-  Result<void> Cancel(JobId id) override {
-    if (ledger_->error) return tl::unexpected(*ledger_->error);
-    ledger_->cancelled.push_back(id.value);
-    return {};
-  }
+  Result<void> Cancel(JobId id) override { return Change("cancel", id); }
+  Result<void> Pause(JobId id) override { return Change("pause", id); }
+  Result<void> Resume(JobId id) override { return Change("resume", id); }
   Result<std::vector<ledger::Failure>> Failures(const ledger::FailureFilter& filter) override {
     ledger_->asked = filter;
     return ledger_->failures;
   }
-  Result<std::vector<ledger::ReplayCount>> Replay(const ledger::FailureFilter& filter,
-                                                  bool dry_run) override {
+  Result<std::vector<ledger::FailureGroup>> FailureGroups(const ledger::FailureFilter& filter) override {
     ledger_->asked = filter;
-    ledger_->dry_run = dry_run;
-    return std::vector<ledger::ReplayCount>{{"auth", 2}, {"invalid", 3}};
+    return ledger_->groups;
+  }
+  Result<std::vector<ledger::ReplayCount>> Replay(const ledger::FailureFilter& filter,
+                                                  const ledger::ReplayOptions& options) override {
+    ledger_->asked = filter;
+    ledger_->replayed = options;
+    return ledger_->counts;
+  }
+  Result<std::vector<ledger::Garbage>> ListGarbage(int) override { return ledger_->garbage; }
+  Result<std::int64_t> CountGarbage() override { return static_cast<std::int64_t>(ledger_->garbage.size()); }
+  Result<std::int64_t> PurgeGarbage(std::optional<std::int64_t> before_ms) override {
+    ledger_->purged_before = before_ms;
+    ++ledger_->purges;
+    return static_cast<std::int64_t>(ledger_->garbage.size());
+  }
+  Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) override {
+    ledger_->lanes_of = account;
+    return ledger_->lanes;
   }
 
  private:
+  Result<void> Change(const std::string& what, JobId id) {
+    if (ledger_->error) return tl::unexpected(*ledger_->error);
+    ledger_->changes.push_back(what + " " + std::to_string(id.value));
+    return {};
+  }
   std::vector<ledger::JobStatus> Next() {
     auto& frames = ledger_->frames;
     auto frame = frames.empty() ? std::vector<ledger::JobStatus>() : frames.front();

@@ -8,13 +8,10 @@
 
 namespace weir::cli {
 
-// Jobs and failures as users see them. The JSON is an interface: names and shapes are those of the
+// Jobs as users see them. The JSON is an interface: names and shapes are those of the
 // documentation, and nothing in it is ever renamed.
 
 nlohmann::ordered_json JobJson(const ledger::JobStatus& job);
-nlohmann::ordered_json FailureJson(const ledger::Failure& failure);
-// With what was asked and answered besides.
-nlohmann::ordered_json FailureDetailJson(const ledger::Failure& failure);
 
 // One row an account and the totals.
 void PrintJobTable(const Io& io, const ledger::JobStatus& job);
@@ -22,8 +19,6 @@ void PrintJobTable(const Io& io, const ledger::JobStatus& job);
 // To err.
 void PrintJobRemarks(const Io& io, const ledger::JobStatus& job);
 void PrintJobList(const Io& io, const std::vector<ledger::JobStatus>& jobs);
-void PrintFailureList(const Io& io, const std::vector<ledger::Failure>& failures);
-void PrintFailure(const Io& io, const ledger::Failure& failure);
 
 // A job in the asked format; remarks go to err either way.
 void PrintJob(const Io& io, OutputFormat format, const ledger::JobStatus& job);

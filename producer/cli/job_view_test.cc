@@ -1,4 +1,5 @@
 #include "producer/cli/job_view.h"
+#include "producer/cli/failure_view.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

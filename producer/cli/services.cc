@@ -26,12 +26,27 @@ class LedgerJobs final : public JobStore {
     return ledger::ListJobs(*database_.session, limit, open_only);
   }
   Result<void> Cancel(JobId id) override { return ledger::CancelJob(*database_.session, id); }
+  Result<void> Pause(JobId id) override { return ledger::PauseJob(*database_.session, id); }
+  Result<void> Resume(JobId id) override { return ledger::ResumeJob(*database_.session, id); }
   Result<std::vector<ledger::Failure>> Failures(const ledger::FailureFilter& filter) override {
     return ledger::ListFailures(*database_.session, filter);
   }
+  Result<std::vector<ledger::FailureGroup>> FailureGroups(const ledger::FailureFilter& filter) override {
+    return ledger::GroupFailures(*database_.session, filter);
+  }
   Result<std::vector<ledger::ReplayCount>> Replay(const ledger::FailureFilter& filter,
-                                                  bool dry_run) override {
-    return ledger::Replay(*database_.session, filter, dry_run);
+                                                  const ledger::ReplayOptions& options) override {
+    return ledger::Replay(*database_.session, filter, options);
+  }
+  Result<std::vector<ledger::Garbage>> ListGarbage(int limit) override {
+    return ledger::ListGarbage(*database_.session, limit);
+  }
+  Result<std::int64_t> CountGarbage() override { return ledger::CountGarbage(*database_.session); }
+  Result<std::int64_t> PurgeGarbage(std::optional<std::int64_t> before_ms) override {
+    return ledger::PurgeGarbage(*database_.session, before_ms);
+  }
+  Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) override {
+    return ledger::ListLanes(*database_.session, account);
   }
 
  private:

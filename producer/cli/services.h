@@ -7,7 +7,10 @@
 
 #include "common/base/result.h"
 #include "common/config/config.h"
+#include "common/ledger/failures.h"
+#include "common/ledger/garbage.h"
 #include "common/ledger/jobs.h"
+#include "common/ledger/lane_list.h"
 #include "common/pg/migrations.h"
 
 namespace weir::cli {
@@ -21,9 +24,16 @@ class JobStore {
   virtual Result<ledger::JobStatus> Get(JobId id) = 0;
   virtual Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only) = 0;
   virtual Result<void> Cancel(JobId id) = 0;
+  virtual Result<void> Pause(JobId id) = 0;
+  virtual Result<void> Resume(JobId id) = 0;
   virtual Result<std::vector<ledger::Failure>> Failures(const ledger::FailureFilter& filter) = 0;
+  virtual Result<std::vector<ledger::FailureGroup>> FailureGroups(const ledger::FailureFilter& filter) = 0;
   virtual Result<std::vector<ledger::ReplayCount>> Replay(const ledger::FailureFilter& filter,
-                                                          bool dry_run) = 0;
+                                                          const ledger::ReplayOptions& options) = 0;
+  virtual Result<std::vector<ledger::Garbage>> ListGarbage(int limit) = 0;
+  virtual Result<std::int64_t> CountGarbage() = 0;
+  virtual Result<std::int64_t> PurgeGarbage(std::optional<std::int64_t> before_ms) = 0;
+  virtual Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) = 0;
 };
 
 // The database's schema (common/pg/migrations.h) against the migrations that this program carries.

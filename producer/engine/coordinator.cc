@@ -8,6 +8,7 @@
 namespace weir {
 
 Result<std::vector<JobId>> Coordinator::RunOnce() {
+  if (auto held = ledger::HoldPaused(session_); !held) return Fail(held.error());
   auto ended = ledger::EndJobs(session_);
   if (!ended) return Fail(ended.error());
   for (const JobId job : *ended) Log(LogLevel::kInfo, "job ended", {{"job", job.value}});

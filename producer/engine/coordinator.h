@@ -17,8 +17,9 @@ class Coordinator {
   Coordinator(pg::Session& session, const Clock& clock, std::chrono::milliseconds idle)
       : session_(session), clock_(clock), idle_(idle) {}
 
-  // 1. Starts, expires and ends accounts and jobs; returns the jobs that ended.
-  // 2. Every tenth of `idle` (at least each second): requeues what was lost.
+  // 1. Holds what still runs of paused jobs.
+  // 2. Starts, expires and ends accounts and jobs; returns the jobs that ended.
+  // 3. Every tenth of `idle` (at least each second): requeues what was lost.
   Result<std::vector<JobId>> RunOnce();
 
  private:

@@ -20,6 +20,7 @@ Engine::Engine(EngineOptions options, const Clock& clock)
       lock_(options_.database),
       session_(options_.database),
       publisher_(options_.producers),
+      letters_(session_, publisher_),
       coordinator_(session_, clock, options_.idle),
       dispatcher_(session_, publisher_, options_.limits),
       backoff_(milliseconds(200), milliseconds(5'000), std::random_device{}()) {}
@@ -83,6 +84,9 @@ bool Engine::Lead() {
 }
 
 Result<void> Engine::Pass() {
+  // Before jobs end, so that who saw the end of one finds its dead letters; a sick broker holds up no end.
+  auto letters = letters_.RunOnce();
+  if (!letters && letters.error().error_class != ErrorClass::kBroker) return Fail(letters.error());
   auto ended = coordinator_.RunOnce();
   if (!ended) return Fail(ended.error());
   for (int i = 0; i < kMostBatches; ++i) {
@@ -91,6 +95,7 @@ Result<void> Engine::Pass() {
     sent_ += pass->sent;
     if (!pass->more) break;
   }
+  if (!letters) return Fail(letters.error());
   return {};
 }
 

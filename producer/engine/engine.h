@@ -13,6 +13,7 @@
 #include "common/ledger/dispatch.h"
 #include "common/pg/session.h"
 #include "producer/engine/coordinator.h"
+#include "producer/engine/dead_letter_sender.h"
 #include "producer/engine/dispatcher.h"
 #include "producer/engine/leader_lock.h"
 #include "producer/engine/publisher.h"
@@ -46,8 +47,9 @@ class Engine {
   // Ends the loop, gives leadership back, joins. More than once is fine.
   void Stop();
 
-  // One iteration: 1. lead, or wait to; 2. coordinate; 3. dispatch; 4. wait for a notification, the next due
-  // time or `poll`. Returns early when stopped. For tests and Start only, never both.
+  // One iteration: 1. lead, or wait to; 2. send dead letters; 3. coordinate; 4. dispatch; 5. wait for a
+  // notification, the next due time or `poll`. Returns early when stopped. For tests and Start only, never
+  // both.
   void RunOnce();
 
   bool Leading() const { return leading_.load(); }
@@ -72,6 +74,7 @@ class Engine {
   LeaderLock lock_;
   pg::Session session_;
   Publisher publisher_;
+  DeadLetterSender letters_;
   Coordinator coordinator_;
   Dispatcher dispatcher_;
   Backoff backoff_;

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 
 #include "common/kafka/embedded_broker.h"
 #include "common/ledger/task_message.h"
@@ -142,6 +143,76 @@ TEST_F(EngineTest, AFatalProducerIsReplaced) {
   kafka_.fatal = false;
   EXPECT_EQ(dispatcher.RunOnce()->sent, 1);
   EXPECT_EQ(kafka_.made, 2);
+}
+
+TEST_F(EngineTest, ADeadTaskIsOnTheDeadLetterTopicBeforeItsJobEnds) {
+  const JobId id = Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'dead', letter_due = true, letter_message = 'as it came', letter_from = "
+      "'weir.tasks/7/41', error_class = 'gone', error_message = E'no such\nplayer', http_status = 404, "
+      "attempts = 2, "
+      "dispatches = 3");
+  Engine engine(Options(), clock_);
+  kafka_.accept = [](const auto&) { return false; };  // the broker is ill: the job ends all the same
+  engine.RunOnce();
+  EXPECT_EQ(Text("select state from weir.jobs"), "failed");
+  EXPECT_EQ(kafka_.received.size(), 0u);
+  ASSERT_TRUE(engine.Trouble());
+  kafka_.accept = [](const auto&) { return true; };
+  for (int i = 0; i < 3; ++i) engine.RunOnce();
+  ASSERT_EQ(kafka_.received.size(), 1u);  // once
+  const kafka::OutgoingMessage& letter = kafka_.received.front();
+  EXPECT_EQ(letter.topic, kafka::kDeadLetterTopic);
+  EXPECT_EQ(letter.key, "m#0");
+  EXPECT_EQ(letter.value, "as it came");
+  std::map<std::string, std::string> headers;
+  for (const auto& header : letter.headers) headers[header.name] = header.value;
+  headers.erase("traceparent");
+  const std::map<std::string, std::string> expected{{"__dlq.errors.topic", "weir.tasks"},
+                                                    {"__dlq.errors.partition", "7"},
+                                                    {"__dlq.errors.offset", "41"},
+                                                    {"__dlq.errors.group", "weir-workers"},
+                                                    {"__dlq.errors.delivery.count", "3"},
+                                                    {"__dlq.errors.message", headers["__dlq.errors.message"]},
+                                                    {"weir-kind", "task"},
+                                                    {"weir-job", Id(id)},
+                                                    {"weir-task", Text("select id from weir.tasks")},
+                                                    {"weir-source", "chess"},
+                                                    {"weir-stream", "games"},
+                                                    {"weir-account", "alice"},
+                                                    {"weir-page", "discover"},
+                                                    {"weir-attempts", "2"},
+                                                    {"weir-error-class", "gone"},
+                                                    {"weir-http-status", "404"}};
+  EXPECT_EQ(headers, expected);
+  EXPECT_NE(headers["__dlq.errors.message"].find("no such"), std::string::npos);
+}
+
+TEST_F(EngineTest, AParkedTaskGoesOutWhenItIsDue) {
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'parked', not_before = clock_timestamp() + interval '300 ms'");
+  Engine engine(Options(), clock_);
+  engine.RunOnce();
+  EXPECT_EQ(engine.Sent(), 0);
+  engine.Start();
+  Await("bool_and(state = 'dispatched' and dispatched_at < clock_timestamp()) from weir.tasks");
+  engine.Stop();
+  ASSERT_EQ(kafka_.received.size(), 1u);
+}
+
+TEST_F(EngineTest, APausedJobIsHeldAndGoesOnWhenResumed) {
+  const JobId id = Open(Request({"alice"}));
+  Engine engine(Options(), clock_);
+  engine.RunOnce();
+  ASSERT_EQ(engine.Sent(), 1);
+  ASSERT_TRUE(ledger::PauseJob(session_, id));
+  // Claimed in the moment of the pause.
+  Run("update weir.tasks set state = 'running', owner = 'w', epoch = 5");
+  engine.RunOnce();
+  EXPECT_EQ(Text("select state || epoch from weir.tasks"), "planned6");
+  EXPECT_EQ(engine.Sent(), 1);
+  ASSERT_TRUE(ledger::ResumeJob(session_, id));
+  engine.RunOnce();
+  EXPECT_EQ(engine.Sent(), 2);
 }
 
 TEST_F(EngineTest, TheCoordinatorLooksForLostTasksNowAndThen) {

@@ -139,6 +139,7 @@ Result<SyncOutcome> SyncRunner::Watch() {
     const milliseconds before = clock_.Boot();
     if (auto job = Look()) outcome.job = std::move(*job);
     if (outcome.job.Ended() && !outcome.job.state.empty()) return outcome;
+    SayPaused(outcome.job);
     outcome.stop_signal = callbacks_.stop_signal();
     if (outcome.stop_signal != 0) {
       Interrupted(outcome);
@@ -165,6 +166,14 @@ std::optional<ledger::JobStatus> SyncRunner::Look() {
   }
   callbacks_.snapshot(*job);
   return std::move(*job);
+}
+
+// Who paused a job had a reason: running the same sync does not end the pause, but says why nothing happens.
+void SyncRunner::SayPaused(const ledger::JobStatus& job) {
+  const bool paused = job.state == "paused";
+  if (paused && !paused_said_)
+    callbacks_.say(fmt::format("job {0} is paused; to let it go on: weir resume {0}", job.id.value));
+  paused_said_ = paused;
 }
 
 // What else a user should know of, once: the engine's trouble, workers that died. Errors: no worker can run.

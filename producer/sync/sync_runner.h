@@ -56,6 +56,7 @@ class SyncRunner {
   Result<SyncOutcome> Watch();
   // One look: the job as it stands, shown. Nothing while the database does not answer.
   std::optional<ledger::JobStatus> Look();
+  void SayPaused(const ledger::JobStatus& job);
   Result<void> LookAround();
   void WaitForNews(std::chrono::milliseconds look_time);
   void Interrupted(SyncOutcome& outcome);
@@ -73,6 +74,7 @@ class SyncRunner {
   ledger::OpenedJob opened_;
   std::string last_trouble_;
   int restarts_said_ = 0;
+  bool paused_said_ = false;
 };
 
 // The worker's arguments and environment for what LocalServices acquired.

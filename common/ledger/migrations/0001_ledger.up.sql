@@ -68,7 +68,6 @@ create table weir.tasks (
   hi            bigint      not null default 0,
   key           text        not null default '',
   budget        bigint,                           -- new records still wanted when it starts
-  priority      smallint    not null default 1,   -- 0 interactive, 1 bulk
   -- planned → dispatched → running → done | dead | cancelled | expired; parked and planned are to be dispatched
   state         text        not null default 'planned'
                 check (state in ('planned', 'dispatched', 'running', 'parked', 'done', 'dead', 'cancelled', 'expired')),
@@ -102,13 +101,18 @@ create table weir.tasks (
   error_hint    text,
   error_request text,                             -- redacted
   error_head    text,
-  error_body    text
+  error_body    text,
+  -- Its dead letter is still to be sent, with the message as it came and "topic/partition/offset" where it stood.
+  letter_due     boolean not null default false,
+  letter_message bytea,
+  letter_from    text
 ) with (fillfactor = 80);
-create index tasks_ready on weir.tasks (meter, lane, priority, job_id, id) where state in ('planned', 'parked');
+create index tasks_ready on weir.tasks (meter, lane, job_id, id) where state in ('planned', 'parked');
 create index tasks_outstanding on weir.tasks (meter, lane) where state in ('dispatched', 'running');
 create index tasks_of_job on weir.tasks (job_id, account);
 create index tasks_open_of_job on weir.tasks (job_id, account) where state in ('planned', 'dispatched', 'running', 'parked');
 create index tasks_parked on weir.tasks (not_before) where state = 'parked';
+create index tasks_letters on weir.tasks (id) where letter_due;
 create index tasks_dead on weir.tasks (job_id) where state = 'dead';
 
 -- A lane's lease and limiter state (DESIGN §4.5, §6). A new owner continues where the old one was.

@@ -32,8 +32,8 @@ void LedgerFixture::Plan(JobId job, const std::string& account, int tasks) {
   const std::string of_account = " job_id = " + Id(job) + " and account = '" + account + "'";
   Run("update weir.tasks set state = 'done' where kind = 0 and" + of_account);
   Run("update weir.job_accounts set planned = true where" + of_account);
-  Run("insert into weir.tasks (job_id, account, meter, lane, priority, kind, lo, hi) "
-      "select job_id, account, meter, lane, priority, 1, i, i + 1 from weir.tasks, generate_series(0, " +
+  Run("insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi) "
+      "select job_id, account, meter, lane, 1, i, i + 1 from weir.tasks, generate_series(0, " +
       std::to_string(tasks - 1) + ") i where kind = 0 and" + of_account + " order by i");
 }
 

@@ -1,0 +1,62 @@
+#include "producer/engine/dead_letter_sender.h"
+
+#include "common/base/json_text.h"
+#include "common/kafka/dead_letter.h"
+
+namespace weir {
+namespace {
+
+constexpr int kBatch = 500;
+constexpr std::chrono::seconds kSendTimeout{3};
+
+kafka::OutgoingMessage MessageOf(const ledger::DeadLetter& letter) {
+  const ledger::ReadyTask& task = letter.task;
+  kafka::DeadLetterFacts facts;
+  facts.from = {letter.topic, letter.partition};
+  facts.offset = letter.offset;
+  if (letter.topic.empty())
+    facts.from.topic = task.interactive ? kafka::kInteractiveTopic : kafka::kTaskTopic;
+  facts.deliveries = letter.deliveries;
+  facts.message = letter.error;
+  facts.kind = "task";
+  kafka::OutgoingMessage out;
+  out.topic = kafka::kDeadLetterTopic;
+  out.key = task.lane.Text();
+  out.value = letter.message;
+  out.headers = kafka::DeadLetterHeaders({{"traceparent", task.traceparent}}, facts);
+  out.headers.push_back({"weir-job", std::to_string(task.job.value)});
+  out.headers.push_back({"weir-task", std::to_string(task.id.value)});
+  out.headers.push_back({"weir-source", task.source});
+  out.headers.push_back({"weir-stream", task.stream});
+  out.headers.push_back({"weir-account", Printable(task.account)});
+  out.headers.push_back({"weir-page", Printable(Describe(task.selector))});
+  out.headers.push_back({"weir-attempts", std::to_string(letter.attempts)});
+  out.headers.push_back({"weir-error-class", letter.error_class});
+  if (letter.http_status != 0)
+    out.headers.push_back({"weir-http-status", std::to_string(letter.http_status)});
+  return out;
+}
+
+}  // namespace
+
+Result<std::int64_t> DeadLetterSender::RunOnce() {
+  auto due = ledger::LettersDue(session_, kBatch);
+  if (!due) return Fail(due.error());
+  if (due->empty()) return 0;
+  std::vector<kafka::OutgoingMessage> messages;
+  messages.reserve(due->size());
+  for (const ledger::DeadLetter& letter : *due) messages.push_back(MessageOf(letter));
+  auto acknowledged = publisher_.Send(messages, kSendTimeout);
+  if (!acknowledged) return Fail(acknowledged.error());
+  std::vector<TaskId> sent;
+  for (std::size_t i = 0; i < due->size(); ++i) {
+    if ((*acknowledged)[i]) sent.push_back((*due)[i].task.id);
+  }
+  if (sent.empty()) {
+    return Fail(ErrorClass::kBroker, "Kafka acknowledged none of the dead letters", "see: weir doctor");
+  }
+  if (auto marked = ledger::MarkLettersSent(session_, sent); !marked) return Fail(marked.error());
+  return static_cast<std::int64_t>(sent.size());
+}
+
+}  // namespace weir

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "common/ledger/dead_letters.h"
+#include "common/pg/session.h"
+#include "producer/engine/publisher.h"
+
+namespace weir {
+
+// Sends the dead letters that are due: dead tasks as messages on dlq.weir.tasks, for whoever watches that
+// topic. What is sent and not marked is sent again. One thread; the leader's.
+class DeadLetterSender {
+ public:
+  DeadLetterSender(pg::Session& session, Publisher& publisher) : session_(session), publisher_(publisher) {}
+
+  // One pass; returns how many were sent. Errors: kDatabase; kBroker, when nothing could be sent.
+  Result<std::int64_t> RunOnce();
+
+ private:
+  pg::Session& session_;
+  Publisher& publisher_;
+};
+
+}  // namespace weir
