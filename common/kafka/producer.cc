@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
+#include <string>
 
 #include "common/kafka/client_config.h"
 
@@ -66,6 +68,7 @@ class RdProducer final : public Producer, private ClientContext {
   bool AddressChanged() const override { return Moved(options_.brokers, brokers_); }
 
  private:
+  void Meet(const std::string& topic, steady_clock::time_point deadline);
   // One message into librdkafka's queue, waiting for room until `deadline`. False: it is not there.
   bool Enqueue(const OutgoingMessage& message, std::uintptr_t token, steady_clock::time_point deadline);
   rd_kafka_resp_err_t Produce(const OutgoingMessage& message, std::uintptr_t token);
@@ -80,6 +83,7 @@ class RdProducer final : public Producer, private ClientContext {
   std::uintptr_t first_token_ = 1;  // of the running call
   std::vector<bool> acknowledged_;  // of the running call
   std::size_t outstanding_ = 0;     // reports it waits for
+  std::set<std::string> met_;       // topics whose partitions it knows
 };
 
 Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& messages,
@@ -89,6 +93,7 @@ Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& m
   next_token_ += messages.size();
   acknowledged_.assign(messages.size(), false);
   outstanding_ = 0;
+  for (const OutgoingMessage& message : messages) Meet(message.topic, deadline);
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (Enqueue(messages[i], first_token_ + i, deadline)) ++outstanding_;
   }
@@ -104,6 +109,22 @@ Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& m
     return Fail(ErrorClass::kBroker, fmt::format("the Kafka producer failed for good: {}", reason.data()));
   }
   return acknowledged_;
+}
+
+// Asks for a topic's partitions before its first message. A message produced while the connection is still
+// being made waits for librdkafka's next look at its topics, which comes once a second. Without an answer the
+// message just waits.
+void RdProducer::Meet(const std::string& topic, steady_clock::time_point deadline) {
+  if (met_.contains(topic)) return;
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now());
+  if (left <= milliseconds{0}) return;
+  const TopicHandle handle(rd_kafka_topic_new(client_.get(), topic.c_str(), nullptr));
+  if (handle == nullptr) return;
+  const rd_kafka_metadata_t* answer = nullptr;
+  const auto error =
+      rd_kafka_metadata(client_.get(), 0, handle.get(), &answer, static_cast<int>(left.count()));
+  const MetadataHandle freed(answer);
+  if (error == RD_KAFKA_RESP_ERR_NO_ERROR) met_.insert(topic);
 }
 
 bool RdProducer::Enqueue(const OutgoingMessage& message, std::uintptr_t token,

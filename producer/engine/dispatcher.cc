@@ -37,7 +37,9 @@ Result<Dispatcher::Pass> Dispatcher::RunOnce() {
   std::vector<kafka::OutgoingMessage> messages;
   messages.reserve(ready->size());
   for (const ledger::ReadyTask& task : *ready) messages.push_back(MessageOf(task));
+  const auto before = clock_.Boot();
   auto acknowledged = publisher_.Send(messages, kSendTimeout);
+  pass.in_kafka = clock_.Boot() - before;
   if (!acknowledged) return Fail(acknowledged.error());
   std::vector<TaskId> sent;
   for (std::size_t i = 0; i < ready->size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "common/base/clock.h"
 #include "common/ledger/dispatch.h"
 #include "common/pg/session.h"
 #include "producer/engine/publisher.h"
@@ -12,12 +13,13 @@ namespace weir {
 // again, what is marked and lost is requeued by the coordinator. One thread; the leader's.
 class Dispatcher {
  public:
-  Dispatcher(pg::Session& session, Publisher& publisher, ledger::DispatchLimits limits)
-      : session_(session), publisher_(publisher), limits_(limits) {}
+  Dispatcher(pg::Session& session, Publisher& publisher, const Clock& clock, ledger::DispatchLimits limits)
+      : session_(session), publisher_(publisher), clock_(clock), limits_(limits) {}
 
   struct Pass {
     std::int64_t sent = 0;
-    bool more = false;  // the pass was full: there may be more to send at once
+    bool more = false;                      // the pass was full: there may be more to send at once
+    std::chrono::milliseconds in_kafka{0};  // of its time, what it waited for acknowledgements
   };
   // 1. If the broker is another one, or may be, what was sent to the old one is put back.
   // 2. Takes the tasks that are ready, a window for each lane.
@@ -31,6 +33,7 @@ class Dispatcher {
  private:
   pg::Session& session_;
   Publisher& publisher_;
+  const Clock& clock_;
   ledger::DispatchLimits limits_;
   bool distrusted_ = false;
 };

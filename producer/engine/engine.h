@@ -61,7 +61,7 @@ class Engine {
 
  private:
   bool Lead();
-  Result<void> Pass();
+  Result<std::chrono::milliseconds> Pass();  // its time spent waiting for Kafka
   void WaitForWork(std::chrono::milliseconds pass_time);
   void Recover(const Error& error);
   void SetTrouble(std::optional<Error> error);

@@ -99,7 +99,7 @@ TEST_F(EngineTest, DispatchSendsAndMarksWhatWasAcknowledged) {
   const JobId id = Open(Request({"alice", "bob"}));
   kafka_.accept = [&](const auto& message) { return ledger::DecodeTask(message.value)->account == "alice"; };
   Publisher publisher(kafka_.Factory());
-  Dispatcher dispatcher(session_, publisher, {});
+  Dispatcher dispatcher(session_, publisher, clock_, {});
   auto pass = dispatcher.RunOnce();
   ASSERT_TRUE(pass) << pass.error().message;
   EXPECT_EQ(pass->sent, 1);
@@ -115,7 +115,7 @@ TEST_F(EngineTest, InteractiveTasksHaveTheirTopic) {
   request.priority = "interactive";
   Open(request);
   Publisher publisher(kafka_.Factory());
-  ASSERT_TRUE(Dispatcher(session_, publisher, {}).RunOnce());
+  ASSERT_TRUE(Dispatcher(session_, publisher, clock_, {}).RunOnce());
   ASSERT_EQ(kafka_.received.size(), 1u);
   EXPECT_EQ(kafka_.received[0].topic, kafka::kInteractiveTopic);
 }
@@ -123,7 +123,7 @@ TEST_F(EngineTest, InteractiveTasksHaveTheirTopic) {
 TEST_F(EngineTest, ABrokerThatMovedHasLostWhatItWasSent) {
   Open(Request({"alice"}));
   Publisher publisher(kafka_.Factory());
-  Dispatcher dispatcher(session_, publisher, {});
+  Dispatcher dispatcher(session_, publisher, clock_, {});
   EXPECT_EQ(dispatcher.RunOnce()->sent, 1);
   EXPECT_EQ(dispatcher.RunOnce()->sent, 0);
   kafka_.moved = true;
@@ -134,7 +134,7 @@ TEST_F(EngineTest, ABrokerThatMovedHasLostWhatItWasSent) {
 TEST_F(EngineTest, AFatalProducerIsReplaced) {
   Open(Request({"alice"}));
   Publisher publisher(kafka_.Factory());
-  Dispatcher dispatcher(session_, publisher, {});
+  Dispatcher dispatcher(session_, publisher, clock_, {});
   kafka_.fatal = true;
   auto pass = dispatcher.RunOnce();
   ASSERT_FALSE(pass);

@@ -57,6 +57,10 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   client.brokers = brokers;
   client.properties = config.kafka_properties;
   client.client_id = "weir";
+  client.log = [](int level, std::string_view text) {
+    // librdkafka's levels are syslog's; its connection errors repeat while a broker is away.
+    Log(level <= 3 ? LogLevel::kWarn : LogLevel::kDebug, text, {{"from", "kafka"}});
+  };
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   if (IsEmbedded(brokers)) {
     options.idle = kEmbeddedIdle;
