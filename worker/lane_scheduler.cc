@@ -17,7 +17,22 @@ void LaneScheduler::Add(Delivery delivery) {
   Lane& lane = lanes_[delivery.message.lane];
   (delivery.interactive ? lane.interactive : lane.bulk).push_back(std::move(delivery));
   ++queued_;
-  changed_.notify_one();
+  WakeLast();
+}
+
+// Out of the list at once, so that the next call wakes another.
+void LaneScheduler::WakeLast() {
+  if (waiting_.empty()) return;
+  waiting_.back()->woken = true;
+  waiting_.back()->wake.notify_one();
+  waiting_.pop_back();
+}
+
+void LaneScheduler::Wait(std::unique_lock<std::mutex>& lock, Millis time) {
+  Waiter self;
+  waiting_.push_back(&self);
+  self.wake.wait_for(lock, time, [&] { return self.woken; });
+  std::erase(waiting_, &self);
 }
 
 std::optional<LaneScheduler::Work> LaneScheduler::TakeReady(Millis now) {
@@ -57,8 +72,13 @@ std::optional<LaneScheduler::Work> LaneScheduler::Take() {
   std::unique_lock lock(mutex_);
   while (!stopped_) {
     const Millis now = clock_->Boot();
-    if (auto work = TakeReady(now)) return work;
-    changed_.wait_for(lock, NextReady(now));
+    if (auto work = TakeReady(now)) {
+      // Whoever waited last now takes what else is ready, or watches for when it will be.
+      if (NextReady(now) < kLongestWait) WakeLast();
+      return work;
+    }
+    // Only the last one to come needs to know the time: the others are woken by it, or by what is added.
+    Wait(lock, NextReady(now));
   }
   return std::nullopt;
 }
@@ -69,8 +89,7 @@ void LaneScheduler::Done(const LaneId& id, Millis wait) {
   lane.busy = false;
   lane.idle_since = clock_->Boot();
   lane.ready_at = lane.idle_since + wait;
-  --running_;
-  changed_.notify_all();
+  if (--running_ == 0) changed_.notify_all();
 }
 
 void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
@@ -80,8 +99,7 @@ void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
   ++queued_;
   lane.busy = false;
   lane.ready_at = clock_->Boot() + wait;
-  --running_;
-  changed_.notify_all();
+  if (--running_ == 0) changed_.notify_all();
 }
 
 std::vector<Delivery> LaneScheduler::Drain(const LaneId& id) {
@@ -136,7 +154,7 @@ void LaneScheduler::CheckIn(const std::vector<LaneId>& lanes) {
     at->second.busy = false;
     if (at->second.Empty()) lanes_.erase(at);
   }
-  changed_.notify_all();
+  WakeLast();
 }
 
 std::size_t LaneScheduler::Queued() const {
@@ -162,7 +180,7 @@ bool LaneScheduler::WaitIdle(Millis deadline) {
 void LaneScheduler::Stop() {
   std::lock_guard lock(mutex_);
   stopped_ = true;
-  changed_.notify_all();
+  while (!waiting_.empty()) WakeLast();
 }
 
 }  // namespace weir::worker

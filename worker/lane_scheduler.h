@@ -32,8 +32,10 @@ class LaneScheduler {
   };
 
   void Add(Delivery delivery);
-  // The next ready lane's next task, waiting for one. Nothing when stopped. The lane is busy until Done,
-  // GiveBack.
+  // The next ready lane's next task, waiting for one. Nothing when stopped. The lane is busy until Done or
+  // GiveBack, after which the same thread is to call Take again: they wake nobody for it. Of several that
+  // wait, the one that came last goes first, so that few lanes keep few executors busy: those with warm
+  // buffers and open connections.
   std::optional<Work> Take();
   // Take without waiting.
   std::optional<Work> TryTake();
@@ -66,14 +68,22 @@ class LaneScheduler {
     bool Empty() const { return interactive.empty() && bulk.empty(); }
   };
 
+  struct Waiter {
+    std::condition_variable wake;
+    bool woken = false;
+  };
+
   std::optional<Work> TakeReady(Millis now);
   Millis NextReady(Millis now) const;
+  void WakeLast();
+  void Wait(std::unique_lock<std::mutex>& lock, Millis time);
 
   const Clock* clock_;
   mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::map<LaneId, Lane> lanes_;  // guarded by mutex_, as all below
-  LaneId last_;                   // whose turn was last
+  std::condition_variable changed_;  // for WaitIdle
+  std::map<LaneId, Lane> lanes_;     // guarded by mutex_, as all below
+  LaneId last_;                      // whose turn was last
+  std::vector<Waiter*> waiting_;     // executors in Take; the last one also watches the time
   std::size_t queued_ = 0;
   std::size_t running_ = 0;
   bool stopped_ = false;
