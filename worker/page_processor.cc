@@ -98,7 +98,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
-    Reading reading(*parts_.config, parts_.writer, Mapper(work), &work, ContextOf(work), *page);
+    Reading reading(*parts_.config, parts_.writer, Mapper(work), &batch_, &work, ContextOf(work), *page);
     if (auto ok = FetchPage(work, reading, abort); !ok && !reading.Moved()) return ok;
     if (!reading.Moved()) {
       if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
@@ -116,7 +116,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
 Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort) {
   auto page = work.source->Request(ContextOf(work));
   if (!page) return Fail(page.error());
-  Reading reading(*parts_.config, parts_.writer, Mapper(work), &work, ContextOf(work), *page);
+  Reading reading(*parts_.config, parts_.writer, Mapper(work), &batch_, &work, ContextOf(work), *page);
   if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
   if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
   return WritePlan(work, reading.Document());

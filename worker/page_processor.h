@@ -60,6 +60,7 @@ class PageProcessor {
   Parts parts_;
   std::string mapper_of_;  // "source/stream" of mapper_
   std::unique_ptr<RecordMapper> mapper_;
+  RecordBatch batch_;  // its memory is used again by page after page
 };
 
 // What a source may look at, from a task.

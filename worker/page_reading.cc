@@ -20,15 +20,18 @@ ReaderLimits LimitsOf(const Config& config) {
 }  // namespace
 
 PageProcessor::Reading::Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper,
-                                TaskWork* work, TaskContext context, const PageRequest& request)
+                                RecordBatch* batch, TaskWork* work, TaskContext context,
+                                const PageRequest& request)
     : config_(config),
       writer_(writer),
       mapper_(mapper),
       work_(work),
       context_(std::move(context)),
       format_(request.format),
+      batch_(*batch),
       skip_(work->task.position),
       inserted_(work->task.inserted) {
+  batch_.Clear();
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
   if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config), callback);
   if (format_ == BodyFormat::kJsonArray)

@@ -15,7 +15,8 @@ namespace weir::worker {
 // §4.1).
 class PageProcessor::Reading final : public BodySink {
  public:
-  Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper, TaskWork* work,
+  // `batch` is a buffer to fill, empty; it and all pointers outlive the reading.
+  Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper, RecordBatch* batch, TaskWork* work,
           TaskContext context, const PageRequest& request);
 
   Result<bool> OnHead(const HttpResponseHead& head) override;
@@ -52,7 +53,7 @@ class PageProcessor::Reading final : public BodySink {
   HttpResponseHead head_;
   Verdict verdict_;
   std::string text_;  // a document, or the start of an error's body
-  RecordBatch batch_;
+  RecordBatch& batch_;
   std::int64_t skip_;      // records of the page that are committed
   std::int64_t seen_ = 0;  // records of the page so far
   std::int64_t digest_ = 0;

@@ -9,7 +9,7 @@ namespace weir::worker {
 
 void RecordBatch::Clear() {
   // One record near its cap must not stay allocated for the rest of the run.
-  if (arena_.capacity() > (1U << 20)) arena_.shrink_to_fit();
+  if (arena_.capacity() > (1U << 20)) arena_ = std::string();
   arena_.clear();
   records_.clear();
 }

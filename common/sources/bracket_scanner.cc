@@ -89,6 +89,7 @@ const char* BracketScanner::ScanBlock(const char* block, const char* p, std::siz
   in_string_ = static_cast<std::uint64_t>(static_cast<std::int64_t>(strings) >> 63);
   std::uint64_t opens = m.open & ~strings;
   std::uint64_t closes = m.close & ~strings;
+  if ((opens | closes) == 0) return nullptr;  // most blocks: no bracket, nothing to count
   const auto closed = static_cast<std::uint64_t>(std::popcount(closes));
   if (depth_ > closed) {  // cannot end in this block
     depth_ += static_cast<std::uint64_t>(std::popcount(opens)) - closed;

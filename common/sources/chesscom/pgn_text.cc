@@ -7,6 +7,15 @@ namespace {
 
 bool IsBlank(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
+// What ends a token of the moves.
+struct TokenEnds {
+  bool is[256] = {};
+  constexpr TokenEnds() {
+    for (const unsigned char c : {' ', '\n', '\r', '\t', '{', '(', ')', ';', '}'}) is[c] = true;
+  }
+};
+constexpr TokenEnds kTokenEnds;
+
 bool IsResult(std::string_view token) {
   return token == "1-0" || token == "0-1" || token == "1/2-1/2" || token == "*";
 }
@@ -84,10 +93,7 @@ void AppendMoves(std::string& out, std::string_view pgn) {
       continue;
     }
     const std::size_t from = at;
-    while (at < pgn.size() && !IsBlank(pgn[at]) && pgn[at] != '{' && pgn[at] != '(' && pgn[at] != ')' &&
-           pgn[at] != ';' && pgn[at] != '}') {
-      ++at;
-    }
+    while (at < pgn.size() && !kTokenEnds.is[static_cast<unsigned char>(pgn[at])]) ++at;
     const std::string_view token = WithoutNumber(pgn.substr(from, at - from));
     if (token.empty() || token.front() == '$' || IsResult(token)) continue;
     if (out.size() > start) out += ' ';
