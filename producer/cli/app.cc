@@ -145,20 +145,42 @@ std::string FullName(const CLI::App* app) {
   return name;
 }
 
+// Its commands and, with those of its option groups, its options.
+struct Names {
+  std::vector<std::string> commands, options;
+
+  explicit Names(const CLI::App& app) {
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+    }
+    for (const CLI::App* child : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (child->get_name().empty()) {  // an option group
+        const Names more(*child);
+        options.insert(options.end(), more.options.begin(), more.options.end());
+      } else if (!child->get_group().empty()) {
+        commands.push_back(child->get_name());
+      }
+    }
+  }
+};
+
 // What CLI11 objects to, in our words where it can be said better.
 int ReportParseError(const CLI::ParseError& e, const CommandLine& line, const Io& io) {
   const CLI::App* app = line.Innermost();
-  std::vector<std::string> children;
-  for (const CLI::App* child :
-       app->get_subcommands([](const CLI::App* a) { return !a->get_group().empty(); }))
-    children.push_back(child->get_name());
+  const auto [children, options] = Names(*app);
   std::string message = e.what(), hint;
-  // The first word that is no option, where a command should stand.
-  std::string word;
+  // What is left over: the first word that is no option, where a command should stand; the first option.
+  std::string word, option;
   for (const std::string& left : app->remaining()) {
-    if (word.empty() && !left.starts_with('-')) word = left;
+    std::string& first = left.starts_with('-') ? option : word;
+    if (first.empty()) first = left.substr(0, left.find('='));
   }
-  if (!children.empty() && !word.empty()) {
+  if (!option.empty()) {
+    message = fmt::format("unknown option \"{}\"", Printable(option, 60));
+    hint = DidYouMean(option, options);
+  } else if (children.empty() && !word.empty()) {
+    message = fmt::format("\"{}\" is one argument too many", Printable(word, 60));
+  } else if (!children.empty() && !word.empty()) {
     message = fmt::format("unknown command \"{}\"", Printable(word, 60));
     hint = DidYouMean(word, children);
   } else if (!children.empty()) {

@@ -76,16 +76,16 @@ void PrintJobTable(const Io& io, const ledger::JobStatus& job) {
                {"PAGES", true},
                {"FETCHED", true},
                {"INSERTED", true},
-               {"UPDATED", true},
-               {"UNCHANGED", true},
-               {"REJECTED", true},
-               {"DUPLICATES", true},
-               {"DEAD", true},
+               {"UPDATED", true, true},
+               {"UNCHANGED", true, true},
+               {"REJECTED", true, true},
+               {"DUPLICATES", true, true},
+               {"DEAD", true, true},
                {"REQUESTS", true},
                {"TIME", true}});
   for (const ledger::AccountStatus& a : job.accounts) AddRow(table, a.account, a.state, a.counters);
   if (job.accounts.size() != 1) AddRow(table, Table::Cell("total", Colour::kBold), job.state, job.totals);
-  table.Print(out, io.out_colour);
+  table.Print(out, io.out_colour, io.out_is_terminal ? io.width : 0);
   out.flush();
 }
 
@@ -98,14 +98,14 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
         MakeError(ErrorClass::kInternal, fmt::format("{}: {}", a.account, a.error_message), a.error_hint);
     PrintError(io, error);
   }
-  if (failed > kMostAccounts)
-    PrintWarning(io, fmt::format("{} more accounts failed", failed - kMostAccounts));
+  if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
   if (job.totals.rejected > 0) {
-    PrintWarning(io, fmt::format("{} records could not be stored; their reasons: select * from weir.rejects",
-                                 Grouped(job.totals.rejected)));
+    PrintWarning(io, Counted(job.totals.rejected, "record") +
+                         " could not be stored; why: select * from weir.rejects where job_id = " +
+                         std::to_string(job.id.value));
   }
   if (job.totals.dead_pages > 0) {
-    PrintWarning(io, fmt::format("{} pages were given up", Grouped(job.totals.dead_pages)));
+    PrintWarning(io, Counted(job.totals.dead_pages, "page") + " given up");
     *io.err << "try: weir failures list --job " << job.id.value << "\n     weir replay " << job.id.value
             << " --all\n";
   }

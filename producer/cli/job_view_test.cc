@@ -66,6 +66,28 @@ TEST(JobView, TablesAlignAndShowNoControlCharacters) {
             "longer name          5\n");
 }
 
+// A narrow terminal would break the lines; what is not zero is always shown.
+TEST(JobView, ANarrowTableLeavesColumnsOfZerosOut) {
+  Table table({{"NAME"}, {"OLD", true, true}, {"BAD", true, true}, {"DEAD", true, true}, {"NEW", true}});
+  table.AddRow({"a", std::int64_t{0}, std::int64_t{3}, std::int64_t{0}, std::int64_t{0}});
+  const auto print = [&](int width) {
+    std::ostringstream out;
+    table.Print(out, false, width);
+    return out.str();
+  };
+  const std::string whole =
+      "NAME  OLD  BAD  DEAD  NEW\n"
+      "a       0    3     0    0\n";
+  EXPECT_EQ(print(0), whole);
+  EXPECT_EQ(print(25), whole);
+  EXPECT_EQ(print(24),
+            "NAME  OLD  BAD  NEW\n"
+            "a       0    3    0\n");
+  EXPECT_EQ(print(5),
+            "NAME  BAD  NEW\n"
+            "a       3    0\n");
+}
+
 TEST(JobView, ColourOnlyWhenItIsWanted) {
   CliHarness cli;
   std::ostringstream out, err;
@@ -89,8 +111,20 @@ TEST(JobView, RemarksNameWhatFailedAndWhatToDo) {
   PrintJobRemarks({&out, &err}, job);
   EXPECT_EQ(out.str(), "");
   EXPECT_THAT(err.str(), HasSubstr("error: bob: the token was refused\nhint: make a new one\n"));
-  EXPECT_THAT(err.str(), HasSubstr("1 records could not be stored"));
+  EXPECT_THAT(err.str(), HasSubstr("warning: 1 record could not be stored"));
   EXPECT_THAT(err.str(), HasSubstr("weir replay 7 --all"));
+}
+
+TEST(Output, TheStatusOfAnAnswerIsSaidOnce) {
+  std::ostringstream out, err;
+  Error error = MakeError(ErrorClass::kGone, "HTTP 404: no such player", "check its spelling");
+  error.http_status = 404;
+  PrintError({&out, &err}, error, "weir sync --help");
+  EXPECT_EQ(err.str(), "error: HTTP 404: no such player\nhint: check its spelling\ntry: weir sync --help\n");
+  err.str("");
+  error.message = "no such player";
+  PrintError({&out, &err}, error);
+  EXPECT_THAT(err.str(), HasSubstr("the upstream answered HTTP 404"));
 }
 
 TEST(Output, Shortening) {
@@ -100,6 +134,9 @@ TEST(Output, Shortening) {
   EXPECT_EQ(Shorten("abc", 0), "");
   EXPECT_EQ(Grouped(-1234567), "-1,234,567");
   EXPECT_EQ(Grouped(999), "999");
+  EXPECT_EQ(Counted(1, "page"), "1 page");
+  EXPECT_EQ(Counted(0, "page"), "0 pages");
+  EXPECT_EQ(Counted(2'000, "page"), "2,000 pages");
 }
 
 }  // namespace

@@ -53,7 +53,9 @@ Io ProcessIo() {
   io.out_colour = io.out_is_terminal && colour;
   io.err_colour = io.err_is_terminal && colour;
   winsize size{};
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) io.width = size.ws_col;
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) io.width = size.ws_col;
+  }
   return io;
 }
 
@@ -96,30 +98,55 @@ std::string Grouped(std::int64_t number) {
   return digits;
 }
 
+std::string Counted(std::int64_t number, std::string_view noun) {
+  return fmt::format("{} {}{}", Grouped(number), noun, number == 1 ? "" : "s");
+}
+
 void Table::AddRow(std::vector<Cell> row) {
   row.resize(columns_.size(), Cell(""));
   for (Cell& cell : row) cell.text = Printable(cell.text, 4096);
   rows_.push_back(std::move(row));
 }
 
-void Table::Print(std::ostream& out, bool colour) const {
-  std::vector<int> widths;
+int Table::WidthOf(std::size_t column) const {
+  int width = DisplayWidth(columns_[column].title);
+  for (const auto& row : rows_) width = std::max(width, DisplayWidth(row[column].text));
+  return width;
+}
+
+std::vector<std::size_t> Table::Shown(int width) const {
+  std::vector<std::size_t> shown;
+  int total = 0;
   for (std::size_t c = 0; c < columns_.size(); ++c) {
-    int width = DisplayWidth(columns_[c].title);
-    for (const auto& row : rows_) width = std::max(width, DisplayWidth(row[c].text));
-    widths.push_back(width);
+    shown.push_back(c);
+    total += WidthOf(c) + 2;
   }
+  for (std::size_t at = shown.size(); width > 0 && total - 2 > width && at-- > 0;) {
+    const std::size_t c = shown[at];
+    const bool empty =
+        std::all_of(rows_.begin(), rows_.end(), [c](const auto& row) { return row[c].text == "0"; });
+    if (!columns_[c].spare || !empty) continue;
+    total -= WidthOf(c) + 2;
+    shown.erase(shown.begin() + static_cast<std::ptrdiff_t>(at));
+  }
+  return shown;
+}
+
+void Table::Print(std::ostream& out, bool colour, int width) const {
+  const std::vector<std::size_t> shown = Shown(width);
+  std::vector<int> widths;
+  for (std::size_t c = 0; c < columns_.size(); ++c) widths.push_back(WidthOf(c));
   const auto print = [&](std::size_t c, std::string_view text, Colour paint) {
     const auto pad = static_cast<std::size_t>(widths[c] - DisplayWidth(text));
-    const bool last = c + 1 == columns_.size();
+    const bool last = c == shown.back();
     if (columns_[c].right) out << std::string(pad, ' ');
     out << Paint(text, paint, colour);
     if (!columns_[c].right && !last) out << std::string(pad, ' ');
     out << (last ? "\n" : "  ");
   };
-  for (std::size_t c = 0; c < columns_.size(); ++c) print(c, columns_[c].title, Colour::kBold);
+  for (const std::size_t c : shown) print(c, columns_[c].title, Colour::kBold);
   for (const auto& row : rows_) {
-    for (std::size_t c = 0; c < row.size(); ++c) print(c, row[c].text, row[c].colour);
+    for (const std::size_t c : shown) print(c, row[c].text, row[c].colour);
   }
 }
 
@@ -130,7 +157,9 @@ void PrintJson(std::ostream& out, const nlohmann::ordered_json& value) {
 void PrintError(const Io& io, const Error& error, std::string_view try_command) {
   std::ostream& err = *io.err;
   err << Paint("error:", Colour::kRed, io.err_colour) << " " << Printable(error.message, 2000) << "\n";
-  if (error.http_status != 0) err << "  the upstream answered HTTP " << error.http_status << "\n";
+  // Most sources' messages begin with it.
+  const bool said = error.message.find(fmt::format("HTTP {}", error.http_status)) != std::string::npos;
+  if (error.http_status != 0 && !said) err << "  the upstream answered HTTP " << error.http_status << "\n";
   if (!error.hint.empty())
     err << Paint("hint:", Colour::kYellow, io.err_colour) << " " << Printable(error.hint, 2000) << "\n";
   if (!try_command.empty()) err << Paint("try:", Colour::kBlue, io.err_colour) << " " << try_command << "\n";

@@ -20,7 +20,7 @@ struct Io {
   bool err_is_terminal = false;
   bool out_colour = false;
   bool err_colour = false;
-  int width = 80;  // of the terminal err is on
+  int width = 80;  // of the terminal
 };
 
 // Of this process: stdout and stderr, with colour on a terminal unless NO_COLOR is set or TERM is dumb.
@@ -37,6 +37,8 @@ int DisplayWidth(std::string_view text);
 std::string Shorten(std::string_view text, int width);
 // 1234567 → "1,234,567".
 std::string Grouped(std::int64_t number);
+// "1 page", "2,000 pages".
+std::string Counted(std::int64_t number, std::string_view noun);
 
 // Aligned columns under a head. Cells may hold anything: control characters are shown as '.'.
 class Table {
@@ -44,6 +46,7 @@ class Table {
   struct Column {
     std::string title;
     bool right = false;  // numbers
+    bool spare = false;  // left out where the table is too wide and all its cells are "0"
   };
   struct Cell {
     std::string text;
@@ -55,9 +58,13 @@ class Table {
 
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   void AddRow(std::vector<Cell> row);
-  void Print(std::ostream& out, bool colour) const;
+  // `width`: columns there are for it; 0 = as many as it wants.
+  void Print(std::ostream& out, bool colour, int width = 0) const;
 
  private:
+  int WidthOf(std::size_t column) const;
+  // The columns that are printed, the spare ones given up from the right.
+  std::vector<std::size_t> Shown(int width) const;
   std::vector<Column> columns_;
   std::vector<std::vector<Cell>> rows_;
 };

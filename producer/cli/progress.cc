@@ -35,22 +35,24 @@ std::string WaitText(const ledger::AccountStatus& a) {
   return fmt::format("waiting for {} {}", Printable(a.waiting_for, 20), left);
 }
 
-// From the tasks that are done to those that are not; nothing while the plan is not whole.
-std::string EtaText(const ledger::AccountStatus& a) {
-  if (!a.planned || a.finished_tasks == 0 || a.finished_tasks >= a.planned_tasks) return {};
-  const double each = a.counters.seconds / static_cast<double>(a.finished_tasks);
-  return "ETA " + Short(each * static_cast<double>(a.planned_tasks - a.finished_tasks));
+// From the tasks that are done to those that are not, at the rate of late: accounts that share a lane wait
+// for each other, and so does all when a worker is lost. Nothing while the plan is not whole.
+std::string EtaText(const ledger::AccountStatus& a, double rate) {
+  if (!a.planned || a.finished_tasks == 0 || a.finished_tasks >= a.planned_tasks || rate <= 0) return {};
+  const double records_each = static_cast<double>(a.counters.fetched) / static_cast<double>(a.finished_tasks);
+  const double left = records_each * static_cast<double>(a.planned_tasks - a.finished_tasks);
+  return "ETA " + Short(left / rate);
 }
 
-std::string LastColumn(const ledger::AccountStatus& a) {
+std::string LastColumn(const ledger::AccountStatus& a, double rate) {
   if (!a.error_class.empty()) return fmt::format("{}: {}", a.error_class, Printable(a.error_message, 200));
   if (a.state == "succeeded" || a.state == "partial") {
-    return a.counters.dead_pages > 0 ? fmt::format("{} pages given up", a.counters.dead_pages)
+    return a.counters.dead_pages > 0 ? Counted(a.counters.dead_pages, "page") + " given up"
                                      : "in " + Short(a.counters.seconds);
   }
   if (Waits(a)) return WaitText(a);
   if (a.state == "running" && !a.planned && a.planned_tasks == 0) return "asking how much there is";
-  return EtaText(a);
+  return EtaText(a, rate);
 }
 
 std::string Pages(const ledger::AccountStatus& a) {
@@ -140,7 +142,7 @@ std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const Rate
     const double rate = a->state == "running" ? rates.Of(a->account) : 0;
     const std::string line = fmt::format("  {}  {:<9}  {:>{}} pages  {:>10} records  {:>7}  {}", name,
                                          a->state, Pages(*a), pages_width, Grouped(a->counters.fetched),
-                                         rate > 0 ? RateText(rate) : "", LastColumn(*a));
+                                         rate > 0 ? RateText(rate) : "", LastColumn(*a, rate));
     const auto end = line.find_last_not_of(' ');
     const Colour colour = Waits(*a)               ? Colour::kYellow
                           : a->state == "running" ? Colour::kNone
