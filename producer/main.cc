@@ -9,7 +9,7 @@
 int main(int argc, char** argv) {
   weir::cli::Actions actions;
   weir::AddSyncActions(actions);
-  weir::probe::AddProbeActions(actions);
+  weir::probe::AddProbeActions(actions, weir::LeaseSupervisedDatabase);
   return weir::cli::RunCli(argc, argv, std::move(actions), weir::BackgroundCommands(),
                            weir::LeaseSupervisedDatabase);
 }

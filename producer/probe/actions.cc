@@ -57,12 +57,13 @@ struct Parts {
   Prober prober;
 };
 
-Result<std::unique_ptr<Parts>> Open(CommandContext& context, milliseconds patience) {
+Result<std::unique_ptr<Parts>> Open(CommandContext& context, milliseconds patience,
+                                    const cli::LeaseDatabase& lease = {}) {
   auto config = context.Load();
   if (!config) return Fail(config.error());
   std::error_code error;
   config->home = std::filesystem::absolute(config->home, error).string();
-  auto database = OpenProbeDatabase(*config);
+  auto database = OpenProbeDatabase(*config, lease);
   if (!database) return Fail(database.error());
   return std::make_unique<Parts>(std::move(*config), std::move(*database), patience, context);
 }
@@ -89,14 +90,10 @@ Result<AccountPlan> PlanOne(Parts& parts, const Source& source, const std::strin
   return failed;
 }
 
-Result<int> Plan(const cli::SyncOptions& options, CommandContext& context, milliseconds patience) {
-  auto parts = Open(context, patience);
+Result<int> Plan(const cli::SyncOptions& options, CommandContext& context, milliseconds patience,
+                 const cli::LeaseDatabase& lease) {
+  auto parts = Open(context, patience, lease);
   if (!parts) return Fail(parts.error());
-  if ((*parts)->database.asleep) {
-    *context.io.err
-        << "the private PostgreSQL does not run: planned as if nothing had been synced (see: weir up)"
-        << std::endl;
-  }
   std::vector<AccountPlan> plans;
   std::vector<std::optional<Error>> errors;
   for (const std::string& name : options.accounts) {
@@ -160,9 +157,9 @@ Result<int> ShowPreview(const cli::PreviewOptions& options, CommandContext& cont
 
 }  // namespace
 
-void AddProbeActions(cli::Actions& actions, milliseconds patience) {
-  actions.plan = [patience](const auto& options, CommandContext& context) {
-    return Plan(options, context, patience);
+void AddProbeActions(cli::Actions& actions, cli::LeaseDatabase lease, milliseconds patience) {
+  actions.plan = [patience, lease = std::move(lease)](const auto& options, CommandContext& context) {
+    return Plan(options, context, patience, lease);
   };
   actions.check = [patience](const auto& options, CommandContext& context) {
     return Check(options, context, patience);

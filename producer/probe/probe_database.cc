@@ -9,7 +9,7 @@
 
 namespace weir::probe {
 
-Result<ProbeDatabase> OpenProbeDatabase(const Config& config) {
+Result<ProbeDatabase> OpenProbeDatabase(const Config& config, const cli::LeaseDatabase& lease) {
   ProbeDatabase database;
   pg::SessionOptions options;
   options.url = config.database_url.Reveal();
@@ -17,12 +17,16 @@ Result<ProbeDatabase> OpenProbeDatabase(const Config& config) {
   options.statement_deadline = std::chrono::milliseconds(10'000);
   if (options.url.empty()) {
     if (!cli::HasPrivateDatabase(config)) return database;
-    const pg::EmbeddedPostgres server({.home = config.home, .settings = {}});
-    if (server.RunningPid() == 0) {
-      database.asleep = true;
-      return database;
+    if (lease) {
+      auto leased = lease(config);
+      if (!leased) return Fail(leased.error());
+      options.url = leased->url;
+      database.hold = std::move(leased->hold);
+    } else {
+      const pg::EmbeddedPostgres server({.home = config.home, .settings = {}});
+      if (server.RunningPid() == 0) return database;
+      options.url = server.Url();
     }
-    options.url = server.Url();
   }
   auto session = std::make_unique<pg::Session>(std::move(options));
   auto lanes = session->Connect().and_then(
