@@ -1,5 +1,5 @@
-// weir: the command line, and what runs behind it: dispatch, local services and workers (producer/sync), and what
-// it asks an upstream itself (producer/probe).
+// weir: the command line, and what runs behind it: dispatch, local services and workers (producer/sync), and
+// what it asks an upstream itself (producer/probe).
 #include <utility>
 
 #include "producer/cli/app.h"

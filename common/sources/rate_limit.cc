@@ -16,8 +16,8 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLongest{366LL * 86'400'000};
-constexpr std::size_t kMaxMembers = 32;   // of one structured header
-constexpr std::int64_t kUnixSeconds = 1'000'000'000;          // a reset from here on is a point in time
+constexpr std::size_t kMaxMembers = 32;               // of one structured header
+constexpr std::int64_t kUnixSeconds = 1'000'000'000;  // a reset from here on is a point in time
 constexpr std::int64_t kUnixMillis = 1'000'000'000'000;
 
 std::string_view Trim(std::string_view text) {
@@ -71,7 +71,8 @@ std::optional<milliseconds> Reset(std::string_view text, std::int64_t now_ms) {
     const auto date = ParseHttpDate(text, now_ms);
     return date && *date > now_ms ? Positive(milliseconds(*date - now_ms)) : std::nullopt;
   }
-  if (*number >= kUnixMillis) return *number > now_ms ? Positive(milliseconds(*number - now_ms)) : std::nullopt;
+  if (*number >= kUnixMillis)
+    return *number > now_ms ? Positive(milliseconds(*number - now_ms)) : std::nullopt;
   if (*number >= kUnixSeconds) return Positive(milliseconds(*number * 1000 - now_ms));
   return Seconds(text);
 }
@@ -182,8 +183,8 @@ void ReadWords(std::string_view words, std::string_view value, Told& told) {
       kind += (kind.empty() ? "" : "-") + std::string(word);
     }
   }
-  static constexpr std::string_view kKinds[] = {"limit", "max", "remaining", "reset", "reset-after",
-                                                "interval-milliseconds", "interval"};
+  static constexpr std::string_view kKinds[] = {
+      "limit", "max", "remaining", "reset", "reset-after", "interval-milliseconds", "interval"};
   if (std::find(std::begin(kKinds), std::end(kKinds), kind) == std::end(kKinds)) return;
   RateWindow& window = told.Of(length != nullptr ? std::string(length->word.substr(0, 3)) : "");
   if (length != nullptr) window.window = length->length;
@@ -209,7 +210,8 @@ void ReadHeader(const HttpHeader& header, Told& told) {
   const std::string name = Lower(header.name);
   if (name == "ratelimit" || name == "ratelimit-policy") return ReadStructured(header.value, told);
   for (const std::string_view prefix : {"x-ratelimit-", "x-rate-limit-", "ratelimit-"}) {
-    if (name.starts_with(prefix)) return ReadWords(std::string_view(name).substr(prefix.size()), header.value, told);
+    if (name.starts_with(prefix))
+      return ReadWords(std::string_view(name).substr(prefix.size()), header.value, told);
   }
 }
 

@@ -67,8 +67,9 @@ TEST(RateLimitTest, NothingTold) {
   EXPECT_TRUE(Parse({}).empty());
   EXPECT_TRUE(Parse({{"X-RateLimit-Limit", "100"}, {"X-RateLimit-Reset", "5"}}).empty()) << "what remains?";
   EXPECT_TRUE(Parse({{"X-RateLimit-Bucket-Remaining", "1"}}).empty()) << "somebody else's word";
-  EXPECT_TRUE(Parse({{"RateLimit-Policy", R"("b";q=9;qu="content-bytes";w=1)"}, {"RateLimit", R"("b";r=1;t=1)"}})
-                  .empty())
+  EXPECT_TRUE(
+      Parse({{"RateLimit-Policy", R"("b";q=9;qu="content-bytes";w=1)"}, {"RateLimit", R"("b";r=1;t=1)"}})
+          .empty())
       << "bytes, not requests";
 }
 
@@ -88,7 +89,8 @@ TEST(RateLimitTest, HostileValuesAreAsIfTheyWereNotThere) {
     }
   }
   EXPECT_EQ(Parse({{"X-RateLimit-Remaining", "1"}, {"X-RateLimit-Reset", "0"}})[0].reset, std::nullopt);
-  EXPECT_EQ(Parse({{"X-RateLimit-Remaining", "1"}, {"X-RateLimit-Reset", "1790000000"}})[0].reset, std::nullopt)
+  EXPECT_EQ(Parse({{"X-RateLimit-Remaining", "1"}, {"X-RateLimit-Reset", "1790000000"}})[0].reset,
+            std::nullopt)
       << "it has passed";
 }
 

@@ -94,7 +94,7 @@ TEST(Cli, UsageErrorsAreExitCode2AndSayWhatToTry) {
       {"sync lichess/games --accounts-file /nonexistent/f", "/nonexistent/f cannot be read", "", ""},
       {"status twelve", "\"twelve\" is not the number of a job", "weir jobs list", ""},
       {"status 12 --output xml", "--output", "", "weir status --help"},
-      {"replay 12", "not said what to try again", "--all", "weir replay --help"},
+      {"replay 12", "what is to be tried again was not said", "--all", "weir replay --help"},
       {"replay 12 --clas auth", "unknown option \"--clas\"", "did you mean --class?", ""},
       {"replay 12 --all --class auth", "", "", "weir replay --help"},
       {"replay 12 --class wrong", "there is no class \"wrong\"", "", ""},

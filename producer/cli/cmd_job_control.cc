@@ -39,8 +39,12 @@ class JobControlCommand final : public Command {
 
 }  // namespace
 
-std::unique_ptr<Command> MakeCancelCommand() { return std::make_unique<JobControlCommand>(&JobStore::Cancel); }
+std::unique_ptr<Command> MakeCancelCommand() {
+  return std::make_unique<JobControlCommand>(&JobStore::Cancel);
+}
 std::unique_ptr<Command> MakePauseCommand() { return std::make_unique<JobControlCommand>(&JobStore::Pause); }
-std::unique_ptr<Command> MakeResumeCommand() { return std::make_unique<JobControlCommand>(&JobStore::Resume); }
+std::unique_ptr<Command> MakeResumeCommand() {
+  return std::make_unique<JobControlCommand>(&JobStore::Resume);
+}
 
 }  // namespace weir::cli

@@ -48,7 +48,7 @@ TEST_F(ServicesTest, MigrationsGoUpAndDownAndTheLedgerAnswers) {
     EXPECT_TRUE((*jobs)->Failures({})->empty());
     ledger::FailureFilter filter;
     filter.job = JobId{1};
-    EXPECT_EQ((*jobs)->Replay(filter, true).error().error_class, ErrorClass::kNotFound);
+    EXPECT_EQ((*jobs)->Replay(filter, {.dry_run = true}).error().error_class, ErrorClass::kNotFound);
   }
   const auto reverted = (*schema)->Down(1);
   ASSERT_TRUE(reverted) << reverted.error().message;

@@ -46,6 +46,7 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
               .pool = &pool,
               .scheduler = &scheduler,
               .keeper = &keeper,
+              .claims = &claims,
               .limiter = &limiter,
               .finished = &finished,
               .metrics = &of->metrics_,

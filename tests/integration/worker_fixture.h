@@ -39,6 +39,7 @@ class WorkerFixture : public ::testing::Test {
     pg::SessionPool pool;
     worker::LaneScheduler scheduler;
     worker::LaneKeeper keeper;
+    worker::ClaimWatch claims;
     worker::Limiter limiter;
     worker::FinishedQueue finished;
     std::atomic<bool> aborting{false};
