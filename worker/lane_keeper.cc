@@ -47,6 +47,14 @@ Result<void> LaneKeeper::Renew(pg::Session& session) {
   return {};
 }
 
+Result<void> LaneKeeper::SaveAll(pg::Session& session, const std::vector<LaneId>& lanes) const {
+  if (!save_) return {};
+  for (const LaneId& lane : lanes) {
+    if (auto ok = save_(session, lane); !ok) return ok;
+  }
+  return {};
+}
+
 Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
   const std::vector<LaneId> idle = scheduler_->CheckOutIdle(options_.idle);
   if (idle.empty()) return {};
@@ -54,7 +62,9 @@ Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
     std::lock_guard lock(mutex_);
     for (const LaneId& lane : idle) until_.erase(lane);
   }
-  auto released = ledger::ReleaseLanes(session, options_.worker, idle);
+  // A lane whose state cannot be written is kept from others for as long as its lease runs.
+  auto released = SaveAll(session, idle);
+  if (released) released = ledger::ReleaseLanes(session, options_.worker, idle);
   scheduler_->CheckIn(idle);
   return released;
 }
@@ -66,10 +76,13 @@ Result<void> LaneKeeper::RunOnce(pg::Session& session) {
 }
 
 Result<void> LaneKeeper::ReleaseAll(pg::Session& session) {
+  std::vector<LaneId> held;
   {
     std::lock_guard lock(mutex_);
+    for (const auto& [lane, until] : until_) held.push_back(lane);
     until_.clear();
   }
+  if (auto ok = SaveAll(session, held); !ok) return ok;
   return ledger::ReleaseHolder(session, options_.worker);
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -40,16 +41,21 @@ class LaneKeeper {
 
   // Renews, tells that this worker lives, and gives idle lanes back. A failure leaves leases to run out.
   Result<void> RunOnce(pg::Session& session);
+  // `save` writes down what is known of a lane, before it is given back. Set before any thread is started.
+  using Save = std::function<Result<void>(pg::Session&, const LaneId&)>;
+  void OnRelease(Save save) { save_ = std::move(save); }
   // Gives everything back (shutdown).
   Result<void> ReleaseAll(pg::Session& session);
 
  private:
   Result<void> Renew(pg::Session& session);
   Result<void> ReleaseIdle(pg::Session& session);
+  Result<void> SaveAll(pg::Session& session, const std::vector<LaneId>& lanes) const;
 
   KeeperOptions options_;
   const Clock* clock_;
   LaneScheduler* scheduler_;
+  Save save_;
   mutable std::mutex mutex_;
   std::map<LaneId, std::chrono::milliseconds> until_;  // guarded by mutex_; on the boot clock
 };

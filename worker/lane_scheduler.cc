@@ -102,15 +102,28 @@ void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
   if (--running_ == 0) changed_.notify_all();
 }
 
+void LaneScheduler::MoveQueued(Lane& lane, std::vector<Delivery>& to) {
+  for (auto* queue : {&lane.interactive, &lane.bulk}) {
+    queued_ -= queue->size();
+    std::move(queue->begin(), queue->end(), std::back_inserter(to));
+    queue->clear();
+  }
+}
+
 std::vector<Delivery> LaneScheduler::Drain(const LaneId& id) {
   std::lock_guard lock(mutex_);
   std::vector<Delivery> all;
-  Lane& lane = lanes_[id];
-  for (auto* queue : {&lane.interactive, &lane.bulk}) {
-    std::move(queue->begin(), queue->end(), std::back_inserter(all));
-    queue->clear();
+  MoveQueued(lanes_[id], all);
+  return all;
+}
+
+std::vector<Delivery> LaneScheduler::DrainWaiting(Millis wait) {
+  std::lock_guard lock(mutex_);
+  std::vector<Delivery> all;
+  const Millis now = clock_->Boot();
+  for (auto& [id, lane] : lanes_) {
+    if (!lane.busy && lane.ready_at - now > wait) MoveQueued(lane, all);
   }
-  queued_ -= all.size();
   return all;
 }
 

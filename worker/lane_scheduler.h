@@ -45,6 +45,8 @@ class LaneScheduler {
   void GiveBack(const LaneId& lane, Delivery delivery, Millis wait);
   // Takes all that is queued in a busy lane, for a wait too long to hold its offsets.
   std::vector<Delivery> Drain(const LaneId& lane);
+  // Takes all that is queued in lanes that are not ready for longer than `wait`.
+  std::vector<Delivery> DrainWaiting(Millis wait);
   // Forgets what is queued of partitions that were revoked or lost.
   void Drop(const std::vector<kafka::TopicPartition>& partitions);
   void DropAll();
@@ -74,6 +76,7 @@ class LaneScheduler {
   };
 
   std::optional<Work> TakeReady(Millis now);
+  void MoveQueued(Lane& lane, std::vector<Delivery>& to);
   Millis NextReady(Millis now) const;
   void WakeLast();
   void Wait(std::unique_lock<std::mutex>& lock, Millis time);

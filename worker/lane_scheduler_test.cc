@@ -77,6 +77,23 @@ TEST(LaneSchedulerTest, WhatIsGivenBackComesFirstAgain) {
   EXPECT_EQ(Task(lanes.TryTake()), 1);
 }
 
+TEST(LaneSchedulerTest, WhatComesForALaneThatWaitsLongIsTakenOut) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("slow", 1));
+  lanes.Add(Of("quick", 2));
+  (void)lanes.TryTake();
+  (void)lanes.TryTake();
+  lanes.Done({"slow", 0}, milliseconds(60'000));
+  lanes.Done({"quick", 0}, milliseconds(5'000));
+  lanes.Add(Of("slow", 3));
+  lanes.Add(Of("slow", 4, true));
+  lanes.Add(Of("quick", 5));
+  EXPECT_EQ(lanes.DrainWaiting(milliseconds(5'000)).size(), 2U);
+  EXPECT_EQ(lanes.Queued(), 1U);
+  EXPECT_TRUE(lanes.DrainWaiting(milliseconds(5'000)).empty());
+}
+
 TEST(LaneSchedulerTest, RevokedPartitionsAreForgotten) {
   ManualClock clock;
   LaneScheduler lanes(&clock);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+
 namespace weir::worker {
 namespace {
 
@@ -36,7 +39,7 @@ TEST(LimiterTest, TheDelayGrowsWithEachThrottlingAndDecaysWithSuccess) {
       << "at most max_delay_ms";
   double before = limiter.Of(kLane).delay_ms;
   for (int i = 0; i < 600; ++i) {
-    const double now = limiter.Succeeded(kLane, milliseconds(10)).delay_ms;
+    const double now = limiter.Answered(kLane).delay_ms;
     EXPECT_LE(now, before);
     before = now;
   }
@@ -46,35 +49,194 @@ TEST(LimiterTest, TheDelayGrowsWithEachThrottlingAndDecaysWithSuccess) {
 TEST(LimiterTest, FailuresOfALaneAddUpOverItsTasks) {
   Limiter limiter = Make();
   milliseconds last(0);
-  for (int i = 0; i < 6; ++i) last = limiter.Failed(kLane, 1);
+  for (int i = 0; i < 6; ++i) last = limiter.Failed(kLane, 1, std::nullopt);
   EXPECT_GE(last, milliseconds(16'000)) << "the sixth failure in a row, though each task's first";
-  limiter.Succeeded(kLane, milliseconds(1));
-  EXPECT_LE(limiter.Failed(kLane, 1), milliseconds(1'000));
+  limiter.Answered(kLane);
+  EXPECT_LE(limiter.Failed(kLane, 1, std::nullopt), milliseconds(1'000));
 }
 
-TEST(LimiterTest, AQuotaIsPacedByTheLanesShare) {
+TEST(LimiterTest, AFailureWaitsAsLongAsTheUpstreamAsks) {
   Limiter limiter = Make();
-  const std::vector<QuotaRule> quota{{100, milliseconds(10'000)}};
-  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 1, milliseconds(1'000), milliseconds(1'050)), milliseconds(350));
-  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 2, milliseconds(1'000), milliseconds(1'050)), milliseconds(750));
-  EXPECT_EQ(limiter.Charge(kLane, quota, 4, 1, milliseconds(1'000), milliseconds(9'000)), milliseconds(0));
+  EXPECT_EQ(limiter.Failed(kLane, 1, milliseconds(120'000)), milliseconds(120'000));
+  EXPECT_EQ(limiter.Failed(kLane, 1, milliseconds(400'000'000)), milliseconds(3'600'000));
+}
+
+// Lanes of one meter, each in a worker of its own and with its own latency, for ten minutes: never more
+// requests in any window than the quota, and nearly as many.
+void ExpectPaced(const QuotaRule& rule, int lanes) {
+  std::vector<std::int64_t> sent;
+  std::mt19937 random(7);
+  const std::int64_t end = 600'000;
+  for (int lane = 0; lane < lanes; ++lane) {
+    const LaneId id{"m", lane};
+    // Each worker's clock counts from its own start.
+    const std::int64_t boot = static_cast<std::int64_t>(random() % 100'000);
+    Limiter limiter({}, milliseconds(1'000), milliseconds(60'000), 1, milliseconds(-boot));
+    for (std::int64_t now = 0; now < end;) {
+      const auto turn = limiter.Ask(id, {rule}, lanes, milliseconds(boot + now));
+      if (turn.wait > milliseconds(0)) {
+        now += turn.wait.count();
+        continue;
+      }
+      sent.push_back(now + static_cast<std::int64_t>(random() % 4));
+      const std::int64_t answered = now + 20 + static_cast<std::int64_t>(random() % 60);
+      const auto wait =
+          limiter.Charge(id, {rule}, lanes, 1, milliseconds(boot + now), milliseconds(boot + answered));
+      now = answered + std::max<std::int64_t>(0, wait.count()) + static_cast<std::int64_t>(random() % 5);
+    }
+  }
+  std::sort(sent.begin(), sent.end());
+  std::size_t from = 0;
+  std::int64_t most = 0;
+  for (std::size_t to = 0; to < sent.size(); ++to) {
+    while (sent[from] <= sent[to] - rule.per.count()) ++from;
+    most = std::max(most, static_cast<std::int64_t>(to - from + 1));
+  }
+  EXPECT_LE(most, rule.requests);
+  const double possible = static_cast<double>(rule.requests * end) / static_cast<double>(rule.per.count());
+  EXPECT_GE(static_cast<double>(sent.size()), 0.97 * possible);
+}
+
+TEST(LimiterTest, AQuotaIsNeverOverrunAndHardlyUnderrun) {
+  ExpectPaced({100, milliseconds(10'000)}, 4);
+  ExpectPaced({100, milliseconds(10'000)}, 16);
+  ExpectPaced({2, milliseconds(1'000)}, 1);
+  ExpectPaced({8, milliseconds(1'000)}, 4);
+}
+
+TEST(LimiterTest, TheSlowestOfSeveralPacesRules) {
+  Limiter limiter = Make();
+  const std::vector<QuotaRule> quota{{100, milliseconds(10'000)}, {60, milliseconds(60'000)}};
+  milliseconds now = limiter.Ask(kLane, quota, 1, milliseconds(0)).wait;
+  EXPECT_EQ(limiter.Ask(kLane, quota, 1, now).wait, milliseconds(0));
+  const auto wait = limiter.Charge(kLane, quota, 1, 1, now, now + milliseconds(50));
+  EXPECT_EQ(wait, milliseconds(952)) << "60 in 60.1 s";
+  EXPECT_GT(limiter.Ask(kLane, quota, 1, now + milliseconds(60)).wait, milliseconds(0))
+      << "this slot is used";
+  EXPECT_EQ(limiter.Charge(kLane, quota, 1, 3, now, now + milliseconds(50)), milliseconds(3 * 1'002 - 50));
 }
 
 TEST(LimiterTest, ALongQuotaIsCountedNotSpread) {
   Limiter limiter = Make();
   const milliseconds day(86'400'000);
-  const std::vector<QuotaRule> quota{{10, day}};
-  for (int i = 0; i < 4; ++i) {
+  const std::vector<QuotaRule> quota{{11, day}};
+  for (int i = 0; i < 5; ++i) {
     EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, milliseconds(0), milliseconds(i)), milliseconds(0));
   }
-  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, milliseconds(0), milliseconds(4)), day - milliseconds(4));
-  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, day, day), milliseconds(0)) << "a new day";
+  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, milliseconds(0), milliseconds(5)), day - milliseconds(5));
+  EXPECT_EQ(limiter.Ask(kLane, quota, 2, milliseconds(6)).wait, day - milliseconds(6));
+  const LaneId other{"m", 1};
+  for (int i = 0; i < 4; ++i) limiter.Charge(other, quota, 2, 1, milliseconds(0), milliseconds(i));
+  EXPECT_GT(limiter.Charge(other, quota, 2, 1, milliseconds(0), milliseconds(5)), milliseconds(0))
+      << "6 + 5 = 11";
+  EXPECT_EQ(limiter.Ask(kLane, quota, 2, day).wait, milliseconds(0)) << "a new day";
+  EXPECT_EQ(limiter.Charge(kLane, quota, 2, 1, day, day), milliseconds(0));
+}
+
+// A lane that moves between workers, cleanly or by a death: over all of them never more than its share.
+TEST(LimiterTest, ADaysCountGoesWithTheLane) {
+  const milliseconds day(86'400'000);
+  const std::vector<QuotaRule> quota{{20, day}};
+  ledger::LaneState kept{.held = true, .lease_epoch = 1};
+  std::mt19937 random(3);
+  std::int64_t sent = 0, deaths = 0, now = 0;
+  for (std::int64_t epoch = 1; epoch < 40; ++epoch) {
+    Limiter worker = Make();
+    kept.lease_epoch = epoch;
+    worker.Start(kLane, kept, milliseconds(now));
+    bool died = false;
+    for (int i = 0; i < 2; ++i) {
+      const auto turn = worker.Ask(kLane, quota, 1, milliseconds(now));
+      if (turn.wait > milliseconds(0)) break;
+      if (turn.save) kept.memory = worker.Memory(kLane, milliseconds(now), false).memory;
+      ++sent;
+      died = random() % 4 == 0;  // with the request in flight: nothing more is written
+      if (died) break;
+      worker.Charge(kLane, quota, 1, 1, milliseconds(now), milliseconds(now));
+    }
+    deaths += died ? 1 : 0;
+    if (!died) kept.memory = worker.Memory(kLane, milliseconds(now), true).memory;
+    now += 10;
+    for (auto& window : kept.memory.windows) window.age += milliseconds(10);
+  }
+  EXPECT_LE(sent, 20);
+  EXPECT_GE(sent, 20 - deaths) << "a death forgoes one at most";
+  EXPECT_GT(deaths, 0);
+}
+
+TEST(LimiterTest, ASlowPaceIsWrittenDownBeforeItIsNeeded) {
+  Limiter limiter = Make();
+  const auto fast = limiter.Ask(kLane, {{100, milliseconds(10'000)}}, 4, milliseconds(0));
+  EXPECT_FALSE(fast.save);
+  const auto slow = limiter.Ask(kLane, {{1, milliseconds(60'000)}}, 1, milliseconds(0));
+  EXPECT_TRUE(slow.save);
+  EXPECT_GE(slow.ahead, milliseconds(60'000));
 }
 
 TEST(LimiterTest, ANewOwnerContinuesWhereTheOldOneWas) {
   Limiter limiter = Make();
-  limiter.Start(kLane, 750);
+  ledger::LaneState state{.held = true, .lease_epoch = 4};
+  state.memory.delay_ms = 750;
+  limiter.Start(kLane, state, milliseconds(0));
   EXPECT_EQ(limiter.Of(kLane).delay_ms, 750);
+  limiter.Answered(kLane);
+  limiter.Start(kLane, state, milliseconds(0));
+  EXPECT_EQ(limiter.Of(kLane).delay_ms, 735) << "nobody else had it: what is known here is newer";
+  state.lease_epoch = 6;
+  limiter.Start(kLane, state, milliseconds(0));
+  EXPECT_EQ(limiter.Of(kLane).delay_ms, 750);
+}
+
+TEST(LimiterTest, WhatWasLearntIsKept) {
+  Limiter limiter = Make();
+  limiter.Throttled(kLane, std::nullopt, milliseconds(0));
+  limiter.Answered(kLane);
+  limiter.Hold(kLane, milliseconds(5'000), "throttled");
+  auto kept = limiter.Memory(kLane, milliseconds(2'000), false);
+  EXPECT_EQ(kept.memory.successes, 1);
+  EXPECT_EQ(kept.memory.throttles, 1);
+  EXPECT_EQ(kept.wait, milliseconds(3'000));
+  EXPECT_EQ(kept.waiting_for, "throttled");
+  EXPECT_EQ(limiter.Memory(kLane, milliseconds(2'000), false).memory.successes, 0) << "counted once";
+}
+
+TEST(LimiterTest, WhatHeadersTellSpreadsTheRestOfAWindow) {
+  Limiter limiter = Make();
+  const auto told = [&](std::int64_t remaining, milliseconds reset, int lanes) {
+    return limiter.Told(kLane, {{100, remaining, reset, std::nullopt}}, lanes, milliseconds(0));
+  };
+  EXPECT_EQ(told(99, milliseconds(10'000), 1), milliseconds(0)) << "plenty is left";
+  EXPECT_EQ(told(50, milliseconds(5'000), 1), milliseconds(100));
+  EXPECT_EQ(told(50, milliseconds(5'000), 4), milliseconds(400));
+  EXPECT_EQ(told(0, milliseconds(5'000), 1), milliseconds(5'000));
+  EXPECT_EQ(told(1, milliseconds(5'000), 4), milliseconds(5'000)) << "never beyond the window";
+  EXPECT_EQ(told(0, std::chrono::days(300), 1), milliseconds(3'600'000)) << "asks again after an hour";
+}
+
+TEST(LimiterTest, ADaysRestIsNotSpread) {
+  Limiter limiter = Make();
+  const RateWindow day{200'000, 3, std::nullopt, std::chrono::days(1)};
+  EXPECT_EQ(limiter.Told({"m", 2}, {day}, 4, milliseconds(0)), milliseconds(0));
+  EXPECT_EQ(limiter.Told({"m", 3}, {day}, 4, milliseconds(0)), milliseconds(3'600'000))
+      << "three for four lanes";
+}
+
+// HighLevel tells no reset: when a window began is seen by what remains.
+TEST(LimiterTest, AWindowWithoutAResetIsTimedByWhatRemains) {
+  Limiter limiter = Make();
+  const auto told = [&](std::int64_t remaining, int now) {
+    return limiter.Told(kLane, {{100, remaining, std::nullopt, milliseconds(10'000)}}, 1, milliseconds(now));
+  };
+  EXPECT_EQ(told(20, 0), milliseconds(500)) << "as if it had begun now";
+  EXPECT_EQ(told(99, 3'000), milliseconds(0)) << "it has";
+  EXPECT_EQ(told(0, 8'000), milliseconds(5'000));
+  EXPECT_EQ(told(0, 14'000), milliseconds(10'000)) << "another";
+}
+
+TEST(LimiterTest, NoTimeToldIsNoWait) {
+  Limiter limiter = Make();
+  EXPECT_EQ(limiter.Told(kLane, {{100, 0, std::nullopt, std::nullopt}}, 1, milliseconds(0)), milliseconds(0));
+  EXPECT_EQ(limiter.Told(kLane, {}, 1, milliseconds(0)), milliseconds(0));
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
-    Reading reading(*parts_.config, parts_.writer, Mapper(work), &batch_, &work, ContextOf(work), *page);
+    Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
     if (auto ok = FetchPage(work, reading, abort); !ok && !reading.Moved()) return ok;
     if (!reading.Moved()) {
       if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
@@ -116,7 +116,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
 Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort) {
   auto page = work.source->Request(ContextOf(work));
   if (!page) return Fail(page.error());
-  Reading reading(*parts_.config, parts_.writer, Mapper(work), &batch_, &work, ContextOf(work), *page);
+  Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
   if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
   if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
   return WritePlan(work, reading.Document());
@@ -150,7 +150,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   return done;
 }
 
-Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort) {
+Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
   parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
   while (true) {
@@ -164,6 +164,8 @@ Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort) {
     ++work.task.page;
     work.task.position = 0;
     work.task.digest = 0;
+    work.pause = between();
+    if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
   }
 }
 

@@ -1,22 +1,32 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/config/account_settings.h"
 #include "common/config/config.h"
+#include "common/config/value_text.h"
 #include "common/http/fetcher.h"
 #include "common/ledger/tasks.h"
+#include "common/sources/rate_limit.h"
 #include "common/sources/record_reader.h"
 #include "common/sources/source.h"
 #include "worker/batch_writer.h"
 
 namespace weir::worker {
+
+// A lane must wait before its next request.
+struct Pause {
+  std::chrono::milliseconds wait{0};
+  std::string waiting_for;
+};
 
 // All that is needed to work on one claimed task. Lives as long as the work.
 struct TaskWork {
@@ -24,8 +34,12 @@ struct TaskWork {
   const Source* source = nullptr;
   const StreamInfo* stream = nullptr;
   AccountSettings settings;
-  ledger::Effort effort;      // since the last commit; who ends the task writes what is left
-  std::int64_t requests = 0;  // sent by this attempt
+  ledger::Effort effort;  // since the last commit; who ends the task writes what is left
+  std::vector<QuotaRule> quota;
+  std::int64_t requests = 0;            // sent since the lane was charged last
+  std::chrono::milliseconds began{0};   // the first of them, not after
+  std::vector<RateWindow> rate_limits;  // what the last answer told
+  std::optional<Pause> pause;           // why the work stopped between two pages
   // For `weir failures show`: what was asked last and what came, without secrets.
   std::string last_request, last_head;
 };
@@ -45,8 +59,10 @@ class PageProcessor {
   ~PageProcessor();
 
   // Works until the task is done; `abort` is asked while a transfer runs (lost lease, shutdown). On success
-  // the task is committed as done. Errors: as their class says; what was committed before stays.
-  Result<void> Run(TaskWork& work, const AbortCheck& abort);
+  // the task is committed as done. `between` is asked after each page but the last; a pause ends the work
+  // with kStopped and TaskWork::pause. Errors: as their class says; what was committed before stays.
+  using BetweenPages = std::function<std::optional<Pause>()>;
+  Result<void> Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between);
 
  private:
   class Reading;

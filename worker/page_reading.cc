@@ -19,11 +19,11 @@ ReaderLimits LimitsOf(const Config& config) {
 
 }  // namespace
 
-PageProcessor::Reading::Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper,
-                                RecordBatch* batch, TaskWork* work, TaskContext context,
-                                const PageRequest& request)
-    : config_(config),
-      writer_(writer),
+PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, RecordBatch* batch, TaskWork* work,
+                                TaskContext context, const PageRequest& request)
+    : config_(*parts.config),
+      clock_(parts.clock),
+      writer_(parts.writer),
       mapper_(mapper),
       work_(work),
       context_(std::move(context)),
@@ -33,16 +33,17 @@ PageProcessor::Reading::Reading(const Config& config, BatchWriter* writer, Recor
       inserted_(work->task.inserted) {
   batch_.Clear();
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
-  if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config), callback);
+  if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config_), callback);
   if (format_ == BodyFormat::kJsonArray)
-    reader_ = NewJsonArrayReader(request.record_path, LimitsOf(config), callback);
+    reader_ = NewJsonArrayReader(request.record_path, LimitsOf(config_), callback);
 }
 
 Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
   work_->last_head = "HTTP " + std::to_string(head.status) + ", " + Printable(head.Get("content-type"), 100);
-  verdict_ = work_->source->Judge(context_, head, "");
+  work_->rate_limits = ParseRateLimits(head, clock_->UnixMillis());
+  verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
   return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
 }
@@ -61,9 +62,16 @@ Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
   return text_.size() < cap;
 }
 
+// A Retry-After that is a date is one from now, not from when the job was opened.
+Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
+  TaskContext now = context_;
+  now.now_ms = clock_->UnixMillis();
+  return work_->source->Judge(now, head_, body_start);
+}
+
 void PageProcessor::Reading::JudgeText() {
   if (!std::holds_alternative<Error>(verdict_)) return;
-  verdict_ = work_->source->Judge(context_, head_, text_);
+  verdict_ = Judge(text_);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
     if (error->body_start.empty()) error->body_start = Printable(text_);

@@ -16,8 +16,8 @@ namespace weir::worker {
 class PageProcessor::Reading final : public BodySink {
  public:
   // `batch` is a buffer to fill, empty; it and all pointers outlive the reading.
-  Reading(const Config& config, BatchWriter* writer, RecordMapper* mapper, RecordBatch* batch, TaskWork* work,
-          TaskContext context, const PageRequest& request);
+  Reading(const Parts& parts, RecordMapper* mapper, RecordBatch* batch, TaskWork* work, TaskContext context,
+          const PageRequest& request);
 
   Result<bool> OnHead(const HttpResponseHead& head) override;
   Result<bool> OnBody(std::string_view bytes) override;
@@ -41,9 +41,11 @@ class PageProcessor::Reading final : public BodySink {
   Result<void> Flush(bool last);
   Result<WriteTail> Tail();
   std::int64_t Remaining() const;
+  Verdict Judge(std::string_view body_start) const;
   void JudgeText();
 
   const Config& config_;
+  const Clock* clock_;
   BatchWriter* writer_;
   RecordMapper* mapper_;
   TaskWork* work_;

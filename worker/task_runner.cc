@@ -4,16 +4,16 @@
 #include <utility>
 
 #include "common/obs/log.h"
+#include "worker/return_tasks.h"
 
 namespace weir::worker {
 namespace {
 
 using std::chrono::milliseconds;
 
-// A lane that waits longer parks what was delivered for it, so that no partition stands still (DESIGN §5).
-constexpr milliseconds kLongWait{5'000};
 constexpr milliseconds kLeasePoll{500};
 constexpr milliseconds kSaveEvery{1'000};
+constexpr char kDatabase[] = "database";
 
 PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter* writer) {
   return {shared.config, shared.clock, fetcher, writer, shared.pool};
@@ -31,14 +31,22 @@ bool TaskRunner::RunOnce() {
   auto work = shared_.scheduler->Take();
   if (!work) return false;
   Next next = Work(*work);
-  if (next.again) {
-    ++work->delivery.returns;
+  shared_.limiter->Hold(work->lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
+  const bool long_wait = next.lane_wait > kLongWait;
+  if (next.again && !long_wait) {
+    if (next.waiting_for == kDatabase) ++work->delivery.returns;
     shared_.scheduler->GiveBack(work->lane, std::move(work->delivery), next.lane_wait);
     return true;
   }
-  SaveLane(work->lane, next, next.lane_wait > milliseconds(0));
-  if (next.lane_wait > kLongWait) ReturnQueued(work->lane);
-  shared_.finished->Push(std::move(work->delivery));
+  SaveAfter(work->lane, next);
+  std::vector<Delivery> returned;
+  if (long_wait) returned = shared_.scheduler->Drain(work->lane);
+  if (next.again) {
+    returned.insert(returned.begin(), std::move(work->delivery));
+  } else {
+    shared_.finished->Push(std::move(work->delivery));
+  }
+  ReturnTasks(std::move(returned), *shared_.pool, *shared_.scheduler, *shared_.finished);
   shared_.scheduler->Done(work->lane, next.lane_wait);
   return true;
 }
@@ -55,17 +63,17 @@ std::optional<Error> TaskRunner::AbortReason(const ledger::ClaimedTask& task) co
 
 TaskRunner::Next TaskRunner::DatabaseIll(int returns) {
   const auto shift = std::min(returns, 4);
-  return {.lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = "database"};
+  return {.lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = kDatabase};
 }
 
 Result<TaskRunner::Next> TaskRunner::HaveLane(pg::Session& session, const LaneId& lane, bool& held) {
-  const bool had = shared_.keeper->Valid(lane);
   auto state = shared_.keeper->Ensure(session, lane);
   if (!state) return Fail(state.error());
   held = state->held;
   if (!held)
     return Next{.lane_wait = std::min(state->wait, kLeasePoll), .again = true, .waiting_for = "lease"};
-  if (!had) shared_.limiter->Start(lane, state->delay_ms);
+  // An epoch comes with a statement only; while the lease is believed in, nothing has changed.
+  if (state->lease_epoch > 0) shared_.limiter->Start(lane, *state, shared_.clock->Boot());
   if (state->wait <= milliseconds(0)) return Next{};
   held = false;
   return Next{.lane_wait = state->wait, .again = true, .waiting_for = state->waiting_for};
@@ -110,20 +118,44 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   TaskWork unopened;
   unopened.task = std::move(*task);
   TaskWork& page = opened ? *opened : unopened;
+  page.began = began;
   const Result<void> done = opened ? Process(page) : Result<void>(Fail(opened.error()));
-  const milliseconds took = shared_.clock->Boot() - began;
-  page.effort.busy_ms = took.count();
-  Next next = done ? OnSuccess(page, took) : OnError(page, done.error());
-  next.lane_wait = std::max(next.lane_wait, QuotaWait(page, began));
+  Next next = End(page, done, shared_.clock->Boot() - began);
   return next;
 }
 
-milliseconds TaskRunner::QuotaWait(const TaskWork& work, milliseconds began) {
-  if (work.settings.quota.empty() || work.requests == 0) return milliseconds(0);
-  auto quota = ParseQuota(work.settings.quota);
-  if (!quota) return milliseconds(0);  // refused when the configuration was read
-  return shared_.limiter->Charge(work.task.lane, *quota, work.task.lanes, work.requests, began,
-                                 shared_.clock->Boot());
+TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milliseconds took) {
+  work.effort.busy_ms = took.count();
+  Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
+  const Pause pace = Pace(work);
+  if (pace.wait > next.lane_wait) {
+    next.lane_wait = pace.wait;
+    next.waiting_for = pace.waiting_for;
+  }
+  return next;
+}
+
+// What quota and upstream say after the requests that were sent since it was last asked.
+Pause TaskRunner::Pace(TaskWork& work) {
+  if (work.requests == 0) return {};
+  const LaneId& lane = work.task.lane;
+  const milliseconds now = shared_.clock->Boot();
+  Pause quota{shared_.limiter->Charge(lane, work.quota, work.task.lanes, work.requests, work.began, now),
+              "quota"};
+  const Pause told{shared_.limiter->Told(lane, work.rate_limits, work.task.lanes, now), "ratelimit"};
+  work.requests = 0;
+  work.began = now;
+  return told.wait > quota.wait ? told : quota;
+}
+
+// Before a request: a window of the quota may be full, and what is sent may have to be written down first.
+std::optional<Pause> TaskRunner::MayBegin(TaskWork& work) {
+  const LaneId& lane = work.task.lane;
+  work.began = shared_.clock->Boot();
+  const Limiter::Turn turn = shared_.limiter->Ask(lane, work.quota, work.task.lanes, work.began);
+  if (turn.wait > milliseconds(0)) return Pause{turn.wait, "quota"};
+  if (turn.save && !SaveLane(lane, turn.ahead, "quota")) return Pause{kLeasePoll, kDatabase};
+  return std::nullopt;
 }
 
 Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
@@ -137,13 +169,27 @@ Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
   auto settings = ResolveAccount(*shared_.config, *work.source, task.account);
   if (!settings) return Fail(settings.error());
   work.settings = std::move(*settings);
+  auto quota = ParseQuota(work.settings.quota);
+  if (!quota) return Fail(quota.error());
+  work.quota = std::move(*quota);
   work.task = std::move(task);
   return work;
 }
 
 Result<void> TaskRunner::Process(TaskWork& work) {
+  const LaneId lane = work.task.lane;
+  work.pause = MayBegin(work);
+  if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+  const auto between = [&]() -> std::optional<Pause> {
+    const auto delay = milliseconds(static_cast<std::int64_t>(shared_.limiter->Answered(lane).delay_ms));
+    Pause pace = Pace(work);
+    if (delay > pace.wait) pace = {delay, "pace"};
+    if (pace.wait > milliseconds(0)) return pace;
+    return MayBegin(work);
+  };
   shared_.claims->Add(work.task.id, work.task.epoch);
-  auto done = processor_.Run(work, [this, &work] { return AbortReason(work.task); });
+  auto done = processor_.Run(
+      work, [this, &work] { return AbortReason(work.task); }, between);
   shared_.claims->Remove(work.task.id);
   return done;
 }
@@ -163,9 +209,10 @@ void TaskRunner::Count(const TaskWork& work, TaskResult result) {
   if (result == TaskResult::kDone) metrics.Page();
 }
 
-TaskRunner::Next TaskRunner::OnSuccess(const TaskWork& work, milliseconds took) {
+TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
   Count(work, TaskResult::kDone);
-  const auto view = shared_.limiter->Succeeded(work.task.lane, took);
+  const auto view = shared_.limiter->Answered(work.task.lane);
+  shared_.limiter->Finished(work.task.lane, took);
   return {.lane_wait = milliseconds(static_cast<std::int64_t>(view.delay_ms)),
           .again = false,
           .waiting_for = "pace"};
@@ -173,6 +220,7 @@ TaskRunner::Next TaskRunner::OnSuccess(const TaskWork& work, milliseconds took) 
 
 TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
   auto& metrics = shared_.metrics->For(work.task.source, work.task.stream);
+  if (work.pause) return Yield(work);
   Log(LogLevel::kWarn, "a page failed",
       {{"class", std::string(ToString(error.error_class))}, {"error", error.message}});
   switch (error.error_class) {
@@ -185,14 +233,16 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
       return DatabaseIll(0);
     case ErrorClass::kThrottled: {
       metrics.Throttled();
-      const auto wait =
-          shared_.limiter->Throttled(work.task.lane, error.retry_after, work.settings.retry_after_floor);
+      const Pause told = Pace(work);
+      auto asked = error.retry_after;
+      if (!asked && told.wait > milliseconds(0)) asked = told.wait;
+      const auto wait = shared_.limiter->Throttled(work.task.lane, asked, work.settings.retry_after_floor);
       return Park(work, error, wait, false);
     }
     case ErrorClass::kTransient:
     case ErrorClass::kBroker: {
       if (work.task.attempts + 1 >= shared_.config->max_attempts) return Kill(work, error);
-      const auto wait = shared_.limiter->Failed(work.task.lane, work.task.attempts + 1);
+      const auto wait = shared_.limiter->Failed(work.task.lane, work.task.attempts + 1, error.retry_after);
       return Park(work, error, wait, true);
     }
     default:
@@ -220,38 +270,25 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
 }
 
 // Nothing was spent. At shutdown the message stays unfinished, so that another worker gets it; with a lost
-// lease it is tried again here.
+// lease, or after a pause between two pages, it is tried again here.
 TaskRunner::Next TaskRunner::Yield(TaskWork& work) {
   auto session = shared_.pool->Acquire();
   if (session) (void)ledger::YieldTask(**session, work.task, work.effort);
-  return {.lane_wait = kLeasePoll, .again = true, .waiting_for = "lease"};
+  const Pause pause = work.pause.value_or(Pause{kLeasePoll, "lease"});
+  return {.lane_wait = pause.wait, .again = true, .waiting_for = pause.waiting_for};
 }
 
-void TaskRunner::SaveLane(const LaneId& lane, const Next& next, bool force) {
-  const bool long_enough = force && next.lane_wait > kLeasePoll;
-  if (!shared_.limiter->TimeToSave(lane, shared_.clock->Boot(), kSaveEvery) && !long_enough) return;
-  const auto view = shared_.limiter->Of(lane);
+bool TaskRunner::SaveLane(const LaneId& lane, milliseconds wait, const std::string& waiting_for) {
   auto session = shared_.pool->Acquire();
-  if (!session) return;
-  // Only an aid to the next owner and to `weir lanes`: a failure here must not hold the task's end.
-  (void)ledger::SaveLane(**session, lane, shared_.worker_id, next.lane_wait, next.waiting_for, view.delay_ms,
-                         view.task_ms);
+  if (!session) return false;
+  const auto kept = shared_.limiter->Memory(lane, shared_.clock->Boot(), false);
+  return ledger::SaveLane(**session, lane, shared_.worker_id, wait, waiting_for, kept.memory).has_value();
 }
 
-void TaskRunner::ReturnQueued(const LaneId& lane) {
-  std::vector<Delivery> queued = shared_.scheduler->Drain(lane);
-  if (queued.empty()) return;
-  std::vector<TaskId> ids;
-  for (const Delivery& delivery : queued) ids.push_back(delivery.message.task);
-  auto session = shared_.pool->Acquire();
-  const bool returned = session && ledger::ReturnTasks(**session, ids);
-  for (Delivery& delivery : queued) {
-    if (returned) {
-      shared_.finished->Push(std::move(delivery));
-    } else {
-      shared_.scheduler->Add(std::move(delivery));
-    }
-  }
+// Only an aid to the next owner and to `weir lanes`: a failure here must not hold the task's end.
+void TaskRunner::SaveAfter(const LaneId& lane, const Next& next) {
+  const bool due = shared_.limiter->TimeToSave(lane, shared_.clock->Boot(), kSaveEvery);
+  if (due || next.lane_wait > kLeasePoll) (void)SaveLane(lane, next.lane_wait, next.waiting_for);
 }
 
 }  // namespace weir::worker

@@ -66,16 +66,18 @@ class TaskRunner {
   Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);
   Result<TaskWork> Open(ledger::ClaimedTask task);
   Result<void> Process(TaskWork& work);
-  std::chrono::milliseconds QuotaWait(const TaskWork& work, std::chrono::milliseconds began);
-  Next OnSuccess(const TaskWork& work, std::chrono::milliseconds took);
+  Next End(TaskWork& work, const Result<void>& done, std::chrono::milliseconds took);
+  std::optional<Pause> MayBegin(TaskWork& work);
+  Pause Pace(TaskWork& work);
+  Next OnSuccess(TaskWork& work, std::chrono::milliseconds took);
   Next OnError(TaskWork& work, const Error& error);
   Next Park(TaskWork& work, const Error& error, std::chrono::milliseconds wait, bool count_attempt);
   Next Kill(TaskWork& work, const Error& error);
   Next Yield(TaskWork& work);
   Next DatabaseIll(int returns);
   void Count(const TaskWork& work, TaskResult result);
-  void SaveLane(const LaneId& lane, const Next& next, bool force);
-  void ReturnQueued(const LaneId& lane);
+  bool SaveLane(const LaneId& lane, std::chrono::milliseconds wait, const std::string& waiting_for);
+  void SaveAfter(const LaneId& lane, const Next& next);
   std::optional<Error> AbortReason(const ledger::ClaimedTask& task) const;
 
   Shared shared_;

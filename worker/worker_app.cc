@@ -7,6 +7,7 @@
 #include "common/config/version.h"
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
+#include "worker/return_tasks.h"
 
 namespace weir::worker {
 namespace {
@@ -31,6 +32,14 @@ kafka::ClientOptions ClientOf(const Config& config, const std::string& id) {
   return options;
 }
 
+LimiterOptions LimiterOptionsOf(const Config& config) {
+  return {.initial_delay_ms = static_cast<double>(config.initial_delay.count()),
+          .min_delay_ms = static_cast<double>(config.min_delay.count()),
+          .max_delay_ms = static_cast<double>(config.max_lane_delay.count()),
+          .increase = config.delay_increase,
+          .decrease = config.delay_decrease};
+}
+
 }  // namespace
 
 WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
@@ -41,9 +50,14 @@ WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
       scheduler_(&clock_),
       keeper_({.worker = identity_.id, .host = identity_.host, .pid = identity_.pid, .lease = config_.lease},
               &clock_, &scheduler_),
-      limiter_(LimiterOptions{}, config_.base_delay, config_.max_delay,
-               std::hash<std::string>{}(identity_.id)),
-      loop_(LoopParts()) {}
+      limiter_(LimiterOptionsOf(config_), config_.base_delay, config_.max_delay,
+               std::hash<std::string>{}(identity_.id), milliseconds(clock_.UnixMillis()) - clock_.Boot()),
+      loop_(LoopParts()) {
+  keeper_.OnRelease([this](pg::Session& session, const LaneId& lane) {
+    const auto kept = limiter_.Memory(lane, clock_.Boot(), true);
+    return ledger::SaveLane(session, lane, identity_.id, kept.wait, kept.waiting_for, kept.memory);
+  });
+}
 
 WorkerApp::~WorkerApp() = default;
 
@@ -122,6 +136,8 @@ void WorkerApp::KeepLanes() {
     if (!ok) LogError(LogLevel::kWarn, "lane leases could not be renewed", ok.error());
     if (ok) ok = claims_.RunOnce(session);
     if (!ok) session.Reset();
+    // What came for a lane after it had begun to wait.
+    ReturnTasks(scheduler_.DrainWaiting(kLongWait), pool_, scheduler_, finished_);
     lock.lock();
     keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load(); });
   }

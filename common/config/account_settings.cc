@@ -6,6 +6,7 @@
 
 #include "common/base/json_text.h"
 #include "common/config/config_loader.h"
+#include "common/config/value_text.h"
 #include "common/config/version.h"
 
 namespace weir {
@@ -56,6 +57,12 @@ void MergeMeterSettings(const Config& config, const Source& source, const Accoun
   if (of_source != nullptr && !quota) quota = of_source->quota;
   settings.lanes = lanes.value_or(source.Info().lanes);
   settings.quota = quota.value_or(source.Info().quota);
+  // Each lane has its share of the quota, at least one request: more lanes than that would overrun it.
+  if (const auto rules = ParseQuota(settings.quota)) {
+    for (const QuotaRule& rule : *rules) {
+      settings.lanes = static_cast<int>(std::min<std::int64_t>(settings.lanes, rule.requests));
+    }
+  }
 }
 
 }  // namespace

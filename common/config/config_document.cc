@@ -18,6 +18,10 @@ Json TypeSchema(const SettingSpec& spec) {
   switch (spec.type) {
     case SettingType::kInteger:
       return Json{{"type", "integer"}, {"minimum", spec.min}, {"maximum", spec.max}};
+    case SettingType::kDecimal:
+      return Json{{"type", "number"},
+                  {"minimum", static_cast<double>(spec.min) / 1000},
+                  {"maximum", static_cast<double>(spec.max) / 1000}};
     case SettingType::kSize:
       return AnyOfNumberOrPattern("^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$");
     case SettingType::kDuration:
@@ -43,6 +47,8 @@ Json SettingSchema(const SettingSpec& spec) {
   // Numbers as numbers, so that an editor which fills defaults in writes what the schema takes.
   if (spec.type == SettingType::kInteger) {
     schema["default"] = std::stoll(spec.default_text);
+  } else if (spec.type == SettingType::kDecimal) {
+    schema["default"] = std::stod(spec.default_text);
   } else if (!spec.default_text.empty()) {
     schema["default"] = spec.default_text;
   }
@@ -112,8 +118,9 @@ std::string YamlScalar(const std::string& text) {
 
 std::string Comment(const SettingSpec& spec) {
   std::string comment = spec.help;
-  const bool ranged = spec.type == SettingType::kInteger || spec.type == SettingType::kSize ||
-                      spec.type == SettingType::kDuration || spec.type == SettingType::kChoice;
+  const bool ranged = spec.type == SettingType::kInteger || spec.type == SettingType::kDecimal ||
+                      spec.type == SettingType::kSize || spec.type == SettingType::kDuration ||
+                      spec.type == SettingType::kChoice;
   if (ranged) comment += " (" + AllowedValues(spec) + ")";
   return comment;
 }

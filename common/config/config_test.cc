@@ -72,7 +72,7 @@ worker: {executors: 3, sessions: 2, drain_timeout: 4s}
 metrics: {port: 9100, address: 0.0.0.0}
 retry: {max_attempts: 5, base_delay: 10ms, max_delay: 2m}
 limits: {max_record_bytes: 2MiB, max_response_bytes: 3GiB, max_document_bytes: 5MiB, idle_timeout: 9s, connect_timeout: 800ms}
-lanes: {lease: 3s}
+lanes: {lease: 3s, initial_delay: 50ms, min_delay: 5ms, max_delay: 30s, increase: 3, decrease: 0.975}
 log: {level: debug, format: json}
 sources:
   chess: {base_url: "http://127.0.0.1:8/api/", user_agent: me, lanes: 4, quota: 5/s, retry_after_floor: 2s, window_games: 10}
@@ -103,6 +103,11 @@ sources:
   EXPECT_EQ(config->idle_timeout, milliseconds(9000));
   EXPECT_EQ(config->connect_timeout, milliseconds(800));
   EXPECT_EQ(config->lease, milliseconds(3000));
+  EXPECT_EQ(config->initial_delay, milliseconds(50));
+  EXPECT_EQ(config->min_delay, milliseconds(5));
+  EXPECT_EQ(config->max_lane_delay, milliseconds(30'000));
+  EXPECT_EQ(config->delay_increase, 3);
+  EXPECT_EQ(config->delay_decrease, 0.975);
   EXPECT_EQ(config->log_level, "debug");
   EXPECT_EQ(config->log_format, "json");
   const SourceConfig& chess = config->sources.at("chess");
@@ -225,6 +230,18 @@ TEST_F(ConfigTest, RefusalsSayWhereWhatAndHow) {
     EXPECT_THAT(error.message, HasSubstr(refusal.message)) << refusal.yaml;
     EXPECT_THAT(error.hint, HasSubstr(refusal.hint)) << refusal.yaml;
   }
+}
+
+TEST_F(ConfigTest, DecimalsAreRead) {
+  for (const char* bad : {"2.5x", ".5", "1.", "1e1", "-2", "0.5", "200", "2.5001", "99999999999999999999"}) {
+    inputs_.sets = {std::string("lanes.increase=") + bad};
+    const auto config = Load();
+    EXPECT_FALSE(config) << bad;
+  }
+  inputs_.sets = {"lanes.increase=2.25"};
+  const auto config = Load();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->delay_increase, 2.25);
 }
 
 TEST_F(ConfigTest, SetIsCheckedAsTheFileIs) {

@@ -23,6 +23,7 @@ constexpr std::int64_t kSecond = 1'000;
 constexpr std::int64_t kMinute = 60 * kSecond;
 constexpr std::int64_t kHour = 60 * kMinute;
 constexpr int kMaxLanes = 64;
+constexpr std::int64_t kThousand = 1'000;
 
 // Fills the table; a setting's type and default follow from the field of Config it is stored in.
 class TableBuilder {
@@ -43,6 +44,16 @@ class TableBuilder {
     spec.min = min;
     spec.max = max;
     spec.store = [field](Config& c, const SettingValue& v) { c.*field = static_cast<int>(v.number); };
+  }
+  // `min` and `max` in thousandths.
+  void Decimal(std::string key, double Config::*field, std::int64_t min, std::int64_t max, std::string help) {
+    SettingSpec& spec =
+        Add(std::move(key), SettingType::kDecimal, fmt::format("{}", defaults_.*field), std::move(help));
+    spec.min = min;
+    spec.max = max;
+    spec.store = [field](Config& c, const SettingValue& v) {
+      c.*field = static_cast<double>(v.number) / kThousand;
+    };
   }
   void Size(std::string key, std::int64_t Config::*field, std::int64_t min, std::int64_t max,
             std::string help) {
@@ -108,6 +119,14 @@ void AddWork(TableBuilder& t) {
             "of /metrics, /livez and /readyz; 0 = any free port");
   t.Text("metrics.address", SettingType::kAddress, &Config::metrics_address, "address that port listens on");
   t.Duration("lanes.lease", &Config::lease, 500, kMinute, "how long a lane's lease holds without renewal");
+  t.Duration("lanes.initial_delay", &Config::initial_delay, 1, kHour,
+             "between two requests of a lane, after a 429 that told no time");
+  t.Duration("lanes.min_delay", &Config::min_delay, 0, kHour, "the least such delay, also without any 429");
+  t.Duration("lanes.max_delay", &Config::max_lane_delay, 1, kHour, "the greatest such delay");
+  t.Decimal("lanes.increase", &Config::delay_increase, 1 * kThousand, 100 * kThousand,
+            "multiplies the delay at each further 429");
+  t.Decimal("lanes.decrease", &Config::delay_decrease, 1, kThousand,
+            "multiplies it at each request that went well");
 }
 
 void AddLimits(TableBuilder& t) {
@@ -157,12 +176,26 @@ void AddSource(TableBuilder& t, const SourceInfo& info) {
   }
 }
 
+// "2.5" → 2500; nothing for what is no plain number or has more than three decimals.
+std::optional<std::int64_t> Thousandths(std::string_view text) {
+  const auto point = std::min(text.find('.'), text.size());
+  std::string digits(text.substr(0, point));
+  const std::string_view fraction = text.substr(std::min(point + 1, text.size()));
+  if (digits.empty() || fraction.size() > 3 || (point < text.size() && fraction.empty())) return std::nullopt;
+  digits += fraction;
+  digits.append(3 - fraction.size(), '0');
+  if (digits.size() > 15 || digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  return std::stoll(digits);
+}
+
 Result<SettingValue> Number(const SettingSpec& spec, std::string_view text) {
   std::optional<std::int64_t> number;
   if (spec.type == SettingType::kSize) {
     number = ParseSize(text);
   } else if (spec.type == SettingType::kDuration) {
     if (const auto duration = ParseDuration(text)) number = duration->count();
+  } else if (spec.type == SettingType::kDecimal) {
+    number = Thousandths(text);
   } else {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -170,6 +203,7 @@ Result<SettingValue> Number(const SettingSpec& spec, std::string_view text) {
   }
   const std::string_view what = spec.type == SettingType::kSize       ? "a size"
                                 : spec.type == SettingType::kDuration ? "a duration"
+                                : spec.type == SettingType::kDecimal  ? "a number with at most three decimals"
                                                                       : "a whole number";
   if (!number) {
     return Fail(ErrorClass::kConfig, fmt::format("{}: \"{}\" is not {}", spec.key, Printable(text, 60), what),
@@ -267,6 +301,9 @@ std::string AllowedValues(const SettingSpec& spec) {
   switch (spec.type) {
     case SettingType::kInteger:
       return fmt::format("{} to {}", spec.min, spec.max);
+    case SettingType::kDecimal:
+      return fmt::format("{} to {}", static_cast<double>(spec.min) / kThousand,
+                         static_cast<double>(spec.max) / kThousand);
     case SettingType::kSize:
       return fmt::format("{} to {}", FormatSize(spec.min), FormatSize(spec.max));
     case SettingType::kDuration:
@@ -289,8 +326,8 @@ std::string AllowedValues(const SettingSpec& spec) {
 
 Result<SettingValue> ParseSetting(const SettingSpec& spec, std::string_view text) {
   text = TrimSpace(text);
-  if (spec.type == SettingType::kInteger || spec.type == SettingType::kSize ||
-      spec.type == SettingType::kDuration)
+  if (spec.type == SettingType::kInteger || spec.type == SettingType::kDecimal ||
+      spec.type == SettingType::kSize || spec.type == SettingType::kDuration)
     return Number(spec, text);
   const std::string allowed = AllowedValues(spec);
   const std::string hint = allowed.empty() ? "" : "allowed: " + allowed;

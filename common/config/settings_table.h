@@ -20,6 +20,7 @@ using SourceList = std::vector<const Source*>;
 enum class SettingType {
   kText,
   kInteger,
+  kDecimal,
   kSize,
   kDuration,
   kChoice,
@@ -35,7 +36,7 @@ enum class SettingType {
 // A value that was read and found good.
 struct SettingValue {
   std::string text;
-  std::int64_t number = 0;  // kInteger, kSize (bytes), kDuration (milliseconds)
+  std::int64_t number = 0;  // kInteger, kDecimal (thousandths), kSize (bytes), kDuration (milliseconds)
 };
 
 struct SettingSpec {
@@ -44,7 +45,7 @@ struct SettingSpec {
   std::vector<std::string> env;  // variables that set it, the first that is set wins
   std::string default_text;
   std::string help;                  // one line
-  std::int64_t min = 0, max = 0;     // kInteger, kSize, kDuration, inclusive
+  std::int64_t min = 0, max = 0;     // kInteger, kDecimal, kSize, kDuration, inclusive
   std::vector<std::string> choices;  // kChoice
   std::function<void(Config&, const SettingValue&)> store;
 };

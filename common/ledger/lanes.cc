@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
 
 namespace weir::ledger {
 namespace {
@@ -10,6 +12,25 @@ namespace {
 using std::chrono::milliseconds;
 
 std::string Ms(milliseconds value) { return std::to_string(value.count()); }
+
+// "per:age:sent per:age:sent", as lane_acquire writes it.
+std::vector<LaneMemory::Window> ReadWindows(std::string_view text) {
+  std::vector<LaneMemory::Window> windows;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at < end) {
+    std::int64_t numbers[3] = {0, 0, 0};
+    for (std::int64_t& number : numbers) {
+      const auto read = std::from_chars(at, end, number);
+      if (read.ec != std::errc()) return windows;
+      at = read.ptr == end ? end : read.ptr + 1;
+    }
+    // A window that began in the future was written before the database's clock jumped back.
+    windows.push_back(
+        {milliseconds(numbers[0]), milliseconds(std::max<std::int64_t>(0, numbers[1])), numbers[2]});
+  }
+  return windows;
+}
 
 }  // namespace
 
@@ -27,7 +48,10 @@ Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const st
          or l.lease_until + $5::int8 * interval '1 ms' < clock_timestamp()
          or l.lease_until > clock_timestamp() + 4 * $4::int8 * interval '1 ms'
     returning lease_epoch, greatest(0, extract(epoch from not_before - clock_timestamp()) * 1000)::int8,
-              coalesce(waiting_for, ''), delay_ms)sql";
+              coalesce(waiting_for, ''), delay_ms, task_ms,
+              (select coalesce(string_agg(per || ':' || (extract(epoch from clock_timestamp() - began) * 1000)::int8 || ':' || sent,
+                                          ' ' order by per), '')
+                 from unnest(l.window_ms, l.window_began, l.window_sent) w (per, began, sent)))sql";
   auto rows = session.Exec(kSql, {lane.meter, std::to_string(lane.index), holder, Ms(lease), Ms(margin)},
                            "lane_acquire");
   if (!rows) return Fail(rows.error());
@@ -37,7 +61,9 @@ Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const st
     state.lease_epoch = rows->Int(0, 0);
     state.wait = milliseconds(rows->Int(0, 1));
     state.waiting_for = rows->Text(0, 2);
-    state.delay_ms = rows->Double(0, 3);
+    state.memory.delay_ms = rows->Double(0, 3);
+    state.memory.task_ms = rows->Double(0, 4);
+    state.memory.windows = ReadWindows(rows->Text(0, 5));
     return state;
   }
   auto left = session.Exec(
@@ -88,16 +114,28 @@ Result<void> ReleaseHolder(pg::Session& session, const std::string& holder) {
 }
 
 Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::string& holder, milliseconds wait,
-                      const std::string& waiting_for, double delay_ms, double task_ms) {
+                      const std::string& waiting_for, const LaneMemory& memory) {
+  std::vector<std::int64_t> per, age, sent;
+  for (const LaneMemory::Window& window : memory.windows) {
+    per.push_back(window.per.count());
+    age.push_back(window.age.count());
+    sent.push_back(window.sent);
+  }
   auto rows = session.Exec(
       R"sql(
       update weir.lanes set
         not_before = case when $4::int8 > 0 then clock_timestamp() + $4::int8 * interval '1 ms' end,
         waiting_for = case when $4::int8 > 0 then $5 end, delay_ms = $6::float8, task_ms = $7::float8,
+        successes = successes + $8::int8, throttles = throttles + $9::int8,
+        window_ms = $10::int8[], window_sent = $12::int8[],
+        window_began = array(select clock_timestamp() - age * interval '1 ms'
+                               from unnest($11::int8[]) with ordinality a (age, place) order by place),
         updated_at = clock_timestamp()
       where meter = $1 and lane = $2::int and holder = $3)sql",
       {lane.meter, std::to_string(lane.index), holder, Ms(std::max(wait, milliseconds(0))), waiting_for,
-       fmt::format("{}", delay_ms), fmt::format("{}", task_ms)},
+       fmt::format("{}", memory.delay_ms), fmt::format("{}", memory.task_ms),
+       std::to_string(memory.successes), std::to_string(memory.throttles), pg::ArrayLiteral(per),
+       pg::ArrayLiteral(age), pg::ArrayLiteral(sent)},
       "lane_save");
   if (!rows) return Fail(rows.error());
   return {};

@@ -15,12 +15,28 @@
 
 namespace weir::ledger {
 
+// What a lane's limiter knows, kept in weir.lanes so that the next owner goes on from there.
+struct LaneMemory {
+  double delay_ms = 0;         // adaptive delay between two requests
+  double task_ms = 0;          // a task's time, moving average
+  std::int64_t successes = 0;  // requests that went well and 429s; when written: to be added
+  std::int64_t throttles = 0;
+  // Windows of quotas that are counted (a day).
+  struct Window {
+    std::chrono::milliseconds per{0};
+    std::chrono::milliseconds age{0};  // since it began, on the database's clock
+    std::int64_t sent = 0;             // by this lane; while the lane is held, what it may have sent
+    friend bool operator==(const Window&, const Window&) = default;
+  };
+  std::vector<Window> windows{};
+};
+
 struct LaneState {
-  bool held = false;  // this holder has the lease now
-  std::int64_t lease_epoch = 0;
+  bool held = false;                  // this holder has the lease now
+  std::int64_t lease_epoch = 0;       // counts the changes of holder
   std::chrono::milliseconds wait{0};  // not held: until it may be had; held: until the lane may send again
   std::string waiting_for{};
-  double delay_ms = 0;
+  LaneMemory memory{};  // held: as last saved
 };
 
 // Takes or renews the lease of one lane for `lease`. Another holder's lease ends `margin` after its
@@ -37,10 +53,11 @@ Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const
 // All lanes of a holder that is known to be dead (its process was reaped).
 Result<void> ReleaseHolder(pg::Session& session, const std::string& holder);
 
-// Writes what a lane waits for (`wait` from now; 0 = nothing) and its limiter state.
+// Writes what a lane waits for (`wait` from now; 0 = nothing) and what its limiter knows. Nothing if the
+// holder lost the lane.
 Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::string& holder,
-                      std::chrono::milliseconds wait, const std::string& waiting_for, double delay_ms,
-                      double task_ms);
+                      std::chrono::milliseconds wait, const std::string& waiting_for,
+                      const LaneMemory& memory);
 
 // The lane must not send for `wait` from now; its limiter state stays. Nothing if the holder lost the lane.
 Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::string& holder,

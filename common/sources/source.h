@@ -108,7 +108,7 @@ struct TaskContext {
   std::int64_t page = 0;                // kPages: the page to ask for; else 0
   std::optional<std::int64_t> budget;   // kNewest and limited archives: new records still wanted
   std::optional<ArchiveState> archive;  // kArchive: what is stored of it
-  std::int64_t now_ms = 0;
+  std::int64_t now_ms = 0;  // the job's, so that a plan made twice is the same; for Judge the answer's
 };
 
 enum class BodyFormat {

@@ -45,7 +45,7 @@ Result<milliseconds> LaneTurn::TryLane(const LaneId& lane) {
   lane_ = lane;
   renewed_ = sent;
   until_ = sent + options_.lease;
-  pace_ = milliseconds(static_cast<std::int64_t>(state->delay_ms));
+  pace_ = milliseconds(static_cast<std::int64_t>(state->memory.delay_ms));
   return milliseconds(0);
 }
 

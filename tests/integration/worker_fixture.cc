@@ -50,7 +50,12 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
               .limiter = &limiter,
               .finished = &finished,
               .metrics = &of->metrics_,
-              .aborting = &aborting}) {}
+              .aborting = &aborting}) {
+  keeper.OnRelease([this, id](pg::Session& session, const LaneId& lane) {
+    const auto kept = limiter.Memory(lane, fixture->clock_.Boot(), true);
+    return ledger::SaveLane(session, lane, id, kept.wait, kept.waiting_for, kept.memory);
+  });
+}
 
 void WorkerFixture::Worker::Deliver(const ledger::ReadyTask& task) {
   worker::Delivery delivery;

@@ -126,8 +126,12 @@ create table weir.lanes (
   waiting_for text,                            -- 'throttled', 'backoff', 'database', …
   delay_ms    double precision not null default 0,
   task_ms     double precision not null default 0,  -- moving average of a task's time: how far to dispatch ahead
-  successes   bigint           not null default 0,
+  successes   bigint           not null default 0,  -- requests that went well, and 429s, ever
   throttles   bigint           not null default 0,
+  -- Windows of quotas that are counted (a day), one element each: length, begin, requests that may have been sent in it.
+  window_ms    bigint[]      not null default '{}',
+  window_began timestamptz[] not null default '{}',
+  window_sent  bigint[]      not null default '{}',
   last_job    bigint           not null default 0,  -- whose task was sent last: jobs that share a lane take turns
   updated_at  timestamptz      not null default now(),
   primary key (meter, lane)

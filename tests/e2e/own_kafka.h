@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+namespace weir::e2e {
+
+// An Apache Kafka node of one test's own: weir's topics and group have fixed names, so that two tests cannot
+// share a broker. Started by tools/kafka/kafka.sh with empty topics, ended with this.
+class OwnKafka {
+ public:
+  // nullptr where Apache Kafka is not to be had (WEIR_TEST_KAFKA_BROKERS is not set): the test skips. Fails
+  // the test if it should be there and does not start, or if it is required and missing (WEIR_REQUIRE_KAFKA).
+  static std::unique_ptr<OwnKafka> Start(const std::string& directory);
+  ~OwnKafka();
+  OwnKafka(const OwnKafka&) = delete;
+  OwnKafka& operator=(const OwnKafka&) = delete;
+  const std::string& Brokers() const { return brokers_; }
+
+ private:
+  OwnKafka(std::string directory, std::string brokers)
+      : directory_(std::move(directory)), brokers_(std::move(brokers)) {}
+  std::string directory_, brokers_;
+};
+
+}  // namespace weir::e2e

@@ -1,0 +1,112 @@
+// What a worker makes of limits: quotas, 429s and headers, on a real PostgreSQL and the sample upstream.
+#include <gtest/gtest.h>
+
+#include "tests/integration/worker_fixture.h"
+
+namespace weir::testing {
+namespace {
+
+using std::chrono::milliseconds;
+
+class LimitsTest : public WorkerFixture {
+ protected:
+  void SetUp() override { ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=900")); }
+  std::int64_t Number(const std::string& sql) { return std::stoll(Text(sql)); }
+  std::int64_t Requests() { return Number("select coalesce(sum(requests), 0) from weir.tasks"); }
+  // Seconds until the lane may send again, by the ledger.
+  std::int64_t LaneWait() {
+    return Number(
+        "select coalesce(ceil(extract(epoch from max(not_before) - clock_timestamp())), 0)::int8 from "
+        "weir.lanes");
+  }
+  // Delivers what is ready and runs all of it.
+  void Turn(Worker& worker) {
+    for (const auto& task : Ready()) worker.Deliver(task);
+    while (worker.scheduler.Queued() > 0) worker.RunOnce();
+  }
+  void Throttle(const std::string& how) {
+    ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"status","status":429,)" + how +
+                                    "}]}"));
+  }
+};
+
+// A date is one from now. The job was opened hours ago.
+TEST_F(LimitsTest, ARetryAfterThatIsADateCountsFromNow) {
+  Worker worker(this, "a");
+  auto request = Request("chesscom", {"hikaru"});
+  request.now_ms -= 5 * 3'600'000;
+  Open(request);
+  Turn(worker);
+  Throttle(R"("retry_after":"date:+40")");
+  Turn(worker);
+  EXPECT_GT(LaneWait(), 30);
+  EXPECT_LE(LaneWait(), 41);
+}
+
+TEST_F(LimitsTest, HeadersOfA429SayHowLongWhereRetryAfterDoesNot) {
+  Worker worker(this, "a");
+  Open(Request("chesscom", {"hikaru"}));
+  Turn(worker);
+  Throttle(R"("headers":{"X-RateLimit-Limit":"100","X-RateLimit-Remaining":"0","X-RateLimit-Reset":"50"})");
+  Turn(worker);
+  EXPECT_GT(LaneWait(), 40);
+  EXPECT_LE(LaneWait(), 50);
+  EXPECT_EQ(Number("select throttles from weir.lanes"), 1);
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
+}
+
+TEST_F(LimitsTest, AWaitOverFiveSecondsHoldsNoOffset) {
+  Worker worker(this, "a");
+  Open(Request("chesscom", {"hikaru"}));
+  Turn(worker);
+  worker.finished.TakeAll();
+  Throttle(R"("retry_after":"60")");
+  const auto ready = Ready();
+  ASSERT_GT(ready.size(), 2u);
+  for (const auto& task : ready) worker.Deliver(task);
+  worker.RunOnce();
+  EXPECT_EQ(worker.scheduler.Queued(), 0u);
+  EXPECT_EQ(worker.finished.TakeAll().size(), ready.size()) << "the offsets of all may be stored";
+  EXPECT_EQ(Number("select count(*) from weir.tasks where state = 'parked'"), 1);
+  EXPECT_EQ(Number("select count(*) from weir.tasks where state in ('dispatched', 'running')"), 0);
+  EXPECT_TRUE(Ready().empty()) << "nothing is sent to a lane that waits";
+  // A message that comes all the same, to the lane's next owner.
+  ASSERT_TRUE(worker.keeper.ReleaseAll(session_));
+  Text("update weir.tasks set state = 'dispatched' where id = " + std::to_string(ready[1].id.value));
+  const auto requests = Requests();
+  Worker next(this, "b");
+  next.Deliver(ready[1]);
+  next.RunOnce();
+  EXPECT_EQ(next.scheduler.Queued(), 0u);
+  EXPECT_EQ(next.finished.TakeAll().size(), 1u);
+  EXPECT_EQ(Text("select state from weir.tasks where id = " + std::to_string(ready[1].id.value)), "planned");
+  EXPECT_EQ(Requests(), requests);
+}
+
+// The lane goes from worker to worker, now cleanly, now because one died: they share its day.
+TEST_F(LimitsTest, ADaysQuotaGoesWithTheLane) {
+  config_.sources["chesscom"].quota = "9/day";
+  Open(Request("chesscom", {"hikaru"}));
+  std::int64_t before = -1;
+  for (int round = 0; Requests() != before && round < 20; ++round) {
+    before = Requests();
+    Worker worker(this, "worker-" + std::to_string(round));
+    auto ready = Ready();
+    for (const auto& task : ready) worker.Deliver(task);
+    for (int i = 0; i < 2 && worker.scheduler.Queued() > 0; ++i) worker.RunOnce();
+    if (round % 2 == 0) {
+      ASSERT_TRUE(worker.keeper.ReleaseAll(session_));
+    } else {
+      Text("update weir.lanes set holder = null, lease_until = null");
+    }
+    Text("update weir.tasks set state = 'planned' where state = 'dispatched'");
+  }
+  EXPECT_LE(Requests(), 9);
+  EXPECT_GE(Requests(), 9 - 4) << "each death forgoes one at most";
+  EXPECT_GT(LaneWait(), 86'000);
+  EXPECT_EQ(Text("select waiting_for from weir.lanes"), "quota");
+  EXPECT_GT(Number("select count(*) from weir.tasks where state = 'planned'"), 0);
+}
+
+}  // namespace
+}  // namespace weir::testing

@@ -1,0 +1,25 @@
+#include "worker/return_tasks.h"
+
+#include <utility>
+
+#include "common/ledger/tasks.h"
+
+namespace weir::worker {
+
+void ReturnTasks(std::vector<Delivery> deliveries, pg::SessionPool& pool, LaneScheduler& scheduler,
+                 FinishedQueue& finished) {
+  if (deliveries.empty()) return;
+  std::vector<TaskId> ids;
+  for (const Delivery& delivery : deliveries) ids.push_back(delivery.message.task);
+  auto session = pool.Acquire();
+  const bool returned = session && ledger::ReturnTasks(**session, ids);
+  for (Delivery& delivery : deliveries) {
+    if (returned) {
+      finished.Push(std::move(delivery));
+    } else {
+      scheduler.Add(std::move(delivery));
+    }
+  }
+}
+
+}  // namespace weir::worker
