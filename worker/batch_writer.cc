@@ -40,6 +40,7 @@ Result<PreparedInfo> BatchWriter::Prepare(RecordBatch& batch, std::int64_t max_n
   }
   prepared_ = spare_ ? std::move(spare_) : std::make_unique<Prepared>();
   prepared_->Take(batch, max_new);
+  inflight_.Set(prepared_->records.Bytes() + (flight_ ? flight_->batch->records.Bytes() : 0));
   prepared_->lookup = lookup_;
   prepared_->StartAt(position_, digest_);
   if (auto ok = Encode(*prepared_); !ok) return Fail(ok.error());
@@ -129,11 +130,18 @@ Result<void> BatchWriter::Send(Prepared& p, const WriteTail& tail) {
   return (*session)->SubmitFenced(Sql(p, tail), p.copy);
 }
 
+void BatchWriter::CountCommit(std::chrono::steady_clock::time_point sent) const {
+  if (measured_ == nullptr) return;
+  measured_->Commit(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - sent));
+}
+
 Result<void> BatchWriter::Submit(WriteTail tail) {
   if (auto ok = Await(); !ok) return ok;
+  const auto begun = std::chrono::steady_clock::now();
   auto sent = Send(*prepared_, tail);
   if (!sent) return WriteAgain(std::move(prepared_), tail, sent.error());
-  flight_ = std::make_unique<Flight>(Flight{std::move(prepared_), std::move(tail)});
+  flight_ = std::make_unique<Flight>(Flight{std::move(prepared_), std::move(tail), begun});
   return {};
 }
 
@@ -143,7 +151,9 @@ Result<void> BatchWriter::Await() {
   auto flight = std::move(flight_);
   if (!done) return WriteAgain(std::move(flight->batch), flight->tail, done.error());
   session_.reset();
+  CountCommit(flight->sent);
   committed_.Add(flight->batch->counts);
+  inflight_.Set(prepared_ ? prepared_->records.Bytes() : 0);
   spare_ = std::move(flight->batch);
   spare_->Clear();
   return {};
@@ -159,6 +169,7 @@ void BatchWriter::Abandon() {
   flight_.reset();
   prepared_.reset();
   session_.reset();
+  inflight_.Set(0);
 }
 
 // A batch that came back. Another lane had the same id: look up and write again. Bad data: halve until the
@@ -186,10 +197,12 @@ Result<void> BatchWriter::WriteAgain(std::unique_ptr<Prepared> p, const WriteTai
 }
 
 Result<void> BatchWriter::WriteWhole(std::unique_ptr<Prepared> p, const WriteTail& tail) {
+  const auto begun = std::chrono::steady_clock::now();
   auto sent = Send(*p, tail);
   if (sent) sent = (*session_)->Await();
   if (!sent) return WriteAgain(std::move(p), tail, sent.error());
   session_.reset();
+  CountCommit(begun);
   committed_.Add(p->counts);
   return {};
 }

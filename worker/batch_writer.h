@@ -1,15 +1,18 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "common/base/result.h"
 #include "common/ledger/tasks.h"
+#include "common/obs/metrics.h"
 #include "common/pg/session.h"
 #include "common/sources/source.h"
 #include "worker/prepared_batch.h"
@@ -32,7 +35,8 @@ struct PreparedInfo {
 };
 
 struct WriterOptions {
-  int id_set_page = 2000;  // ids looked up at a time
+  int id_set_page = 2000;      // ids looked up at a time
+  Metrics* metrics = nullptr;  // may be none
 };
 
 // Writes batches of one task at a time: dedupe by looking up stored hashes, map what is new or changed, and
@@ -43,11 +47,14 @@ struct WriterOptions {
 //   Prepare(batch) → Submit(tail) → … → Await()
 class BatchWriter {
  public:
-  BatchWriter(pg::SessionPool* pool, WriterOptions options) : pool_(pool), options_(options) {}
+  BatchWriter(pg::SessionPool* pool, WriterOptions options)
+      : pool_(pool), options_(options), inflight_(options.metrics) {}
 
   // Begins a task. `task`, `table` and `mapper` outlive its writes. `lookup` false: the table held nothing of
   // the account when it was planned; a unique violation corrects that.
   void Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper, bool lookup);
+  // Where the time of its commits is counted; may be none.
+  void Measure(StreamMetrics* metrics) { measured_ = metrics; }
   // The position in the task's page after which the next batch stands.
   void StartAt(std::int64_t position, std::int64_t digest);
 
@@ -64,14 +71,17 @@ class BatchWriter {
   // Drops everything that is not committed (an aborted page).
   void Abandon();
 
-  const BatchCounts& Committed() const { return committed_; }
+  // What was committed since Begin or the last call.
+  BatchCounts TakeCommitted() { return std::exchange(committed_, {}); }
 
  private:
   using Prepared = PreparedBatch;
   struct Flight {
     std::unique_ptr<Prepared> batch;
     WriteTail tail;
+    std::chrono::steady_clock::time_point sent;
   };
+  void CountCommit(std::chrono::steady_clock::time_point sent) const;
 
   Result<void> Lookup(Prepared& p);
   Result<void> Encode(Prepared& p);
@@ -96,6 +106,8 @@ class BatchWriter {
   std::unique_ptr<Prepared> spare_;                // buffers for the next batch
   std::int64_t position_ = 0, digest_ = 0;         // where the next batch begins
   BatchCounts committed_;
+  StreamMetrics* measured_ = nullptr;
+  InflightBytes inflight_;  // prepared or sent
 };
 
 // `copy schema.table (account, id, …) from stdin; ` and the column list in order.

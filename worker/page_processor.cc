@@ -4,6 +4,7 @@
 
 #include "common/base/json_text.h"
 #include "common/http/origin.h"
+#include "common/obs/log.h"
 #include "worker/page_reading.h"
 
 namespace weir::worker {
@@ -82,7 +83,10 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     ++work.effort.requests;
     ++work.requests;
     work.last_request = request.method + " " + Printable(request.target);
+    const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
+    work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);
+    work.metrics->ResponseBytes(parts_.fetcher->LastStats().body_bytes);
     if (!head) return Fail(head.error());
     const auto* follow = std::get_if<FollowTo>(&reading.Judged());
     if (follow == nullptr) return {};
@@ -94,6 +98,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
 }
 
 Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
+  const LogScope scope({{"page", work.task.page}});
   for (int moves = 0; moves < kMaxMoves; ++moves) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
@@ -104,7 +109,11 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
       if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
       if (auto ok = reading.Finish(); !ok) return ok;
     }
-    if (!reading.Moved()) return {};
+    if (!reading.Moved()) {
+      Log(LogLevel::kDebug, "page committed", {{"records", reading.Records()}});
+      return {};
+    }
+    Log(LogLevel::kInfo, "the page's records moved since its last try: it is read whole again");
     // What an earlier attempt committed is no longer what the page begins with: read it whole again; the
     // look-up tells what is known. Counters then count both readings, and still add up.
     work.task.position = 0;
@@ -152,12 +161,14 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
 
 Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
+  parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
   while (true) {
     if (auto ok = RunPage(work, abort); !ok) {
       parts_.writer->Abandon();
       return ok;
     }
+    work.metrics->Page();
     const bool more =
         work.task.selector.kind == SelectorKind::kPages && work.task.page + 1 < work.task.selector.hi;
     if (!more) return {};

@@ -15,6 +15,7 @@
 #include "common/config/value_text.h"
 #include "common/http/fetcher.h"
 #include "common/ledger/tasks.h"
+#include "common/obs/metrics.h"
 #include "common/sources/rate_limit.h"
 #include "common/sources/record_reader.h"
 #include "common/sources/source.h"
@@ -35,6 +36,7 @@ struct TaskWork {
   const StreamInfo* stream = nullptr;
   AccountSettings settings;
   ledger::Effort effort;  // since the last commit; who ends the task writes what is left
+  StreamMetrics* metrics = nullptr;
   std::vector<QuotaRule> quota;
   std::int64_t requests = 0;            // sent since the lane was charged last
   std::chrono::milliseconds began{0};   // the first of them, not after
@@ -54,6 +56,7 @@ class PageProcessor {
     Fetcher* fetcher;
     BatchWriter* writer;
     pg::SessionPool* pool;
+    Metrics* metrics;
   };
   explicit PageProcessor(Parts parts) : parts_(parts) {}
   ~PageProcessor();

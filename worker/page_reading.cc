@@ -29,6 +29,7 @@ PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, Record
       context_(std::move(context)),
       format_(request.format),
       batch_(*batch),
+      inflight_(parts.metrics),
       skip_(work->task.position),
       inserted_(work->task.inserted) {
   batch_.Clear();
@@ -115,6 +116,7 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
   if (record.page_position < skip_) return Skip(record);
   record.hash = ContentHash(raw);
   batch_.Add(raw, std::move(record));
+  inflight_.Set(batch_.Bytes());
   const bool full = batch_.Size() >= static_cast<std::size_t>(config_.batch_records) ||
                     batch_.Bytes() >= static_cast<std::size_t>(config_.batch_max_bytes);
   if (!full) return true;
@@ -153,6 +155,7 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
 Result<void> PageProcessor::Reading::Flush(bool last) {
   auto info = writer_->Prepare(batch_, Remaining());
   if (!info) return Fail(info.error());
+  inflight_.Set(0);
   inserted_ += info->counts.inserted;
   if (context_.budget && inserted_ >= *context_.budget) {
     budget_spent_ = true;

@@ -31,6 +31,8 @@ class PageProcessor::Reading final : public BodySink {
   Result<void> Finish();
   // The upstream's records moved since an earlier attempt: the committed prefix is not what stands there now.
   bool Moved() const { return moved_; }
+  // Of the page, so far.
+  std::int64_t Records() const { return seen_; }
   // kDocument: the whole body.
   std::string_view Document() const { return text_; }
 
@@ -56,8 +58,9 @@ class PageProcessor::Reading final : public BodySink {
   Verdict verdict_;
   std::string text_;  // a document, or the start of an error's body
   RecordBatch& batch_;
-  std::int64_t skip_;      // records of the page that are committed
-  std::int64_t seen_ = 0;  // records of the page so far
+  InflightBytes inflight_;  // of batch_
+  std::int64_t skip_;       // records of the page that are committed
+  std::int64_t seen_ = 0;   // records of the page so far
   std::int64_t digest_ = 0;
   std::int64_t inserted_ = 0;  // by this task, with what is prepared
   std::int64_t first_order_ms_ = 0, last_order_ms_ = 0;

@@ -74,6 +74,7 @@ void PollLoop::RunOnce(milliseconds timeout) {
   StoreFinished();
   TakeMessages();
   parts_.metrics->KafkaBytesReceived(consumer_->BytesReceived());
+  parts_.metrics->SetLagMessages(consumer_->Lag());
 }
 
 bool PollLoop::SendDeadLetter(const kafka::OutgoingMessage& message) {

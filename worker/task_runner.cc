@@ -15,8 +15,13 @@ constexpr milliseconds kLeasePoll{500};
 constexpr milliseconds kSaveEvery{1'000};
 constexpr char kDatabase[] = "database";
 
+// The trace id of a traceparent, 00-<trace id>-<span id>-<flags>.
+std::string_view TraceId(std::string_view traceparent) {
+  return traceparent.size() >= 35 && traceparent[2] == '-' ? traceparent.substr(3, 32) : traceparent;
+}
+
 PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter* writer) {
-  return {shared.config, shared.clock, fetcher, writer, shared.pool};
+  return {shared.config, shared.clock, fetcher, writer, shared.pool, shared.metrics};
 }
 
 }  // namespace
@@ -24,7 +29,7 @@ PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter
 TaskRunner::TaskRunner(Shared shared)
     : shared_(std::move(shared)),
       fetcher_(FetchOptions{}, *shared_.clock),
-      writer_(shared_.pool, WriterOptions{shared_.config->id_set_page}),
+      writer_(shared_.pool, WriterOptions{shared_.config->id_set_page, shared_.metrics}),
       processor_(PartsOf(shared_, &fetcher_, &writer_)) {}
 
 bool TaskRunner::RunOnce() {
@@ -89,6 +94,11 @@ ledger::ClaimOptions TaskRunner::ClaimOf(const LaneScheduler::Work& work) const 
 
 TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   const int returns = work.delivery.returns;
+  const ledger::TaskMessage& message = work.delivery.message;
+  const LogScope scope({{"job", std::to_string(message.job.value)},
+                        {"task", std::to_string(message.task.value)},
+                        {"lane", work.lane.Text()},
+                        {"trace", TraceId(message.traceparent)}});
   std::optional<ledger::ClaimedTask> task;
   {
     auto session = shared_.pool->Acquire();
@@ -104,34 +114,34 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
     }
     if (claim->kind == ledger::ClaimResult::Kind::kPoison) {
       Log(LogLevel::kError, "a page that crashes its worker is given up",
-          {{"task", std::to_string(work.delivery.message.task.value)}});
+          {{"page", claim->task ? claim->task->page : 0}});
     }
     if (claim->kind != ledger::ClaimResult::Kind::kClaimed) return {};
     task = std::move(claim->task);
   }
-  LogScope scope({{"job", std::to_string(task->job.value)},
-                  {"task", std::to_string(task->id.value)},
-                  {"lane", work.lane.Text()},
-                  {"trace", task->traceparent}});
   const milliseconds began = shared_.clock->Boot();
   auto opened = Open(*task);
   TaskWork unopened;
   unopened.task = std::move(*task);
   TaskWork& page = opened ? *opened : unopened;
   page.began = began;
+  page.metrics =
+      &shared_.metrics->For(page.task.source, page.task.stream,
+                            work.delivery.interactive ? LaneClass::kInteractive : LaneClass::kBulk);
   const Result<void> done = opened ? Process(page) : Result<void>(Fail(opened.error()));
-  Next next = End(page, done, shared_.clock->Boot() - began);
-  return next;
+  return End(page, done, shared_.clock->Boot() - began);
 }
 
 TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milliseconds took) {
   work.effort.busy_ms = took.count();
+  CountRecords(work);
   Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
   const Pause pace = Pace(work);
   if (pace.wait > next.lane_wait) {
     next.lane_wait = pace.wait;
     next.waiting_for = pace.waiting_for;
   }
+  if (next.waiting_for != kDatabase) work.metrics->LimiterDelay(next.lane_wait);
   return next;
 }
 
@@ -194,23 +204,18 @@ Result<void> TaskRunner::Process(TaskWork& work) {
   return done;
 }
 
-// A page's numbers, once its task is done with: what it committed, and how it ended.
-void TaskRunner::Count(const TaskWork& work, TaskResult result) {
-  StreamMetrics& metrics = shared_.metrics->For(work.task.source, work.task.stream);
-  metrics.Task(result);
-  const BatchCounts& counts = writer_.Committed();
-  if (work.task.selector.kind == SelectorKind::kDiscover) return;
-  metrics.Records(RecordOutcome::kInserted, counts.inserted);
-  metrics.Records(RecordOutcome::kUpdated, counts.updated);
-  metrics.Records(RecordOutcome::kUnchanged, counts.unchanged);
-  metrics.Records(RecordOutcome::kRejected, counts.rejected);
-  metrics.Records(RecordOutcome::kDuplicate, counts.duplicates);
-  metrics.ResponseBytes(fetcher_.LastStats().body_bytes);
-  if (result == TaskResult::kDone) metrics.Page();
+// What this attempt committed, however it ended.
+void TaskRunner::CountRecords(const TaskWork& work) {
+  const BatchCounts counts = writer_.TakeCommitted();
+  work.metrics->Records(RecordOutcome::kInserted, counts.inserted);
+  work.metrics->Records(RecordOutcome::kUpdated, counts.updated);
+  work.metrics->Records(RecordOutcome::kUnchanged, counts.unchanged);
+  work.metrics->Records(RecordOutcome::kRejected, counts.rejected);
+  work.metrics->Records(RecordOutcome::kDuplicate, counts.duplicates);
 }
 
 TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
-  Count(work, TaskResult::kDone);
+  work.metrics->Task(TaskResult::kDone);
   const auto view = shared_.limiter->Answered(work.task.lane);
   shared_.limiter->Finished(work.task.lane, took);
   return {.lane_wait = milliseconds(static_cast<std::int64_t>(view.delay_ms)),
@@ -219,23 +224,25 @@ TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
 }
 
 TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
-  auto& metrics = shared_.metrics->For(work.task.source, work.task.stream);
   if (work.pause) return Yield(work);
   Log(LogLevel::kWarn, "a page failed",
-      {{"class", std::string(ToString(error.error_class))}, {"error", error.message}});
+      {{"class", std::string(ToString(error.error_class))},
+       {"error", error.message},
+       {"page", work.task.page}});
   switch (error.error_class) {
     case ErrorClass::kFenced:
-      Count(work, TaskResult::kDropped);
+      work.metrics->Task(TaskResult::kDropped);
       return {};
     case ErrorClass::kStopped:
       return Yield(work);
     case ErrorClass::kDatabase:
       return DatabaseIll(0);
     case ErrorClass::kThrottled: {
-      metrics.Throttled();
-      const Pause told = Pace(work);
+      work.metrics->Throttled();
+      const auto told =
+          shared_.limiter->Told(work.task.lane, work.rate_limits, work.task.lanes, shared_.clock->Boot());
       auto asked = error.retry_after;
-      if (!asked && told.wait > milliseconds(0)) asked = told.wait;
+      if (!asked && told > milliseconds(0)) asked = told;
       const auto wait = shared_.limiter->Throttled(work.task.lane, asked, work.settings.retry_after_floor);
       return Park(work, error, wait, false);
     }
@@ -253,8 +260,8 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
 TaskRunner::Next TaskRunner::Park(TaskWork& work, const Error& error, milliseconds wait, bool count_attempt) {
   auto session = shared_.pool->Acquire();
   if (!session) return DatabaseIll(0);
-  shared_.metrics->For(work.task.source, work.task.stream).Retry(error.error_class);
-  Count(work, TaskResult::kParked);
+  work.metrics->Retry(error.error_class);
+  work.metrics->Task(TaskResult::kParked);
   auto parked = ledger::ParkTask(**session, work.task, wait, count_attempt, error, work.effort);
   if (!parked && parked.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
   return {.lane_wait = wait, .again = false, .waiting_for = count_attempt ? "backoff" : "throttled"};
@@ -265,7 +272,7 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
   if (!session) return DatabaseIll(0);
   auto killed = ledger::KillTask(**session, work.task, error, work.last_request, work.last_head, work.effort);
   if (!killed && killed.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
-  Count(work, TaskResult::kDead);
+  work.metrics->Task(TaskResult::kDead);
   return {};
 }
 

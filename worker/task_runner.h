@@ -75,7 +75,7 @@ class TaskRunner {
   Next Kill(TaskWork& work, const Error& error);
   Next Yield(TaskWork& work);
   Next DatabaseIll(int returns);
-  void Count(const TaskWork& work, TaskResult result);
+  void CountRecords(const TaskWork& work);
   bool SaveLane(const LaneId& lane, std::chrono::milliseconds wait, const std::string& waiting_for);
   void SaveAfter(const LaneId& lane, const Next& next);
   std::optional<Error> AbortReason(const ledger::ClaimedTask& task) const;

@@ -101,6 +101,11 @@ TEST(Statistics, AreTheClientsTotalsAndItsBrokersState) {
   EXPECT_FALSE(
       ReadStatistics(R"({"brokers":{"a:1/1":{"state":"DOWN"}},"cgrp":{"state":"up"}})").any_broker_up);
   EXPECT_EQ(ReadStatistics("{}").bytes_received, 0);
+  EXPECT_EQ(ReadStatistics(R"({"topics":{"t":{"partitions":{"0":{"consumer_lag":90,"consumer_lag_stored":70},
+                             "1":{"consumer_lag":9,"consumer_lag_stored": 7},
+                             "-1":{"consumer_lag":-1,"consumer_lag_stored":-1}}}}})")
+                .lag,
+            77);
 }
 
 }  // namespace

@@ -133,6 +133,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   void Close(milliseconds timeout) override;
 
   std::int64_t BytesReceived() const override { return bytes_received_; }
+  std::int64_t Lag() const override { return lag_; }
   void Wake() override { signal_.Raise(); }
   bool BrokersDown() const override { return brokers_down_; }
   bool AddressChanged() const override { return Moved(options_.client.brokers, brokers_); }
@@ -164,6 +165,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
   bool closing_ = false;
   std::atomic<std::int64_t> bytes_received_{0};
+  std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> brokers_down_{false};
 };
 
@@ -210,6 +212,7 @@ void RdConsumer::OnError(rd_kafka_resp_err_t error, const char* reason) {
 void RdConsumer::OnStatistics(std::string_view json) {
   const auto read = ReadStatistics(json);
   bytes_received_ = read.bytes_received;
+  lag_ = read.lag;
   // Only the way back is taken from here: a client that has just started has no broker up yet either.
   if (read.any_broker_up) brokers_down_ = false;
 }

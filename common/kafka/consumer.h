@@ -84,6 +84,8 @@ class Consumer {
   // Bytes received from the brokers so far (librdkafka's statistics, a second old), to watch for prefetch
   // storms.
   virtual std::int64_t BytesReceived() const = 0;
+  // Messages on the assigned partitions behind what is stored, by the same statistics.
+  virtual std::int64_t Lag() const { return 0; }
   // Ends a Poll that waits, or the next one, at once. Any thread.
   virtual void Wake() {}
   // No broker could be reached at the last look.

@@ -4,14 +4,14 @@
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
-#include <prometheus/text_serializer.h>
 
 #include <algorithm>
 #include <map>
 #include <mutex>
-#include <sstream>
+#include <tuple>
 #include <utility>
 
+#include "common/obs/exposition.h"
 #include "common/obs/memory.h"
 
 namespace weir {
@@ -32,6 +32,9 @@ constexpr const char* kResultNames[] = {"done", "parked", "dead", "dropped"};
 const Histogram::BucketBoundaries kRequestBuckets = {0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800};
 const Histogram::BucketBoundaries kCommitBuckets = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
                                                     0.1,   0.25,   0.5,   1,    5,     30};
+// Waits over 5 s park the lane's tasks; a day's quota may take hours.
+const Histogram::BucketBoundaries kDelayBuckets = {0, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30, 60, 600, 3600};
+constexpr const char* kLaneClassNames[] = {"interactive", "bulk"};
 
 Labels With(Labels labels, const char* name, std::string_view value) {
   labels.emplace(name, value);
@@ -74,17 +77,18 @@ struct Metrics::Impl {
   Family<Counter>& requests = CounterFamily("weir_requests_total", "Requests, by class of status.");
   Family<Counter>& retries = CounterFamily("weir_retries_total", "Retries, by class of error.");
   Family<Counter>& throttled = CounterFamily("weir_throttled_total", "Answers that told a lane to wait.");
-  Family<Counter>& lane_wait =
-      CounterFamily("weir_lane_wait_seconds_total", "Time lanes waited for a rate limit or a retry.");
   Family<Counter>& tasks = CounterFamily("weir_tasks_total", "Tasks that ended here, by result.");
   Family<Histogram>& request_seconds =
       HistogramFamily("weir_request_duration_seconds", "From asking to the answer's end.");
-  Family<Histogram>& commit_seconds = HistogramFamily("weir_commit_duration_seconds", "One batch's commit.");
+  Family<Histogram>& commit_seconds =
+      HistogramFamily("weir_commit_duration_seconds", "From sending a batch to its commit.");
+  Family<Histogram>& limiter_delay = HistogramFamily(
+      "weir_limiter_delay_seconds", "What a lane is told to wait before its next request, task by task.");
   Counter& rebalances =
       CounterFamily("weir_rebalances_total", "Rebalances of the worker group seen.").Add({});
   Counter& kafka_bytes =
       CounterFamily("weir_kafka_bytes_received_total", "Bytes received from Kafka.").Add({});
-  Gauge& lag = OneGauge("weir_lag_messages", "Messages not yet consumed on the partitions held.");
+  Gauge& lag = OneGauge("weir_consumer_lag_messages", "Messages not yet finished on the partitions held.");
   Gauge& inflight = OneGauge("weir_inflight_bytes", "Bytes of batches being built or written.");
   Gauge& memory = OneGauge("weir_resident_memory_bytes", "Memory this process holds.");
   Gauge& lanes = OneGauge("weir_lanes_held", "Lanes this worker holds a lease of.");
@@ -92,7 +96,8 @@ struct Metrics::Impl {
   std::mutex mutex;
   std::int64_t kafka_total = 0;  // mutex
   // mutex; the values' addresses never change.
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<StreamMetrics>> streams;
+  using Key = std::tuple<std::string, std::string, LaneClass>;
+  std::map<Key, std::unique_ptr<StreamMetrics>> streams;
 
   void Fill(StreamMetrics& stream, const Labels& labels);
 };
@@ -101,7 +106,6 @@ void Metrics::Impl::Fill(StreamMetrics& stream, const Labels& labels) {
   stream.pages_ = &pages.Add(labels);
   stream.bytes_ = &bytes.Add(labels);
   stream.throttled_ = &throttled.Add(labels);
-  stream.lane_wait_ = &lane_wait.Add(labels);
   for (std::size_t i = 0; i < stream.records_.size(); ++i) {
     stream.records_[i] = &records.Add(With(labels, "outcome", kOutcomeNames[i]));
   }
@@ -119,6 +123,7 @@ void Metrics::Impl::Fill(StreamMetrics& stream, const Labels& labels) {
   }
   stream.request_seconds_ = &request_seconds.Add(labels, kRequestBuckets);
   stream.commit_seconds_ = &commit_seconds.Add(labels, kCommitBuckets);
+  stream.limiter_delay_ = &limiter_delay.Add(labels, kDelayBuckets);
 }
 
 void StreamMetrics::Page() { pages_->Increment(); }
@@ -136,33 +141,30 @@ void StreamMetrics::Request(int http_status, std::chrono::milliseconds took) {
 void StreamMetrics::Commit(std::chrono::microseconds took) { commit_seconds_->Observe(Seconds(took)); }
 void StreamMetrics::Retry(ErrorClass why) { retries_[Index(why)]->Increment(); }
 void StreamMetrics::Throttled() { throttled_->Increment(); }
-void StreamMetrics::LaneWait(std::chrono::milliseconds waited) { lane_wait_->Increment(Seconds(waited)); }
+void StreamMetrics::LimiterDelay(std::chrono::milliseconds wait) { limiter_delay_->Observe(Seconds(wait)); }
 void StreamMetrics::Task(TaskResult result) { tasks_[Index(result)]->Increment(); }
 
 Metrics::Metrics(std::string_view program, std::string_view version) : impl_(std::make_unique<Impl>()) {
   static_assert(Index(ErrorClass::kInternal) + 1 == StreamMetrics::kClasses);
-  prometheus::BuildGauge()
-      .Name("weir_build_info")
-      .Help("Always 1; its labels say what runs.")
-      .Register(impl_->registry)
-      .Add({{"program", std::string(program)}, {"version", std::string(version)}})
-      .Set(1);
+  AddBuildInfo(impl_->registry, program, version);
 }
 
 Metrics::~Metrics() = default;
 
-StreamMetrics& Metrics::For(std::string_view source, std::string_view stream) {
+StreamMetrics& Metrics::For(std::string_view source, std::string_view stream, LaneClass lane_class) {
   const std::lock_guard lock(impl_->mutex);
-  std::pair key{std::string(source), std::string(stream)};
+  Impl::Key key{std::string(source), std::string(stream), lane_class};
   auto found = impl_->streams.find(key);
   if (found != impl_->streams.end()) return *found->second;
   if (impl_->streams.size() >= kMaxStreams) {
-    key = {"other", "other"};
+    key = {"other", "other", lane_class};
     found = impl_->streams.find(key);
     if (found != impl_->streams.end()) return *found->second;
   }
   std::unique_ptr<StreamMetrics> made(new StreamMetrics);
-  impl_->Fill(*made, {{"source", key.first}, {"stream", key.second}});
+  impl_->Fill(*made, {{"source", std::get<0>(key)},
+                      {"stream", std::get<1>(key)},
+                      {"lane_class", kLaneClassNames[Index(lane_class)]}});
   return *impl_->streams.emplace(std::move(key), std::move(made)).first->second;
 }
 
@@ -182,9 +184,7 @@ void Metrics::SetLanesHeld(std::int64_t lanes) { impl_->lanes.Set(static_cast<do
 
 std::string Metrics::Render() {
   impl_->memory.Set(static_cast<double>(ResidentBytes()));
-  std::ostringstream out;
-  prometheus::TextSerializer().Serialize(out, impl_->registry.Collect());
-  return std::move(out).str();
+  return Text(impl_->registry);
 }
 
 }  // namespace weir

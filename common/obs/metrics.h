@@ -2,6 +2,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,9 +19,12 @@ namespace weir {
 
 enum class RecordOutcome { kInserted, kUpdated, kUnchanged, kRejected, kDuplicate };
 // kDropped: not ours any more (cancelled, expired, fenced) or a message seen before.
+// Which of the two topics a task came by (DESIGN §7).
+enum class LaneClass { kInteractive, kBulk };
 enum class TaskResult { kDone, kParked, kDead, kDropped };
 
-// The counters of one stream. Every call is a few atomic additions or one short mutex; any thread.
+// The counters of one stream and lane class. Every call is a few atomic additions or one short mutex; any
+// thread.
 class StreamMetrics {
  public:
   StreamMetrics(const StreamMetrics&) = delete;
@@ -34,8 +38,8 @@ class StreamMetrics {
   void Commit(std::chrono::microseconds took);
   void Retry(ErrorClass why);
   void Throttled();
-  // A lane of the stream was not ready for so long: rate limit or retry delay.
-  void LaneWait(std::chrono::milliseconds waited);
+  // So long a lane is told to wait before its next request: by quota, adaptive delay, Retry-After or backoff.
+  void LimiterDelay(std::chrono::milliseconds wait);
   void Task(TaskResult result);
 
  private:
@@ -51,19 +55,19 @@ class StreamMetrics {
   prometheus::Counter* pages_ = nullptr;
   prometheus::Counter* bytes_ = nullptr;
   prometheus::Counter* throttled_ = nullptr;
-  prometheus::Counter* lane_wait_ = nullptr;
   std::array<prometheus::Counter*, kOutcomes> records_{};
   std::array<prometheus::Counter*, kStatusClasses> requests_{};
   std::array<prometheus::Counter*, kClasses> retries_{};
   std::array<prometheus::Counter*, kResults> tasks_{};
   prometheus::Histogram* request_seconds_ = nullptr;
   prometheus::Histogram* commit_seconds_ = nullptr;
+  prometheus::Histogram* limiter_delay_ = nullptr;
 };
 
 inline constexpr char kMetricsContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
-// A program's metrics, named weir_*. Labels are source, stream and small fixed sets, never an id or an
-// account. Thread-safe; outlives all who use it.
+// The metrics of a worker, named weir_*; docs/metrics.md lists them. Labels are source, stream, lane class
+// and small fixed sets, never an id or an account. Thread-safe; outlives all who use it.
 class Metrics {
  public:
   Metrics(std::string_view program, std::string_view version);
@@ -71,9 +75,9 @@ class Metrics {
   Metrics(const Metrics&) = delete;
   Metrics& operator=(const Metrics&) = delete;
 
-  // The stream's counters; valid as long as this. Look it up once a task, not once a record. Past 200 streams
+  // Their counters; valid as long as this. Look them up once a task, not once a record. Past 200 streams
   // (a manifest gone wild) all others share one, named "other".
-  StreamMetrics& For(std::string_view source, std::string_view stream);
+  StreamMetrics& For(std::string_view source, std::string_view stream, LaneClass lane_class);
 
   void Rebalance();
   // All that Kafka has sent so far, as the client counts it; a smaller number than before (a new client)
@@ -90,6 +94,24 @@ class Metrics {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+// So many bytes are in flight; none when it dies. One thread's.
+class InflightBytes {
+ public:
+  explicit InflightBytes(Metrics* metrics) : metrics_(metrics) {}
+  ~InflightBytes() { Set(0); }
+  InflightBytes(const InflightBytes&) = delete;
+  InflightBytes& operator=(const InflightBytes&) = delete;
+  void Set(std::size_t bytes) {
+    const auto now = static_cast<std::int64_t>(bytes);
+    if (metrics_ != nullptr && now != bytes_) metrics_->AddInflightBytes(now - bytes_);
+    bytes_ = now;
+  }
+
+ private:
+  Metrics* metrics_;
+  std::int64_t bytes_ = 0;
 };
 
 }  // namespace weir

