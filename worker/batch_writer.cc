@@ -99,6 +99,7 @@ ledger::Advance BatchWriter::AdvanceOf(const Prepared& p, const WriteTail& tail)
   a.requests = tail.effort.requests;
   a.busy_ms = tail.effort.busy_ms;
   a.done = tail.done;
+  if (tail.page_ends && tail.end.next_key) a.quoted_key = (*session_)->Quote(*tail.end.next_key);
   return a;
 }
 

@@ -34,6 +34,7 @@ TaskContext ContextOf(const TaskWork& work) {
   context.account = work.settings.account;
   context.account.name = task.account;
   context.account.canonical = task.account_canonical;
+  context.account.memo = task.account_memo;
   context.mode = task.mode;
   context.filter = task.filter;
   context.selector = task.selector;
@@ -97,14 +98,32 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
   return Fail(ErrorClass::kInvalid, "more redirects in a row than any API needs");
 }
 
+Result<void> PageProcessor::Remember(TaskWork& work, const AskAgain& again, int times) {
+  if (times > 1) {
+    return Fail(ErrorClass::kInvalid, "the upstream refuses every form of the request",
+                "see what it answered: weir failures show");
+  }
+  auto session = parts_.pool->Acquire();
+  if (!session) return Fail(session.error());
+  if (auto ok = ledger::SaveMemo(**session, work.task, again.memo); !ok) return ok;
+  work.task.account_memo = again.memo;
+  return {};
+}
+
 Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
   const LogScope scope({{"page", work.task.page}});
-  for (int moves = 0; moves < kMaxMoves; ++moves) {
+  int asked_again = 0;
+  work.next_key.reset();
+  for (int moves = 0; moves < kMaxMoves;) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
     Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
     if (auto ok = FetchPage(work, reading, abort); !ok && !reading.Moved()) return ok;
+    if (const auto* again = std::get_if<AskAgain>(&reading.Judged())) {
+      if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
+      continue;
+    }
     if (!reading.Moved()) {
       if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
       if (auto ok = reading.Finish(); !ok) return ok;
@@ -114,6 +133,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
       return {};
     }
     Log(LogLevel::kInfo, "the page's records moved since its last try: it is read whole again");
+    ++moves;
     // What an earlier attempt committed is no longer what the page begins with: read it whole again; the
     // look-up tells what is known. Counters then count both readings, and still add up.
     work.task.position = 0;
@@ -123,12 +143,16 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
 }
 
 Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort) {
-  auto page = work.source->Request(ContextOf(work));
-  if (!page) return Fail(page.error());
-  Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
-  if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
-  if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
-  return WritePlan(work, reading.Document());
+  for (int asked_again = 0;;) {
+    auto page = work.source->Request(ContextOf(work));
+    if (!page) return Fail(page.error());
+    Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
+    if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
+    if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
+    const auto* again = std::get_if<AskAgain>(&reading.Judged());
+    if (again == nullptr) return WritePlan(work, reading.Document());
+    if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
+  }
 }
 
 Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document) {
@@ -136,11 +160,16 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   if (!session) return Fail(session.error());
   auto state = ledger::LoadAccountState(**session, work.task);
   if (!state) return Fail(state.error());
-  auto empty = ledger::TableIsEmpty(**session, work.stream->table, work.task.account);
-  if (!empty) return Fail(empty.error());
+  ledger::PlanNote note;
+  if (work.task.selector == Selector{}) {
+    auto empty = ledger::TableIsEmpty(**session, work.stream->table, work.task.account);
+    if (!empty) return Fail(empty.error());
+    note.empty_at_start = *empty;
+  }
   std::string rows;
   int lane = work.task.lane.index;
   auto planned = work.source->Plan(ContextOf(work), *state, document, [&](NewTask task) -> Result<void> {
+    if (task.selector.kind == SelectorKind::kDiscover) note.whole = false;
     ledger::AppendTaskCopy(rows, work.task, lane % work.task.lanes, task);
     ++lane;
     return {};
@@ -151,7 +180,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   advance.busy_ms = work.effort.busy_ms;
   advance.done = true;
   std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
-                    ledger::PlannedSql(**session, work.task, *empty) + "notify weir_dispatch; ";
+                    ledger::PlannedSql(**session, work.task, note) + "notify weir_dispatch; ";
   if (!rows.empty()) sql += ledger::CopyTaskSql();
   if (auto ok = (*session)->SubmitFenced(sql + "commit", rows); !ok) return ok;
   auto done = (*session)->Await();
@@ -171,7 +200,8 @@ Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const B
     work.metrics->Page();
     const bool more =
         work.task.selector.kind == SelectorKind::kPages && work.task.page + 1 < work.task.selector.hi;
-    if (!more) return {};
+    if (!more && !work.next_key) return {};
+    if (work.next_key) work.task.selector.key = *std::exchange(work.next_key, std::nullopt);
     ++work.task.page;
     work.task.position = 0;
     work.task.digest = 0;

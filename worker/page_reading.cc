@@ -112,6 +112,7 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
     if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
     last_order_ms_ = record.head.order_ms;
   }
+  if (record.head.changed_ms != 0) last_changed_ms_ = record.head.changed_ms;
   if (context_.selector.kind == SelectorKind::kIds) seen_ids_.push_back(record.head.id);
   if (record.page_position < skip_) return Skip(record);
   record.hash = ContentHash(raw);
@@ -138,13 +139,15 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   result.inserted = inserted_;
   result.first_order_ms = first_order_ms_;
   result.last_order_ms = last_order_ms_;
+  result.last_changed_ms = last_changed_ms_;
   if (reader_) result.envelope = reader_->Envelope();
   if (context_.selector.kind == SelectorKind::kIds) result.seen_ids = seen_ids_;
   auto end = work_->source->FinishPage(context_, result);
   if (!end) return Fail(end.error());
   WriteTail tail;
-  const bool more_pages =
-      context_.selector.kind == SelectorKind::kPages && context_.page + 1 < context_.selector.hi;
+  work_->next_key = end->next_key;
+  const bool more_pages = end->next_key || (context_.selector.kind == SelectorKind::kPages &&
+                                            context_.page + 1 < context_.selector.hi);
   tail.page = more_pages ? context_.page + 1 : context_.page;
   tail.page_ends = true;
   tail.done = !more_pages;

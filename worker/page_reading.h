@@ -63,7 +63,7 @@ class PageProcessor::Reading final : public BodySink {
   std::int64_t seen_ = 0;   // records of the page so far
   std::int64_t digest_ = 0;
   std::int64_t inserted_ = 0;  // by this task, with what is prepared
-  std::int64_t first_order_ms_ = 0, last_order_ms_ = 0;
+  std::int64_t first_order_ms_ = 0, last_order_ms_ = 0, last_changed_ms_ = 0;
   std::vector<std::string> seen_ids_;  // kIds: at most 300
   bool moved_ = false;
   bool budget_spent_ = false;

@@ -45,12 +45,13 @@ constexpr std::string_view kEndAccountsSql = R"sql(
            started_at = coalesce(a.started_at, n.began, j.created_at), finished_at = clock_timestamp()
       from named n left join weir.tasks d on d.id = n.first_dead, weir.jobs j
      where a.job_id = $1::int8 and a.account = n.account and j.id = a.job_id
-    returning a.account, a.state, a.mode)
-  insert into weir.full_syncs (source, stream, account, job_id)
-  select j.source, j.stream, c.account, j.id from closed c, weir.jobs j
+    returning a.account, a.state, a.mode, a.began_ms)
+  insert into weir.full_syncs (source, stream, account, job_id, began_ms)
+  select j.source, j.stream, c.account, j.id, coalesce(c.began_ms, j.now_ms) from closed c, weir.jobs j
    where j.id = $1::int8 and c.state = 'succeeded' and c.mode = 'full' and j.since_ms is null and j.until_ms is null
      and j.record_limit is null
-  on conflict (source, stream, account) do update set job_id = excluded.job_id, finished_at = now())sql";
+  on conflict (source, stream, account) do update
+     set job_id = excluded.job_id, began_ms = excluded.began_ms, finished_at = now())sql";
 
 // Ends the job when all its accounts have.
 constexpr std::string_view kEndJobSql = R"sql(

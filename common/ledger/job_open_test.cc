@@ -83,7 +83,7 @@ TEST_F(OpenJobTest, TwoRequestsAtOnceOpenOneJob) {
 
 TEST_F(OpenJobTest, ModeIsFullUntilTheFirstFullSyncIsWhole) {
   Run("insert into weir.accounts values ('chess', 'alice', 'alice', 'alice')");
-  Run("insert into weir.full_syncs values ('chess', 'games', 'alice', 1)");
+  Run("insert into weir.full_syncs values ('chess', 'games', 'alice', 1, 0)");
   auto job = GetJob(session_, Open(Request({"alice", "bob"})));
   EXPECT_EQ(job->mode, "full");
   EXPECT_EQ(job->accounts[0].mode, "incremental");

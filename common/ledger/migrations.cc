@@ -23,6 +23,7 @@ constexpr struct {
 } kSourceTables[] = {
     {2, "lichess_tables", "common/sources/lichess/"},
     {3, "chesscom_tables", "common/sources/chesscom/"},
+    {4, "highlevel_tables", "common/sources/highlevel/"},
 };
 
 std::string_view SourceText(std::string_view folder, std::string_view file) {

@@ -48,7 +48,8 @@ constexpr std::string_view kClaimSql = R"sql(
      and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
             ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
-            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, ja.lanes)sql";
+            j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, ja.lanes,
+            coalesce(a.memo, ''))sql";
 
 std::string ClaimSql() {
   const std::string crashed = "(t.state = 'running' and t.owner is distinct from $2)::int";
@@ -87,6 +88,7 @@ ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
   task.digest = rows.Int(0, 24);
   task.inserted = rows.Int(0, 25);
   task.lanes = std::max(1, static_cast<int>(rows.Int(0, 26)));
+  task.account_memo = rows.Text(0, 27);
   return task;
 }
 
@@ -168,6 +170,7 @@ std::string FenceSql(const ClaimedTask& task, const Advance& a) {
       "advanced_at = clock_timestamp()",
       a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged, a.rejected,
       a.duplicates, a.requests, a.busy_ms);
+  if (a.quoted_key) sql += ", key = " + *a.quoted_key;
   if (a.done) sql += ", state = 'done', owner = null, finished_at = clock_timestamp()";
   sql +=
       fmt::format(" where id = {} and epoch = {} and state = 'running'; ", task.id.value, task.epoch.value);
@@ -216,13 +219,15 @@ std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, cons
       session.Quote(archive.last_modified), archive.complete);
 }
 
-std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, const NewTask& next) {
+// The first goes on in the task's lane, others beside it.
+std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, const NewTask& next, int nth) {
   return fmt::format(
       "insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget) "
       "values ({}, {}, {}, {}, {}, {}, {}, {}, {}); ",
-      task.job.value, session.Quote(task.account), session.Quote(task.lane.meter), task.lane.index,
-      static_cast<int>(next.selector.kind), next.selector.lo, next.selector.hi,
-      session.Quote(next.selector.key), next.budget ? std::to_string(*next.budget) : "null");
+      task.job.value, session.Quote(task.account), session.Quote(task.lane.meter),
+      (task.lane.index + nth) % task.lanes, static_cast<int>(next.selector.kind), next.selector.lo,
+      next.selector.hi, session.Quote(next.selector.key),
+      next.budget ? std::to_string(*next.budget) : "null");
 }
 
 }  // namespace
@@ -246,7 +251,8 @@ std::string WatchSql(const pg::Session& session, const ClaimedTask& task,
 std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end) {
   std::string sql = ReadRangesSql(session, task, end.read);
   if (end.archive) sql += ArchiveSql(session, task, *end.archive);
-  for (const NewTask& next : end.successors) sql += SuccessorSql(session, task, next);
+  int nth = 0;
+  for (const NewTask& next : end.successors) sql += SuccessorSql(session, task, next, nth++);
   sql += WatchSql(session, task, {}, end.unwatch);
   return sql;
 }
@@ -290,10 +296,11 @@ void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, con
   out += '\n';
 }
 
-std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, bool empty_at_start) {
+std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, const PlanNote& note) {
   return fmt::format(
-      "update weir.job_accounts set planned = true, empty_at_start = {} where job_id = {} and account = {}; ",
-      empty_at_start, discover.job.value, session.Quote(discover.account));
+      "update weir.job_accounts set planned = {}, empty_at_start = {} where job_id = {} and account = {}; ",
+      note.whole, note.empty_at_start ? (*note.empty_at_start ? "true" : "false") : "empty_at_start",
+      discover.job.value, session.Quote(discover.account));
 }
 
 Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, milliseconds wait, bool count_attempt,
@@ -375,6 +382,13 @@ Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, co
   return {};
 }
 
+Result<void> SaveMemo(pg::Session& session, const ClaimedTask& task, const std::string& memo) {
+  auto rows = session.Exec("update weir.accounts set memo = $3 where source = $1 and name = $2",
+                           {task.source, task.account, memo});
+  if (!rows) return Fail(rows.error());
+  return {};
+}
+
 Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task) {
   const pg::ParamsList key{task.source, task.stream, task.account};
   AccountState state;
@@ -400,6 +414,10 @@ Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& t
       key);
   if (!watched) return Fail(watched.error());
   for (int i = 0; i < watched->Size(); ++i) state.watched.emplace_back(watched->Text(i, 0));
+  auto full = session.Exec(
+      "select began_ms from weir.full_syncs where (source, stream, account) = ($1, $2, $3)", key);
+  if (!full) return Fail(full.error());
+  if (!full->Empty()) state.full_sync_began_ms = full->Int(0, 0);
   return state;
 }
 

@@ -29,7 +29,7 @@ struct ClaimedTask {
   JobId job;
   Epoch epoch;
   LaneId lane;
-  std::string source, stream, account, account_canonical;
+  std::string source, stream, account, account_canonical, account_memo;
   JobMode mode = JobMode::kFull;
   Filter filter;
   Selector selector;
@@ -87,10 +87,11 @@ struct Advance {
   std::int64_t duplicates = 0;
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
-  bool done = false;  // the task ends with this batch
+  bool done = false;                      // the task ends with this batch
+  std::optional<std::string> quoted_key;  // the selector's key from now on, as an SQL literal
 };
 
-// The fence: the first statement of every batch's transaction (one line of SQL, numbers only).
+// The fence: the first statement of every batch's transaction (one line of SQL).
 std::string FenceSql(const ClaimedTask& task, const Advance& advance);
 
 // Fails the transaction (22012) when the fence did nothing. Stands before every statement that is not a COPY:
@@ -116,8 +117,13 @@ std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
 // `lanes`.
 std::string CopyTaskSql();
 void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task);
-// Marks the account as planned in the discover task's transaction.
-std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, bool empty_at_start);
+// Notes what is known of the account in the discover task's transaction: that its plan is whole, and, with
+// its first discover task, whether the table held nothing of it.
+struct PlanNote {
+  bool whole = true;
+  std::optional<bool> empty_at_start;
+};
+std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, const PlanNote& note);
 
 struct Effort {
   std::int64_t requests = 0;
@@ -141,6 +147,8 @@ Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
 // True when the table holds no row of the account.
 Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account);
 Result<void> SaveCanonicalName(pg::Session& session, const ClaimedTask& task, const std::string& canonical);
+// Remembers AskAgain::memo for the account.
+Result<void> SaveMemo(pg::Session& session, const ClaimedTask& task, const std::string& memo);
 Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& task);
 
 }  // namespace weir::ledger

@@ -1,4 +1,5 @@
 #include "common/sources/chesscom/chesscom_source.h"
+#include "common/sources/highlevel/highlevel_source.h"
 #include "common/sources/lichess/lichess_source.h"
 #include "common/sources/source.h"
 
@@ -8,7 +9,8 @@ namespace weir {
 const std::vector<const Source*>& AllSources() {
   static const LichessSource lichess;
   static const ChesscomSource chesscom;
-  static const std::vector<const Source*> all{&lichess, &chesscom};
+  static const HighLevelSource highlevel;
+  static const std::vector<const Source*> all{&lichess, &chesscom, &highlevel};
   return all;
 }
 

@@ -72,6 +72,7 @@ struct AccountRef {
   std::string canonical;  // what the upstream calls it now (a 301 renames), else = name
   Params params;          // the source's params, the account's own over the source's
   bool has_token = false;
+  std::string memo{};  // what an AskAgain asked to be remembered of the account; "" = nothing yet
 };
 
 // What an archive's last complete read left behind (weir.archives).
@@ -96,6 +97,8 @@ struct AccountState {
   std::vector<ArchiveState> archives;  // sorted by key
   std::vector<std::string>
       watched;  // ids of records that were not final when last read (weir.watched), sorted
+  // When the last full sync that was read whole began, by our clock: whatever changed before was seen by it.
+  std::optional<std::int64_t> full_sync_began_ms;
 };
 
 // All a source may look at when it builds a request or judges an answer. Lives as long as the call.
@@ -105,7 +108,7 @@ struct TaskContext {
   JobMode mode = JobMode::kFull;
   Filter filter;
   Selector selector;
-  std::int64_t page = 0;                // kPages: the page to ask for; else 0
+  std::int64_t page = 0;  // kPages: the page to ask for; kCursor: pages the task has read; else 0
   std::optional<std::int64_t> budget;   // kNewest and limited archives: new records still wanted
   std::optional<ArchiveState> archive;  // kArchive: what is stored of it
   std::int64_t now_ms = 0;  // the job's, so that a plan made twice is the same; for Judge the answer's
@@ -130,12 +133,18 @@ struct FollowTo {       // ask again at `location`; the worker checks that it is
   std::string location;
   bool permanent = false;
 };
-using Verdict = std::variant<ReadBody, NotModified, FollowTo, Error>;
+// Ask once more at once, with `memo` remembered for the account from now on (AccountRef::memo): the upstream
+// takes another form of the request. Twice in a row is an error.
+struct AskAgain {
+  std::string memo;
+};
+using Verdict = std::variant<ReadBody, NotModified, FollowTo, AskAgain, Error>;
 
 // The part of a record that is needed to know it again. Cheap: no full parse.
 struct RecordHead {
   std::string id;             // the key's second half; never empty, ≤ 512 bytes
   std::int64_t order_ms = 0;  // the time a Filter is about (Lichess createdAt, Chess.com end_time); 0 = none
+  std::int64_t changed_ms = 0;  // when it was last changed, for streams read in that order; 0 = not told
 };
 
 // What a record asks to be remembered beside it, in the same transaction.
@@ -185,6 +194,7 @@ struct PageResult {
   std::int64_t inserted = 0;        // of them new
   std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
   std::int64_t last_order_ms = 0;
+  std::int64_t last_changed_ms = 0;  // changed_ms of the last record seen
   std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
   // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
   // them a source must find out which ids are missing by asking for fewer.
@@ -196,7 +206,9 @@ struct PageEnd {
   std::vector<TimeRange> read;          // ranges that are now read whole
   std::optional<ArchiveState> archive;  // what to remember of this archive
   std::vector<NewTask> successors;      // cursor chains: tasks that follow this one
-  std::vector<std::string> unwatch;     // ids that the upstream answered for good, or no longer has
+  // kCursor: the task goes on in place with its next page, whose Selector::key this is.
+  std::optional<std::string> next_key;
+  std::vector<std::string> unwatch;  // ids that the upstream answered for good, or no longer has
   // As NewTask::doubt, found on this page: a total that does not fit what was read, records that moved. Not
   // needed for what the worker sees itself: a record without an id, a page that was not modified.
   std::string doubt = {};
@@ -230,7 +242,10 @@ class Source {
   // A permanent redirect's target tells the account's new name, if the API is one that renames.
   virtual std::optional<std::string> RenamedTo(std::string_view location) const = 0;
 
-  // The job's tasks for one account, in the order they should run, from the answer to kDiscover's request.
+  // The job's tasks for one account, in the order they should run, from the answer to kDiscover's request. A
+  // plan that needs more than one request sends another kDiscover task, which tells by its selector how far
+  // the plan has come (the first one's selector is empty): at most one a call, so that the plan is whole when
+  // a call sends none.
   virtual Result<void> Plan(const TaskContext& task, const AccountState& state, std::string_view document,
                             const TaskSink& sink) const = 0;
 

@@ -54,7 +54,8 @@ Result<std::vector<CheckTarget>> CheckTargets(const Config& config, const cli::C
     for (const AccountConfig& account : config.accounts) {
       if (account.source == name) targets.push_back({source, account.name, true});
     }
-    if (targets.size() == before) targets.push_back({source, source->Info().check_account, false});
+    if (targets.size() == before && !source->Info().check_account.empty())
+      targets.push_back({source, source->Info().check_account, false});
   }
   return targets;
 }

@@ -41,11 +41,17 @@ Result<void> Prober::Ask(const Source& source, const AccountSettings& account, c
 
 Result<std::string> Prober::Discover(const Source& source, const AccountSettings& account,
                                      const TaskContext& context) {
-  auto page = source.Request(context);
-  if (!page) return Fail(page.error());
-  DocumentAnswer answer(config_, source, context, *page);
-  if (auto asked = Ask(source, account, *page, answer); !asked) return Fail(asked.error());
-  return std::string(answer.Document());
+  TaskContext asked = context;
+  for (bool again = false;; again = true) {
+    auto page = source.Request(asked);
+    if (!page) return Fail(page.error());
+    DocumentAnswer answer(config_, source, asked, *page);
+    if (auto sent = Ask(source, account, *page, answer); !sent) return Fail(sent.error());
+    const auto* other_form = std::get_if<AskAgain>(&answer.Judged());
+    if (other_form == nullptr) return std::string(answer.Document());
+    if (again) return Fail(ErrorClass::kInvalid, "the upstream refuses every form of the request");
+    asked.account.memo = other_form->memo;
+  }
 }
 
 TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream, std::int64_t now_ms) {

@@ -47,6 +47,8 @@ void E2eTest::SetUp() {
           {"WEIR_HOME", home_},
           {"WEIR_SOURCES_LICHESS_BASE_URL", upstream_.url()},
           {"WEIR_SOURCES_CHESSCOM_BASE_URL", upstream_.url()},
+          {"WEIR_SOURCES_HIGHLEVEL_BASE_URL", upstream_.url()},
+          {"WEIR_SOURCES_HIGHLEVEL_RETRY_AFTER_FLOOR", "50ms"},
           {"WEIR_SOURCES_LICHESS_RETRY_AFTER_FLOOR", "50ms"},
           {"WEIR_SOURCES_CHESSCOM_RETRY_AFTER_FLOOR", "50ms"},
           {"WEIR_RETRY_BASE_DELAY", "20ms"},
@@ -119,7 +121,8 @@ Outcome E2eTest::Weir(Strings arguments, Millis patience) const {
 }
 
 Strings E2eTest::SyncArguments(const std::string& source, const Strings& accounts, const Strings& more) {
-  Strings arguments{"sync", source + "/games", "--output", "json"};
+  const bool whole = source.find('/') != std::string::npos;
+  Strings arguments{"sync", whole ? source : source + "/games", "--output", "json"};
   for (const std::string& account : accounts) arguments.insert(arguments.end(), {"--account", account});
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;

@@ -54,7 +54,7 @@ class E2eTest : public ::testing::Test {
   std::unique_ptr<Process> Start(const std::string& program, Strings arguments) const;
   Outcome Finish(Process& process, Millis patience = kPatience) const;
   Outcome Weir(Strings arguments, Millis patience = kPatience) const;
-  // `weir sync SOURCE/games --account … --output json …`.
+  // `weir sync SOURCE/games --account … --output json …`; `source` may name its stream itself.
   static Strings SyncArguments(const std::string& source, const Strings& accounts, const Strings& more = {});
   std::unique_ptr<Process> StartSync(const std::string& source, const Strings& accounts,
                                      const Strings& more = {}) const;

@@ -51,14 +51,16 @@ class Lanes : public OnDatabase, public ::testing::WithParamInterface<Broker> {
   std::int64_t Fetched() const { return Number("select coalesce(sum(fetched), 0) from weir.tasks"); }
   void AwaitProgress(std::int64_t records = 150) {
     const std::int64_t least = Fetched() + records;
-    EXPECT_TRUE(process::WaitUntil([&] { return Fetched() >= least; }, kPatience)) << "stuck at " << Fetched();
+    EXPECT_TRUE(process::WaitUntil([&] { return Fetched() >= least; }, kPatience))
+        << "stuck at " << Fetched();
   }
   // One that has a request in flight.
   std::string Busy() {
     std::string name;
     process::WaitUntil(
         [&] {
-          name = Text("select owner from weir.tasks where state = 'running' and kind <> 0 order by id limit 1");
+          name =
+              Text("select owner from weir.tasks where state = 'running' and kind <> 0 order by id limit 1");
           return workers_.contains(name);
         },
         kPatience);
@@ -114,7 +116,8 @@ TEST_P(Lanes, NeverMoreRequestsThanLanes) {
   for (const auto& [name, meter] : Control("stats")["meters"].items()) {
     EXPECT_EQ(meter["max"], kLanes) << name << ": all lanes were used, and no more";
   }
-  EXPECT_EQ(Number("select count(*) from weir.tasks where attempts > 0"), 0) << "none of this counts as a failure";
+  EXPECT_EQ(Number("select count(*) from weir.tasks where attempts > 0"), 0)
+      << "none of this counts as a failure";
 }
 
 INSTANTIATE_TEST_SUITE_P(, Lanes, ::testing::Values(Broker::kEmbedded, Broker::kApache),

@@ -28,8 +28,7 @@ std::unique_ptr<OwnKafka> OwnKafka::Start(const std::string& directory) {
   }
   const auto started = Script({"start", "--dir", directory});
   if (!started || started->exit.code != 0) {
-    ADD_FAILURE() << "Apache Kafka did not start: "
-                  << (started ? started->err : started.error().message);
+    ADD_FAILURE() << "Apache Kafka did not start: " << (started ? started->err : started.error().message);
     return nullptr;
   }
   std::string brokers = started->out;

@@ -8,6 +8,7 @@ create table weir.accounts (
   key       text not null,
   name      text not null,
   canonical text not null,
+  memo      text not null default '',  -- what its source remembers of the upstream, e.g. which form of a request it takes
   primary key (source, key),
   unique (source, name)
 );
@@ -46,6 +47,7 @@ create table weir.job_accounts (
   lanes         int     not null,
   -- The table held nothing of the account when it was planned: no look-up is needed, a unique violation corrects.
   empty_at_start boolean not null default false,
+  began_ms      bigint,  -- when the oldest of its pages was planned to be read, if a job before this one began it
   state         text    not null default 'queued'
                 check (state in ('queued', 'running', 'paused', 'succeeded', 'partial', 'failed', 'cancelled', 'expired')),
   error_class   text,              -- why the whole account failed
@@ -199,6 +201,7 @@ create table weir.full_syncs (
   stream      text        not null,
   account     text        not null,
   job_id      bigint      not null,
+  began_ms    bigint      not null,  -- whatever changed before this was seen by it
   finished_at timestamptz not null default now(),
   primary key (source, stream, account)
 );

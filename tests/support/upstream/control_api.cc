@@ -11,6 +11,7 @@
 
 #include "common/base/time_text.h"
 #include "tests/support/upstream/chesscom_record.h"
+#include "tests/support/upstream/highlevel_api.h"
 #include "tests/support/upstream/lichess_api.h"
 #include "tests/support/upstream/static_pages.h"
 
@@ -188,6 +189,8 @@ Json Post(World& world, const std::string& call, const Request& request) {
     world.faults.Clear();
   } else if (call == "player") {
     SetPlayer(world, json);
+  } else if (call == "highlevel") {
+    SetHighLevel(world, json);
   } else if (call == "games/add") {
     AddGames(world, json);
   } else if (call == "games/finish") {
@@ -205,6 +208,7 @@ Json Post(World& world, const std::string& call, const Request& request) {
 Json Read(World& world, const std::string& call, const Request& request) {
   if (call == "stats") return StatsJson(world);
   if (call == "requests") return LogJson(world);
+  if (call == "highlevel") return ReadHighLevel(world, request.Query("location"));
   if (call == "players") return PlayersJson(world);
   if (call == "faults") return Json::parse(world.faults.Report());
   if (call == "wait") {
@@ -220,6 +224,14 @@ Json Read(World& world, const std::string& call, const Request& request) {
 }
 
 void AnswerExpected(World& world, const Request& request, Response& response) {
+  if (request.Query("source") == "highlevel") {
+    if (!response.Begin(200, "application/x-ndjson")) return;
+    const bool untouched = request.Query("untouched") == "true";
+    if (WriteExpectedOpportunities(world, request.Query("player"), untouched,
+                                   [&](std::string_view text) { return response.Write(text); }))
+      response.End();
+    return;
+  }
   const auto api = ParseApi(request.Query("source", "lichess"));
   PlayerRef player = api ? world.players.Find(*api, request.Query("player")) : nullptr;
   if (player && !player->renamed_to.empty()) player = world.players.Find(*api, player->renamed_to);

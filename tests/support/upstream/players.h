@@ -14,7 +14,7 @@
 
 namespace weir::sim {
 
-enum class Api { kLichess, kChessCom };
+enum class Api { kLichess, kChessCom, kHighLevel };
 std::string_view ToString(Api api);
 std::optional<Api> ParseApi(std::string_view text);
 

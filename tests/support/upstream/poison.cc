@@ -49,8 +49,8 @@ std::string PoisonId(Api api, std::string_view kind) {
   const auto& kinds = PoisonKinds();
   const auto number = std::find(kinds.begin(), kinds.end(), kind) - kinds.begin();
   if (kind == "no_id" || kind.substr(0, 9) == "duplicate") return {};
-  return api == Api::kLichess ? fmt::format("poison{:02}", number)
-                              : fmt::format("{}{:02}", kUuidStart, number);
+  return api == Api::kChessCom ? fmt::format("{}{:02}", kUuidStart, number)
+                               : fmt::format("poison{:02}", number);
 }
 
 bool IsPoisonId(std::string_view id) {
@@ -61,7 +61,7 @@ std::string MakePoison(Api api, std::string_view kind, const std::string& good) 
   std::string bad = good;
   if (kind == "duplicate") return bad;
   if (kind != "duplicate_changed") {
-    SetText(bad, api == Api::kLichess ? "id" : "uuid", PoisonId(api, kind));
+    SetText(bad, api == Api::kChessCom ? "uuid" : "id", PoisonId(api, kind));
     if (api == Api::kChessCom && kind == "no_id") SetText(bad, "url", {});
   }
   bad.insert(bad.rfind('}'), ",\"poison\":" + Value(kind));

@@ -6,6 +6,7 @@
 
 #include "tests/support/upstream/chesscom_api.h"
 #include "tests/support/upstream/control_api.h"
+#include "tests/support/upstream/highlevel_api.h"
 #include "tests/support/upstream/lichess_api.h"
 
 namespace weir::sim {
@@ -14,15 +15,19 @@ namespace {
 Route RouteOf(const Request& request) {
   Route route = RouteLichess(request);
   if (route.path_class.empty()) route = RouteChessCom(request);
+  if (route.path_class.empty()) route = RouteHighLevel(request);
   if (route.path_class.empty()) route.path_class = "other";
   return route;
 }
 
 bool IsChessCom(const Route& route) { return route.path_class.rfind("chesscom", 0) == 0; }
+bool IsHighLevel(const Route& route) { return route.path_class.rfind("highlevel", 0) == 0; }
 
-// Whoever the limit is counted for: Chess.com counts addresses, Lichess tokens and else addresses.
+// Whoever the limit is counted for: Chess.com counts addresses, Lichess tokens and else addresses, HighLevel
+// locations.
 std::string MeterOf(const Route& route, const Request& request) {
   if (IsChessCom(route)) return "chesscom";
+  if (IsHighLevel(route)) return "highlevel:" + route.player;
   const std::string_view token = request.Header("Authorization");
   return token.empty() ? "lichess:anonymous" : fmt::format("lichess:{}", token);
 }
@@ -77,7 +82,9 @@ bool SampleUpstream::Handle(Connection& connection, const Request& request) {
 void SampleUpstream::HandleApi(Connection& connection, const Request& request, const Route& route,
                                Response& response) {
   const Settings settings = world_.settings();
-  const int limit = route.path_class == "other" ? 0 : settings.parallel[IsChessCom(route) ? 1 : 0];
+  // HighLevel counts requests over time, not at once.
+  const bool unlimited = route.path_class == "other" || IsHighLevel(route);
+  const int limit = unlimited ? 0 : settings.parallel[IsChessCom(route) ? 1 : 0];
   Meters::Ticket ticket = world_.meters.Enter(MeterOf(route, request), connection, limit);
   response.SetTicket(&ticket);
   if (!ticket.allowed()) return AnswerTooMany(route, response);
@@ -93,7 +100,9 @@ void SampleUpstream::HandleApi(Connection& connection, const Request& request, c
     repeated = WithTarget(request, response.fault()->repeat_target);
     asked = &repeated;
   }
-  if (IsChessCom(route)) {
+  if (IsHighLevel(route)) {
+    AnswerHighLevel(world_, route, *asked, response);
+  } else if (IsChessCom(route)) {
     AnswerChessCom(world_, route, *asked, response);
   } else {
     AnswerLichess(world_, settings, route, *asked, response);

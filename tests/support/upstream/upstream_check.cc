@@ -130,21 +130,23 @@ std::string CheckResult::Summary() const {
 
 Result<CheckResult> CheckUpstream(const std::string& upstream_url, pg::Session& session,
                                   const CheckedPlayer& player) {
-  if (!ParseApi(player.source)) return Fail(ErrorClass::kConfig, "no such source: " + player.source);
+  const std::string table = player.source + (player.source == "highlevel" ? ".opportunities" : ".games");
+  if (!ParseApi(player.source) && player.source != "highlevel")
+    return Fail(ErrorClass::kConfig, "no such source: " + player.source);
   if (auto loaded = Load(upstream_url, session, player); !loaded) return Fail(loaded.error());
   // Without statistics PostgreSQL plans for a handful of rows.
   if (auto analyzed = session.Script("analyze weir_expected"); !analyzed) return Fail(analyzed.error());
-  auto rows = session.Exec(CompareSql(player.source + ".games"), {player.player});
+  auto rows = session.Exec(CompareSql(table), {player.player});
   if (!rows) return Fail(rows.error());
   CheckResult result;
-  std::int64_t table = 0;
+  std::int64_t rows_in_table = 0;
   for (int i = 0; i < rows->Size(); ++i) {
     const std::string kind(rows->Text(i, 0));
     const std::string value(rows->Text(i, 1));
     if (kind == "poison") {
       result.poison = rows->Int(i, 1);
     } else if (kind == "table") {
-      table = rows->Int(i, 1);
+      rows_in_table = rows->Int(i, 1);
     } else if (kind == "count missing") {
       result.missing = rows->Int(i, 1);
     } else if (kind == "count extra") {
@@ -155,7 +157,7 @@ Result<CheckResult> CheckUpstream(const std::string& upstream_url, pg::Session& 
       result.examples.push_back(kind + " " + value);
     }
   }
-  result.equal = table - result.extra - result.different;
+  result.equal = rows_in_table - result.extra - result.different;
   return result;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "tests/support/upstream/faults.h"
+#include "tests/support/upstream/highlevel_data.h"
 #include "tests/support/upstream/lichess_record.h"
 #include "tests/support/upstream/meters.h"
 #include "tests/support/upstream/players.h"
@@ -28,9 +30,11 @@ struct Settings {
 
 // Everything the handlers share. Each part is thread-safe by itself.
 struct World {
-  explicit World(std::uint64_t seed) : players(seed) {}
+  explicit World(std::uint64_t seed) : players(seed), highlevel(seed) {}
 
   PlayerBook players;
+  HighLevelData highlevel;
+  std::atomic<std::int64_t> highlevel_reused{0};  // refresh tokens that came a second time
   Faults faults;
   Meters meters;
   Traffic traffic;

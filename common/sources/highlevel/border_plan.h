@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/selector.h"
+#include "common/sources/highlevel/search_page.h"
+#include "common/sources/source.h"
+
+namespace weir::highlevel {
+
+// Cuts the creation order into slices, border by border, from the oldest on. A border is a day; asking for
+// one record from that day on tells how many there are from there on (the difference to the border before is
+// the slice's size) and when the first of them was created, which is exactly where the slice before ends,
+// whatever zone the upstream's days are in and whether its `endDate` counts that day or not.
+struct BorderSearch {
+  std::optional<std::int64_t> from_day;  // `date` of the slice that is being cut; nothing = the beginning
+  std::int64_t left_day = 0;             // about where that slice begins
+  std::int64_t left_ms = 0;              // when its first record was created
+  std::int64_t left_total = 0;           // records from there on
+  std::int64_t near_day = 0;             // a border known to cut off too little
+  std::optional<std::int64_t> far_day;   // one known to cut off too much
+  std::int64_t asked_day = 0;            // the border in question
+  std::int64_t steps = 0;                // requests so far
+
+  std::string Text() const;
+  static std::optional<BorderSearch> Parse(std::string_view key);
+};
+
+struct BorderOptions {
+  std::int64_t slice_records = 5000;  // about so many a slice
+  Filter filter;
+  std::int64_t now_ms = 0;
+};
+
+// `endDate` of every request of a bounded sync: a day later than the bound, since the upstream's days may be
+// another zone's.
+std::optional<std::int64_t> LastDay(const Filter& filter);
+// `date`, a day earlier.
+std::optional<std::int64_t> FirstDay(const Filter& filter);
+
+// What the first request (no border) and each border's answer lead to: slices (kCursor), and until all is cut
+// the next border (kDiscover). Errors: the sink's.
+Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options, const TaskSink& sink);
+Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const BorderOptions& options,
+                        const TaskSink& sink);
+
+}  // namespace weir::highlevel

@@ -1,0 +1,235 @@
+#include "common/sources/highlevel/mappers.h"
+
+#include <array>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "common/base/time_text.h"
+#include "common/sources/field_columns.h"
+#include "common/sources/record_check.h"
+
+namespace weir::highlevel {
+namespace {
+
+using Kind = JsonField::Kind;
+
+// Times are RFC 3339 texts, or milliseconds; what is neither is nothing.
+std::optional<std::int64_t> TimeOf(const JsonField& field, std::string& scratch) {
+  if (field.kind == Kind::kNumber) return AsTime(field);
+  const auto text = AsText(field, scratch);
+  const auto ms = text ? ParseTime(*text) : std::nullopt;
+  return ms && *ms >= kMinRecordMs && *ms <= kMaxRecordMs ? ms : std::nullopt;
+}
+
+Result<RecordHead> HeadOf(const JsonField& id, const char* what) {
+  auto text = AsId(id);
+  if (!text) return Fail(ErrorClass::kBadRecord, std::string(what) + " has no id");
+  RecordHead head;
+  head.id = std::move(*text);
+  return head;
+}
+
+// Writes columns from a record's fields.
+class Columns {
+ public:
+  Columns(const RecordCheck& record, RowSink& row, std::string& scratch)
+      : record_(record), row_(row), scratch_(scratch), writer_(row, scratch) {}
+
+  void Text(std::size_t i) { writer_.Text(record_.Field(i)); }
+  void Bool(std::size_t i) { writer_.Bool(record_.Field(i)); }
+  void Time(std::size_t i) {
+    if (const auto ms = TimeOf(record_.Field(i), scratch_)) {
+      row_.Timestamp(*ms);
+    } else {
+      row_.Null();
+    }
+  }
+  // A numeric column takes any JSON number: RecordCheck bounds its digits.
+  void Numeric(std::size_t i) {
+    const JsonField& field = record_.Field(i);
+    if (field.kind == Kind::kNumber) {
+      row_.Number(field.text);
+    } else {
+      row_.Null();
+    }
+  }
+  // A jsonb column: an array as it stands in the record.
+  void Array(std::size_t i) {
+    const JsonField& field = record_.Field(i);
+    if (field.kind == Kind::kArray) {
+      row_.Text(field.text);
+    } else {
+      row_.Null();
+    }
+  }
+  void ArrayOf(std::size_t i, std::size_t or_else) {
+    Array(record_.Field(i).kind == Kind::kArray ? i : or_else);
+  }
+
+ private:
+  const RecordCheck& record_;
+  RowSink& row_;
+  std::string& scratch_;
+  ColumnWriter writer_;
+};
+
+// Fields of an opportunity; the order of its tree.
+enum Opportunity : std::size_t {
+  kName,
+  kValue,
+  kStatus,
+  kPipeline,
+  kStage,
+  kAssignedTo,
+  kSource,
+  kLostReason,
+  kContact,
+  kContactName,
+  kContactCompany,
+  kContactEmail,
+  kContactPhone,
+  kContactTags,
+  kCustomFields,
+  kCustomFieldsToo,
+  kCreatedAt,
+  kUpdatedAt,
+  kStatusChangedAt,
+  kStageChangedAt,
+  kLastActionAt,
+};
+
+const FieldTree& OpportunityTree() {
+  static const FieldTree tree({"name",
+                               "monetaryValue",
+                               "status",
+                               "pipelineId",
+                               "pipelineStageId",
+                               "assignedTo",
+                               "source",
+                               "lostReasonId",
+                               "contactId",
+                               "contact.name",
+                               "contact.companyName",
+                               "contact.email",
+                               "contact.phone",
+                               "contact.tags",
+                               "customFields",
+                               "custom_fields",
+                               "createdAt",
+                               "updatedAt",
+                               "lastStatusChangeAt",
+                               "lastStageChangeAt",
+                               "lastActionDate"});
+  return tree;
+}
+
+const FieldTree& OpportunityHeadTree() {
+  static const FieldTree tree({"id", "createdAt", "updatedAt"});
+  return tree;
+}
+
+class OpportunityMapper final : public RecordMapper {
+ public:
+  OpportunityMapper() : head_(OpportunityHeadTree()), record_(OpportunityTree()) {}
+
+  Result<RecordHead> Head(std::string_view raw) override {
+    if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
+    auto head = HeadOf(head_.Field(0), "the opportunity");
+    if (!head) return head;
+    head->order_ms = TimeOf(head_.Field(1), scratch_).value_or(0);
+    head->changed_ms = TimeOf(head_.Field(2), scratch_).value_or(0);
+    return head;
+  }
+
+  Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
+    if (auto ok = record_.Whole(raw); !ok) return Fail(std::move(ok.error()));
+    Columns out(record_, row, scratch_);
+    out.Text(kName);
+    out.Numeric(kValue);
+    for (std::size_t i = kStatus; i <= kContactPhone; ++i) out.Text(i);
+    out.Array(kContactTags);
+    out.ArrayOf(kCustomFields, kCustomFieldsToo);
+    for (std::size_t i = kCreatedAt; i <= kLastActionAt; ++i) out.Time(i);
+    return RecordNotes{};
+  }
+
+ private:
+  RecordCheck head_;
+  RecordCheck record_;
+  std::string scratch_;
+};
+
+const FieldTree& PipelineTree() {
+  static const FieldTree tree({"id", "name", "stages", "showInFunnel", "showInPieChart", "colorRenderMode"});
+  return tree;
+}
+
+class PipelineMapper final : public RecordMapper {
+ public:
+  PipelineMapper() : record_(PipelineTree()) {}
+
+  Result<RecordHead> Head(std::string_view raw) override {
+    if (auto ok = record_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
+    return HeadOf(record_.Field(0), "the pipeline");
+  }
+
+  Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
+    if (auto ok = record_.Whole(raw); !ok) return Fail(std::move(ok.error()));
+    Columns out(record_, row, scratch_);
+    out.Text(1);
+    out.Array(2);
+    out.Bool(3);
+    out.Bool(4);
+    out.Text(5);
+    return RecordNotes{};
+  }
+
+ private:
+  RecordCheck record_;
+  std::string scratch_;
+};
+
+}  // namespace
+
+const std::vector<Column>& OpportunityColumns() {
+  static const std::vector<Column> columns{
+      {"name", "text"},
+      {"value", "numeric"},
+      {"status", "text"},
+      {"pipeline_id", "text"},
+      {"stage_id", "text"},
+      {"assigned_to", "text"},
+      {"source", "text"},
+      {"lost_reason_id", "text"},
+      {"contact_id", "text"},
+      {"contact_name", "text"},
+      {"contact_company", "text"},
+      {"contact_email", "text"},
+      {"contact_phone", "text"},
+      {"contact_tags", "jsonb"},
+      {"custom_fields", "jsonb"},
+      {"created_at", "timestamptz"},
+      {"changed_at", "timestamptz"},
+      {"status_changed_at", "timestamptz"},
+      {"stage_changed_at", "timestamptz"},
+      {"last_action_at", "timestamptz"},
+  };
+  return columns;
+}
+
+const std::vector<Column>& PipelineColumns() {
+  static const std::vector<Column> columns{
+      {"name", "text"},
+      {"stages", "jsonb"},
+      {"show_in_funnel", "boolean"},
+      {"show_in_pie_chart", "boolean"},
+      {"color_render_mode", "text"},
+  };
+  return columns;
+}
+
+std::unique_ptr<RecordMapper> NewOpportunityMapper() { return std::make_unique<OpportunityMapper>(); }
+std::unique_ptr<RecordMapper> NewPipelineMapper() { return std::make_unique<PipelineMapper>(); }
+
+}  // namespace weir::highlevel

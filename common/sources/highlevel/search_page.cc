@@ -1,0 +1,97 @@
+#include "common/sources/highlevel/search_page.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/base/json_text.h"
+#include "common/base/time_text.h"
+#include "common/sources/field_columns.h"
+#include "common/sources/highlevel/key_text.h"
+#include "common/sources/record_check.h"
+#include "common/sources/source.h"
+
+namespace weir::highlevel {
+namespace {
+
+// An id that can stand in a query and in a key as it is.
+bool IsPlainId(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+  });
+}
+
+tl::unexpected<Error> NoSearch(std::string_view envelope, std::string_view why) {
+  Error e =
+      MakeError(ErrorClass::kInvalid, "the answer is not a search of opportunities: " + std::string(why));
+  e.body_start = Printable(envelope);
+  return Fail(std::move(e));
+}
+
+// Milliseconds, as a number or as its digits in a text; both are seen.
+std::optional<std::int64_t> MillisOf(const JsonField& field) {
+  if (field.kind != JsonField::Kind::kString) return AsTime(field);
+  const auto value = KeyNumber(field.text);
+  return value && *value >= kMinRecordMs && *value <= kMaxRecordMs ? value : std::nullopt;
+}
+
+}  // namespace
+
+Result<SearchMeta> ParseMeta(std::string_view envelope) {
+  static const FieldTree kTree({"meta.total", "total", "meta.startAfter", "meta.startAfterId"});
+  std::string padded(envelope);
+  padded.append(RecordMapper::kRecordPadding, '\0');
+  RecordCheck check(kTree);
+  if (auto whole = check.Whole({padded.data(), envelope.size()}); !whole) {
+    return NoSearch(envelope, whole.error().message);
+  }
+  SearchMeta meta;
+  meta.total = AsInt(check.Field(0));
+  if (!meta.total) meta.total = AsInt(check.Field(1));
+  const auto after = MillisOf(check.Field(2));
+  const auto id = AsId(check.Field(3));
+  if (after && id) {
+    if (!IsPlainId(*id)) return NoSearch(envelope, "its cursor's id is none");
+    meta.next = Cursor{*after, *id};
+  }
+  return meta;
+}
+
+std::int64_t DayOf(std::int64_t unix_ms) {
+  return unix_ms >= 0 ? unix_ms / kDayMs : -((-unix_ms + kDayMs - 1) / kDayMs);
+}
+
+std::string DayText(std::int64_t day) {
+  const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(day))};
+  return fmt::format("{:02}-{:02}-{:04}", static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()), static_cast<int>(date.year()));
+}
+
+std::string SlicePage::Text() const {
+  return fmt::format("slice;{};{};{};{}", KeyPart(from_day), KeyPart(to_day), cursor.after_ms,
+                     cursor.after_id);
+}
+
+std::optional<SlicePage> SlicePage::Parse(std::string_view key) {
+  const auto parts = KeyParts(key);
+  if (parts.size() != 5 || parts[0] != "slice") return std::nullopt;
+  const auto from = KeyNumber(parts[1]);
+  const auto to = KeyNumber(parts[2]);
+  const auto after = KeyNumber(parts[3]);
+  if (!after || (!from && !parts[1].empty()) || (!to && !parts[2].empty())) return std::nullopt;
+  return SlicePage{from, to, {*after, std::string(parts[4])}};
+}
+
+std::string ChangesPage::Text() const { return fmt::format("changes;{};{}", from_ms, page); }
+
+std::optional<ChangesPage> ChangesPage::Parse(std::string_view key) {
+  const auto parts = KeyParts(key);
+  if (parts.size() != 3 || parts[0] != "changes") return std::nullopt;
+  const auto from = KeyNumber(parts[1]);
+  const auto page = KeyNumber(parts[2]);
+  if (!from || !page || *page < 1) return std::nullopt;
+  return ChangesPage{*from, *page};
+}
+
+}  // namespace weir::highlevel

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/base/result.h"
+
+namespace weir::highlevel {
+
+constexpr std::int64_t kDayMs = 86'400'000;
+constexpr std::int64_t kPageRecords = 100;      // GET: the most a page may hold
+constexpr std::int64_t kPostPageRecords = 500;  // POST
+constexpr std::int64_t kPostReach = 10'000;     // POST: page × limit reaches no further
+
+// A place in the order by creation: behind the record of that time and id. Both are sent or neither is: with
+// one alone the upstream repeats its first page.
+struct Cursor {
+  std::int64_t after_ms = 0;
+  std::string after_id;
+
+  bool IsStart() const { return after_id.empty(); }
+  friend bool operator==(const Cursor&, const Cursor&) = default;
+};
+
+// What stands around a search's records.
+struct SearchMeta {
+  std::optional<std::int64_t> total;
+  std::optional<Cursor> next;  // nothing behind the last record
+};
+
+// `envelope`: the answer, with its records or without. Errors: kInvalid.
+Result<SearchMeta> ParseMeta(std::string_view envelope);
+
+// Days since 1970-01-01 and the upstream's "mm-dd-yyyy".
+std::int64_t DayOf(std::int64_t unix_ms);
+std::string DayText(std::int64_t day);
+
+// Where a task stands in its slice of the creation order; Selector::key.
+struct SlicePage {
+  std::optional<std::int64_t> from_day;  // `date`; nothing = from the beginning
+  std::optional<std::int64_t> to_day;    // `endDate`; nothing = to the end
+  Cursor cursor;
+
+  std::string Text() const;
+  static std::optional<SlicePage> Parse(std::string_view key);
+};
+
+// Where a task stands in its window of changes: page `page` (from 1) of what changed at or after `from_ms`.
+struct ChangesPage {
+  std::int64_t from_ms = 0;
+  std::int64_t page = 1;
+
+  std::string Text() const;
+  static std::optional<ChangesPage> Parse(std::string_view key);
+};
+
+}  // namespace weir::highlevel

@@ -1,0 +1,3 @@
+drop table highlevel.pipelines;
+drop table highlevel.opportunities;
+drop schema highlevel;

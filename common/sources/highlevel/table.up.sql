@@ -1,0 +1,49 @@
+-- Opportunities and pipelines of HighLevel locations; `account` is the location's id.
+create schema highlevel;
+
+create table highlevel.opportunities (
+  account           text        not null,
+  id                text        not null,
+  name              text,
+  value             numeric,
+  status            text,     -- open | won | lost | abandoned
+  pipeline_id       text,
+  stage_id          text,
+  assigned_to       text,
+  source            text,
+  lost_reason_id    text,
+  contact_id        text,
+  contact_name      text,
+  contact_company   text,
+  contact_email     text,
+  contact_phone     text,
+  contact_tags      jsonb,    -- array of texts
+  custom_fields     jsonb,    -- array of {id, fieldValue}
+  created_at        timestamptz,
+  changed_at        timestamptz,  -- the upstream's updatedAt
+  status_changed_at timestamptz,
+  stage_changed_at  timestamptz,
+  last_action_at    timestamptz,
+  raw               jsonb       not null,
+  content_hash      bigint      not null,
+  first_seen_at     timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  stale_at          timestamptz,
+  primary key (account, id)
+);
+
+create table highlevel.pipelines (
+  account           text        not null,
+  id                text        not null,
+  name              text,
+  stages            jsonb,    -- array, in order
+  show_in_funnel    boolean,
+  show_in_pie_chart boolean,
+  color_render_mode text,
+  raw               jsonb       not null,
+  content_hash      bigint      not null,
+  first_seen_at     timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  stale_at          timestamptz,
+  primary key (account, id)
+);
