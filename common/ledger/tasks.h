@@ -88,7 +88,7 @@ struct Advance {
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
   bool done = false;                      // the task ends with this batch
-  std::optional<std::string> quoted_key;  // the selector's key from now on, as an SQL literal
+  std::optional<std::string> quoted_key{};  // the selector's key from now on, as an SQL literal
 };
 
 // The fence: the first statement of every batch's transaction (one line of SQL).

@@ -98,7 +98,7 @@ struct AccountState {
   std::vector<std::string>
       watched;  // ids of records that were not final when last read (weir.watched), sorted
   // When the last full sync that was read whole began, by our clock: whatever changed before was seen by it.
-  std::optional<std::int64_t> full_sync_began_ms;
+  std::optional<std::int64_t> full_sync_began_ms = std::nullopt;
 };
 
 // All a source may look at when it builds a request or judges an answer. Lives as long as the call.
