@@ -100,9 +100,12 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
   }
   if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
   if (job.totals.rejected > 0) {
-    PrintWarning(io, Counted(job.totals.rejected, "record") +
-                         " could not be stored; why: select * from weir.rejects where job_id = " +
-                         std::to_string(job.id.value));
+    PrintWarning(
+        io,
+        Counted(job.totals.rejected, "record") +
+            " could not be stored; why: select r.* from weir.rejects r join weir.tasks t on t.id = r.task_id "
+            "where t.job_id = " +
+            std::to_string(job.id.value));
   }
   if (job.totals.dead_pages > 0) {
     PrintWarning(io, Counted(job.totals.dead_pages, "page") + " given up");
