@@ -25,8 +25,7 @@ class ReplayCommand final : public Command {
 
   Result<int> Run(CommandContext& context) override {
     if (all_ == flags_.Any()) {
-      return Fail(ErrorClass::kConfig,
-                  all_ ? "--all, or a choice: not both" : "what is to be tried again was not said",
+      return Fail(ErrorClass::kConfig, all_ ? "--all, or a choice: not both" : "not said what to try again",
                   "--page TASK, --class CLASS, --source SOURCE, --account NAME, --since TIME, --until TIME, "
                   "or --all");
     }
