@@ -84,6 +84,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     ++work.effort.requests;
     ++work.requests;
     work.last_request = request.method + " " + Printable(request.target);
+    work.last_head.clear();
     const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
     work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);

@@ -10,11 +10,24 @@ namespace weir::worker {
 namespace {
 
 constexpr std::size_t kErrorBodyBytes = 4096;
+constexpr std::size_t kShownHeadBytes = 2048;
 
 ReaderLimits LimitsOf(const Config& config) {
   ReaderLimits limits;
   limits.max_record_bytes = static_cast<std::size_t>(config.max_record_bytes);
   return limits;
+}
+
+// The head for `weir failures show`: a line each, bounded. Cookies are somebody's secrets.
+std::string HeadText(const HttpResponseHead& head) {
+  std::string text = "HTTP " + std::to_string(head.status);
+  for (const HttpHeader& header : head.headers) {
+    if (EqualsIgnoreCase(header.name, "set-cookie")) continue;
+    const std::string line = "\n" + Printable(header.name, 100) + ": " + Printable(header.value, 200);
+    if (text.size() + line.size() > kShownHeadBytes) break;
+    text += line;
+  }
+  return text;
 }
 
 }  // namespace
@@ -42,7 +55,7 @@ PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, Record
 Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
-  work_->last_head = "HTTP " + std::to_string(head.status) + ", " + Printable(head.Get("content-type"), 100);
+  work_->last_head = HeadText(head);
   work_->rate_limits = ParseRateLimits(head, clock_->UnixMillis());
   verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
