@@ -1,0 +1,239 @@
+// What fails: dead pages listed, shown, on the dead-letter topic and replayed; a page that crashes its
+// worker; garbage.
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <set>
+
+#include "common/kafka/consumer.h"
+#include "common/kafka/producer.h"
+#include "common/ledger/task_message.h"
+#include "tests/e2e/e2e.h"
+
+namespace weir::e2e {
+namespace {
+
+using ::testing::HasSubstr;
+using Headers = std::map<std::string, std::string>;
+
+class Failures : public OnDatabase {
+ protected:
+  void SetUp() override {
+    OnDatabase::SetUp();
+    StartServices();  // the broker must stay for who reads its topics
+  }
+
+  // Reads what is on dlq.weir.tasks until there are `count`, as anyone who watches it would.
+  std::vector<kafka::Message> DeadLetters(std::size_t count) const {
+    struct Listener final : kafka::RebalanceListener {
+      std::set<kafka::TopicPartition> mine;
+      void OnAssigned(const std::vector<kafka::TopicPartition>& partitions) override {
+        mine.insert(partitions.begin(), partitions.end());
+      }
+      void OnRevoked(const std::vector<kafka::TopicPartition>&) override { mine.clear(); }
+      void OnLost(const std::vector<kafka::TopicPartition>&) override { mine.clear(); }
+    } listener;
+    kafka::ConsumerOptions options;
+    options.client.brokers = Brokers();
+    options.group = "watcher";
+    options.topics = {kafka::kDeadLetterTopic};
+    options.session_timeout = Millis(4'000);
+    auto consumer = kafka::Consumer::Create(options, &listener);
+    EXPECT_TRUE(consumer) << consumer.error().message;
+    std::vector<kafka::Message> letters;
+    if (!consumer) return letters;
+    EXPECT_TRUE(process::WaitUntil(
+        [&] {
+          EXPECT_TRUE((*consumer)->Poll(Millis(100)));
+          for (const auto& partition : listener.mine) {
+            while (auto message = (*consumer)->Next(partition)) letters.push_back(std::move(*message));
+          }
+          return letters.size() >= count;
+        },
+        kPatience))
+        << letters.size() << " letters came";
+    (*consumer)->Close(Millis(5'000));
+    return letters;
+  }
+  static Headers HeadersOf(const kafka::Message& message) {
+    Headers headers;
+    for (const kafka::Header& header : message.headers) headers[header.name] = header.value;
+    return headers;
+  }
+  static std::string OnlyJob(const Outcome& outcome) { return outcome.json.at("job").dump(); }
+};
+
+TEST_F(Failures, DeadPagesAreListedShownLetteredAndReplayed) {
+  Players({"chesscom/hikaru=600"});
+  Faults({{{"match", "/hikaru/games/2022/03"}, {"action", "html"}},
+          {{"match", "/hikaru/games/2023/07"}, {"action", "html"}}});
+  const Outcome outcome = Sync("chesscom", {"hikaru"});
+  EXPECT_EQ(outcome.Status(), 3) << outcome.err;
+  ExpectShape(outcome, "partial");
+  EXPECT_EQ(outcome.Total("dead_pages"), 2);
+  const std::string job = OnlyJob(outcome);
+
+  const Outcome list = Weir({"failures", "list", "--job", job, "--output", "json"});
+  ASSERT_EQ(list.json.size(), 2u) << list.out;
+  const std::string error_class = list.json[0].at("class");
+  const Outcome groups = Weir({"failures", "list", "--group", "--output", "json"});
+  ASSERT_EQ(groups.json.size(), 1u) << groups.out;
+  EXPECT_EQ(groups.json[0]["class"], error_class);
+  EXPECT_EQ(groups.json[0]["tasks"], 2);
+  EXPECT_NE(groups.json[0]["hint"], "");
+  const Outcome table = Weir({"failures", "list"});
+  EXPECT_THAT(table.out, HasSubstr(error_class));
+  const std::string task = list.json[0].at("task").dump();
+  const Outcome shown = Weir({"failures", "show", task, "--output", "json"});
+  EXPECT_THAT(shown.json.at("request"), HasSubstr("GET /pub/player/hikaru/games/202"));
+  EXPECT_THAT(shown.json.at("response_head"), HasSubstr("200"));
+  EXPECT_THAT(shown.json.at("response_head"), HasSubstr("text/html"));
+  EXPECT_THAT(shown.json.at("response_body"), HasSubstr("<html"));
+
+  std::set<std::string> lettered;
+  for (const kafka::Message& letter : DeadLetters(2)) {
+    const Headers headers = HeadersOf(letter);
+    EXPECT_EQ(headers.at("__dlq.errors.topic"), "weir.tasks");
+    EXPECT_GE(std::stoi(headers.at("__dlq.errors.partition")), 0);
+    EXPECT_GE(std::stoll(headers.at("__dlq.errors.offset")), 0);
+    EXPECT_EQ(headers.at("__dlq.errors.group"), "weir-workers");
+    EXPECT_GE(std::stoi(headers.at("__dlq.errors.delivery.count")), 1);
+    EXPECT_NE(headers.at("__dlq.errors.message"), "");
+    EXPECT_EQ(headers.at("weir-kind"), "task");
+    EXPECT_EQ(headers.at("weir-job"), job);
+    EXPECT_EQ(headers.at("weir-account"), "hikaru");
+    EXPECT_EQ(headers.at("weir-error-class"), error_class);
+    EXPECT_EQ(headers.at("traceparent"), Text("select traceparent from weir.jobs"));
+    const auto message = ledger::DecodeTask(letter.value);  // the original: it can be sent again as it is
+    ASSERT_TRUE(message) << message.error().message;
+    EXPECT_EQ(std::to_string(message->task.value), headers.at("weir-task"));
+    lettered.insert(headers.at("weir-task"));
+  }
+  EXPECT_EQ(lettered, (std::set<std::string>{task, list.json[1].at("task").dump()}));
+
+  const Outcome counted = Weir({"replay", job, "--class", error_class, "--dry-run", "--output", "json"});
+  EXPECT_EQ(counted.json.at("classes").at(error_class), 2) << counted.out << counted.err;
+  EXPECT_EQ(Number("select count(*) from weir.tasks where state = 'dead'"), 2);
+  // Not mended yet: they die again, and the guard refuses the next round.
+  EXPECT_EQ(Weir({"replay", job, "--all"}).Status(), 0);
+  EXPECT_EQ(Sync("chesscom", {"hikaru"}).Status(), 3);
+  const Outcome refused = Weir({"replay", "--source", "chesscom", "--set", "replay.max=1"});
+  EXPECT_EQ(refused.Status(), 5) << refused.out;
+  EXPECT_THAT(refused.err, HasSubstr("--force"));
+  Faults(Json::array());
+  EXPECT_EQ(Weir({"replay", job, "--page", task}).Status(), 0);
+  EXPECT_EQ(Weir({"replay", "--source", "chesscom", "--set", "replay.max=1", "--force"}).Status(), 0);
+  const Outcome again = Weir({"replay", job, "--all", "--output", "json"});
+  EXPECT_EQ(again.json.at("tasks"), 0) << again.out << again.err;
+  const std::int64_t asked = Requests("chesscom.month");
+  const Outcome whole = Sync("chesscom", {"hikaru"});
+  EXPECT_EQ(whole.Status(), 0) << whole.err;
+  EXPECT_EQ(OnlyJob(whole), job);
+  ExpectShape(whole, "succeeded");
+  EXPECT_EQ(Requests("chesscom.month") - asked, 2);  // these pages alone
+  EXPECT_EQ(Number("select max(replays) from weir.tasks"), 2);
+  ExpectCopy("chesscom", "hikaru");
+}
+
+// While a page says nothing its worker is made to crash, as a bug in a parser would: three times, and it is
+// given up; the others are read.
+TEST_F(Failures, APageThatCrashesItsWorkerThreeTimesIsPoison) {
+  Players({"chesscom/hikaru=600"});
+  Faults({{{"match", "/hikaru/games/2022/03"}, {"action", "stall"}}});
+  const auto sync = StartSync("chesscom", {"hikaru"});
+  std::set<std::string> crashed;
+  const auto victim = [this] {
+    return TryText(
+               "select w.id || ' ' || w.pid from weir.tasks t join weir.workers w on w.id = t.owner "
+               "where t.state = 'running' and t.key like '2022/03%'")
+        .value_or("");
+  };
+  while (crashed.size() < 3) {
+    std::string worker;
+    ASSERT_TRUE(process::WaitUntil(
+        [&] {
+          worker = victim();
+          return !worker.empty() && !crashed.contains(worker);
+        },
+        kPatience))
+        << "after " << crashed.size() << " crashes: " << sync->Err();
+    const pid_t pid = static_cast<pid_t>(std::stol(worker.substr(worker.find(' ') + 1)));
+    ASSERT_EQ(kill(pid, SIGSEGV), 0);
+    crashed.insert(worker);
+  }
+  const Outcome outcome = Finish(*sync);
+  EXPECT_EQ(outcome.Status(), 3) << outcome.err;
+  ExpectShape(outcome, "partial");
+  EXPECT_EQ(outcome.Total("dead_pages"), 1);
+  EXPECT_EQ(Number("select count(*) from weir.tasks where state <> 'done'"), 1);
+  EXPECT_EQ(Number("select count(*) from chesscom.games"), outcome.Total("inserted"));
+  const Outcome list = Weir({"failures", "list", "--output", "json"});
+  ASSERT_EQ(list.json.size(), 1u) << list.out;
+  EXPECT_EQ(list.json[0]["class"], "poison");
+  EXPECT_THAT(list.json[0]["message"], HasSubstr("died 3 times"));
+  const auto letters = DeadLetters(1);
+  ASSERT_EQ(letters.size(), 1u);
+  EXPECT_EQ(HeadersOf(letters[0]).at("weir-error-class"), "poison");
+  // Mended, it is read.
+  Faults(Json::array());
+  EXPECT_EQ(Weir({"replay", OnlyJob(outcome), "--class", "poison"}).Status(), 0);
+  const Outcome whole = Sync("chesscom", {"hikaru"});
+  EXPECT_EQ(whole.Status(), 0) << whole.err;
+  ExpectCopy("chesscom", "hikaru");
+}
+
+// Garbage and tasks of the future are kept with their reason, shown, and forgotten when asked.
+TEST_F(Failures, GarbageIsShownAndPurged) {
+  const auto worker = StartWorker();
+  auto producer =
+      kafka::Producer::Create({.brokers = Brokers(), .properties = {}, .client_id = "weir-e2e", .log = {}});
+  ASSERT_TRUE(producer) << producer.error().message;
+  const auto sent = (*producer)->Send({{kafka::kTaskTopic, "a", "\xff no task", {{"who", "me"}}},
+                                       {kafka::kTaskTopic, "b", "\x08\x63", {}}},  // schema_version 99
+                                      std::chrono::seconds(20));
+  ASSERT_TRUE(sent) << sent.error().message;
+  ASSERT_TRUE(Await("count(*) = 2 from weir.garbage"));
+  const Outcome list = Weir({"garbage", "list", "--output", "json"});
+  ASSERT_EQ(list.json.size(), 2u) << list.out;
+  std::set<std::string> bodies;
+  for (const Json& one : list.json) bodies.insert(one.at("body_start_hex"));
+  EXPECT_EQ(bodies, (std::set<std::string>{"ff206e6f207461736b", "0863"}));
+  EXPECT_THAT(Weir({"garbage", "list"}).out, HasSubstr("schema version 99"));
+  bool original = false;
+  for (const kafka::Message& letter : DeadLetters(2)) {
+    const Headers headers = HeadersOf(letter);
+    EXPECT_EQ(headers.at("weir-kind"), "garbage");
+    original = original || (letter.value == "\xff no task" && headers.contains("who"));
+  }
+  EXPECT_TRUE(original);
+  EXPECT_EQ(Weir({"garbage", "purge", "--before", "2020-01-01", "--output", "json"}).json.at("purged"), 0);
+  EXPECT_EQ(Weir({"garbage", "purge", "--all", "--output", "json"}).json.at("purged"), 2);
+  EXPECT_EQ(Weir({"garbage", "list", "--output", "json"}).json.size(), 0u);
+  worker->Signal(SIGTERM);
+  EXPECT_TRUE(worker->Wait(kPatience));
+}
+
+// What a lane waits for, and until when, while its upstream asks for patience.
+TEST_F(Failures, ALaneThatIsThrottledSaysSo) {
+  Players({"lichess/alice=300"});
+  Faults({{{"match", "/games/user/alice"},
+           {"action", "status"},
+           {"status", 429},
+           {"retry_after", "30"},
+           {"times", 1}}});
+  const auto sync = StartSync("lichess", {"alice"});
+  ASSERT_TRUE(Await("exists (select from weir.lanes where waiting_for = 'throttled')")) << sync->Err();
+  const Outcome lanes = Weir({"lanes", "--account", "alice", "--output", "json"});
+  ASSERT_EQ(lanes.json.size(), 1u) << lanes.out << lanes.err;
+  EXPECT_EQ(lanes.json[0]["waiting_for"], "throttled");
+  EXPECT_THAT(lanes.json[0]["until"], HasSubstr("T"));
+  EXPECT_GT(lanes.json[0]["waiting_ms"], 0);
+  EXPECT_THAT(Weir({"lanes"}).out, HasSubstr("throttled"));
+  EXPECT_EQ(Weir({"lanes", "--account", "nobody"}).Status(), 5);
+  sync->Signal(SIGTERM);
+  EXPECT_EQ(Finish(*sync).Status(), 143);
+}
+
+}  // namespace
+}  // namespace weir::e2e
