@@ -114,8 +114,12 @@ TEST(Registry, KnowsItsSources) {
     EXPECT_EQ(FindStream(*source, "games")->table.schema, name);
     EXPECT_EQ(FindStream(*source, "nothing"), nullptr);
   }
+  const Source* highlevel = FindSource("highlevel");
+  ASSERT_NE(highlevel, nullptr);
+  EXPECT_NE(FindStream(*highlevel, "opportunities"), nullptr);
+  EXPECT_NE(FindStream(*highlevel, "pipelines"), nullptr);
   EXPECT_EQ(FindSource("Lichess"), nullptr);
-  EXPECT_EQ(AllSources().size(), 2U);
+  EXPECT_EQ(AllSources().size(), 3U);
 }
 
 // A sweep bounds its scope by this column.
