@@ -5,13 +5,16 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/ledger/seen.h"
+
 namespace weir::worker {
 
-void BatchWriter::Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper,
+void BatchWriter::Begin(const ledger::ClaimedTask* task, const StreamInfo* stream, RecordMapper* mapper,
                         bool lookup) {
   Abandon();
   task_ = task;
-  table_ = table;
+  table_ = &stream->table;
+  notes_met_ = stream->sweep.lists_all;
   mapper_ = mapper;
   lookup_ = lookup;
   committed_ = {};
@@ -103,6 +106,14 @@ ledger::Advance BatchWriter::AdvanceOf(const Prepared& p, const WriteTail& tail)
   return a;
 }
 
+std::string BatchWriter::MetSql(const Prepared& p) const {
+  const pg::Session& session = **session_;
+  std::string sql = ledger::SeenSql(session, *task_, *table_, p.met, p.kept);
+  // It may be one that is stored: then a sweep would take it for gone.
+  if (p.unnamed) sql += ledger::DoubtSql(session, *task_, "a record without a readable id was rejected");
+  return sql;
+}
+
 std::string BatchWriter::Sql(const Prepared& p, const WriteTail& tail) const {
   const pg::Session& session = **session_;
   std::string others;
@@ -113,6 +124,7 @@ std::string BatchWriter::Sql(const Prepared& p, const WriteTail& tail) const {
   }
   others += ledger::RejectsSql(session, *task_, p.rejects);
   others += ledger::WatchSql(session, *task_, p.watch, p.unwatch);
+  if (notes_met_) others += MetSql(p);
   if (tail.page_ends) others += ledger::PageEndSql(session, *task_, tail.end);
   // Batches need not wait for the disk: ledger and rows are in one log in one order, so that a crash of the
   // server takes both or neither, and what it takes is read again (docs/adr/0004).

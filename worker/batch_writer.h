@@ -50,9 +50,10 @@ class BatchWriter {
   BatchWriter(pg::SessionPool* pool, WriterOptions options)
       : pool_(pool), options_(options), inflight_(options.metrics) {}
 
-  // Begins a task. `task`, `table` and `mapper` outlive its writes. `lookup` false: the table held nothing of
-  // the account when it was planned; a unique violation corrects that.
-  void Begin(const ledger::ClaimedTask* task, const TableSpec* table, RecordMapper* mapper, bool lookup);
+  // Begins a task. `task`, `stream` and `mapper` outlive its writes. `lookup` false: the table held nothing
+  // of the account when it was planned; a unique violation corrects that. What is met of a stream that can be
+  // swept is noted with each batch (common/ledger/seen.h).
+  void Begin(const ledger::ClaimedTask* task, const StreamInfo* stream, RecordMapper* mapper, bool lookup);
   // Where the time of its commits is counted; may be none.
   void Measure(StreamMetrics* metrics) { measured_ = metrics; }
   // The position in the task's page after which the next batch stands.
@@ -86,6 +87,7 @@ class BatchWriter {
   Result<void> Lookup(Prepared& p);
   Result<void> Encode(Prepared& p);
   std::string Sql(const Prepared& p, const WriteTail& tail) const;
+  std::string MetSql(const Prepared& p) const;
   ledger::Advance AdvanceOf(const Prepared& p, const WriteTail& tail) const;
   Result<void> Send(Prepared& p, const WriteTail& tail);
   Result<void> Finish();
@@ -98,6 +100,7 @@ class BatchWriter {
   WriterOptions options_;
   const ledger::ClaimedTask* task_ = nullptr;
   const TableSpec* table_ = nullptr;
+  bool notes_met_ = false;
   RecordMapper* mapper_ = nullptr;
   bool lookup_ = true;
   std::optional<pg::SessionPool::Lease> session_;  // held only while a write is in flight

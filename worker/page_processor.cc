@@ -192,7 +192,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
 Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
   parts_.writer->Measure(work.metrics);
-  parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
+  parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   while (true) {
     if (auto ok = RunPage(work, abort); !ok) {
       parts_.writer->Abandon();

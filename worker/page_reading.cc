@@ -165,6 +165,10 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   tail.page_ends = true;
   tail.done = !more_pages;
   tail.end = std::move(*end);
+  if (tail.end.doubt.empty()) {
+    if (result.not_modified) tail.end.doubt = "a page was not modified, so not read";
+    if (result.budget_spent) tail.end.doubt = "a page was not read to its end";
+  }
   return tail;
 }
 

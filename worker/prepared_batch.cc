@@ -28,6 +28,8 @@ void PreparedBatch::ResetEncoding() {
   rejects.clear();
   watch.clear();
   unwatch.clear();
+  met.clear();
+  kept = unnamed = false;
   stored.clear();
   fates_.assign(records.Size(), Fate::kPass);
 }
@@ -173,6 +175,23 @@ void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, con
   for (const std::size_t i : order) MapNew(i, out, mapper, account);
   EncodeChangedRows(table, mapper);
   Count();
+  Meet();
+}
+
+// A record counts as met even if it is rejected or outside the job's filter: the upstream has it.
+void PreparedBatch::Meet() {
+  const auto& all = records.Records();
+  met.reserve(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].head.id.empty()) {
+      unnamed = true;
+      continue;
+    }
+    kept = kept || (fates_[i] != Fate::kNew && fates_[i] != Fate::kChanged && fates_[i] != Fate::kDuplicate);
+    met.push_back(all[i].head.id);
+  }
+  std::sort(met.begin(), met.end());
+  met.erase(std::unique(met.begin(), met.end()), met.end());
 }
 
 void PreparedBatch::Count() {

@@ -34,6 +34,10 @@ struct PreparedBatch {
   std::vector<std::string> changed;  // quoted array literals for UpdateSql; empty = nothing changed
   std::vector<ledger::Reject> rejects;
   std::vector<std::string> watch, unwatch;
+  // The ids that were met, each once, whatever became of their records; views into `records`.
+  std::vector<std::string_view> met;
+  bool kept = false;              // some of their rows are left as they are
+  bool unnamed = false;           // a record was met of which not even the id is known
   std::int64_t end_position = 0;  // of the page, after this batch
   std::int64_t end_digest = 0;
 
@@ -60,6 +64,7 @@ struct PreparedBatch {
   void Note(const RecordBatch::Record& record, const RecordNotes& notes);
   void RejectRecord(std::size_t index, const std::string& reason);
   void Count();
+  void Meet();
 
   std::vector<Fate> fates_;
   std::int64_t page_ = 0;

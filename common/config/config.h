@@ -24,6 +24,8 @@ struct SourceConfig {
   std::optional<int> lanes;
   std::optional<std::string> quota;
   std::optional<std::chrono::milliseconds> retry_after_floor;
+  int sweep_max_stale_percent = -1;  // -1 = as Config::sweep_max_stale_percent
+  int sweep_max_stale_rows = -1;     // -1 = as Config::sweep_max_stale_rows
   std::map<std::string, std::string, std::less<>>
       params;  // the source's own settings, checked against SourceInfo::params
 };
@@ -76,6 +78,10 @@ struct Config {
   double delay_increase = 2.5;                        // lanes.increase
   double delay_decrease = 0.98;                       // lanes.decrease
   std::chrono::milliseconds session_timeout{10'000};  // kafka.session_timeout (embedded broker: 4 s)
+
+  // A sweep that follows a full job by itself marks so many rows at most: either bound will do.
+  int sweep_max_stale_percent = 10;  // sweep.max_stale_percent: of the account's rows that are not stale
+  int sweep_max_stale_rows = 10;     // sweep.max_stale_rows
 
   std::string log_level = "info";   // log.level
   std::string log_format = "auto";  // log.format: auto (text on a terminal) | text | json

@@ -24,6 +24,7 @@ constexpr std::int64_t kMinute = 60 * kSecond;
 constexpr std::int64_t kHour = 60 * kMinute;
 constexpr int kMaxLanes = 64;
 constexpr std::int64_t kThousand = 1'000;
+constexpr int kMaxStaleRows = 1'000'000'000;
 
 // Fills the table; a setting's type and default follow from the field of Config it is stored in.
 class TableBuilder {
@@ -144,6 +145,10 @@ void AddLimits(TableBuilder& t) {
   t.Duration("limits.idle_timeout", &Config::idle_timeout, 100, kHour,
              "a transfer without a byte for this long is tried again");
   t.Duration("limits.connect_timeout", &Config::connect_timeout, 100, 5 * kMinute, "of the upstream");
+  t.Integer("sweep.max_stale_percent", &Config::sweep_max_stale_percent, 0, 100,
+            "of an account's rows, which a sweep marks unasked; it may mark max_stale_rows in any case");
+  t.Integer("sweep.max_stale_rows", &Config::sweep_max_stale_rows, 0, kMaxStaleRows,
+            "rows of an account which a sweep marks unasked, whatever percentage they are");
   t.Choice("log.level", &Config::log_level, {"debug", "info", "warn", "error", "off"},
            "least severe line that is logged");
   t.Choice("log.format", &Config::log_format, {"auto", "text", "json"}, "auto = text on a terminal");
@@ -169,6 +174,20 @@ void AddSource(TableBuilder& t, const SourceInfo& info) {
   floor.max = kHour;
   floor.store = [source](Config& c, const SettingValue& v) {
     source(c).retry_after_floor = milliseconds(v.number);
+  };
+  SettingSpec& percent = t.Add(prefix + "sweep_max_stale_percent", SettingType::kInteger, "-1",
+                               "-1 = as sweep.max_stale_percent");
+  percent.min = -1;
+  percent.max = 100;
+  percent.store = [source](Config& c, const SettingValue& v) {
+    source(c).sweep_max_stale_percent = static_cast<int>(v.number);
+  };
+  SettingSpec& rows =
+      t.Add(prefix + "sweep_max_stale_rows", SettingType::kInteger, "-1", "-1 = as sweep.max_stale_rows");
+  rows.min = -1;
+  rows.max = kMaxStaleRows;
+  rows.store = [source](Config& c, const SettingValue& v) {
+    source(c).sweep_max_stale_rows = static_cast<int>(v.number);
   };
   for (const SourceInfo::Param& param : info.params) {
     t.Add(prefix + param.name, SettingType::kText, param.default_value, param.help).store =

@@ -71,8 +71,9 @@ Result<std::int64_t> RequeueSent(pg::Session& session);
 Result<std::int64_t> HoldPaused(pg::Session& session);
 
 // Ends accounts and jobs whose tasks have all ended; expires jobs past their deadline. Returns the jobs that
-// ended.
-Result<std::vector<JobId>> EndJobs(pg::Session& session);
+// ended. `sweeps`: an account that a full job read whole gets a sweep that is due, if its stream can be
+// swept, and its job ends only when that is decided (producer/sweeper).
+Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps = false);
 
 // How long until something becomes due (a parked task, a waiting lane, a deadline); capped at `cap`. What is
 // due already and was not taken waits for something else than time.

@@ -6,6 +6,7 @@
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
 #include "common/ledger/transaction.h"
+#include "common/sources/source.h"
 
 namespace weir::ledger {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::string_view kCloseTasksSql = R"sql(
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
 // refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
+// $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, s.*
@@ -42,7 +44,9 @@ constexpr std::string_view kEndAccountsSql = R"sql(
   closed as (
     update weir.job_accounts a
        set state = n.state, error_class = d.error_class, error_message = d.error_message, error_hint = d.error_hint,
-           started_at = coalesce(a.started_at, n.began, j.created_at), finished_at = clock_timestamp()
+           started_at = coalesce(a.started_at, n.began, j.created_at), finished_at = clock_timestamp(),
+           sweep = case when $2::bool and n.state = 'succeeded' and n.mode = 'full' and j.record_limit is null then 'due' end,
+           sweep_reason = null
       from named n left join weir.tasks d on d.id = n.first_dead, weir.jobs j
      where a.job_id = $1::int8 and a.account = n.account and j.id = a.job_id
     returning a.account, a.state, a.mode, a.began_ms)
@@ -53,7 +57,7 @@ constexpr std::string_view kEndAccountsSql = R"sql(
   on conflict (source, stream, account) do update
      set job_id = excluded.job_id, began_ms = excluded.began_ms, finished_at = now())sql";
 
-// Ends the job when all its accounts have.
+// Ends the job when all its accounts have, and their sweeps are decided.
 constexpr std::string_view kEndJobSql = R"sql(
   update weir.jobs j
      set state = case when s.cancelled then 'cancelled' when s.expired then 'expired' when s.succeeded then 'succeeded'
@@ -61,14 +65,25 @@ constexpr std::string_view kEndJobSql = R"sql(
          started_at = coalesce(j.started_at, s.began, j.created_at), finished_at = clock_timestamp()
     from (select bool_or(state = 'cancelled') as cancelled, bool_or(state = 'expired') as expired,
                  bool_and(state = 'succeeded') as succeeded, bool_and(state = 'failed') as failed,
-                 bool_or(state in ('queued', 'running', 'paused')) as open, min(started_at) as began
+                 bool_or(state in ('queued', 'running', 'paused') or sweep is not distinct from 'due') as open,
+                 min(started_at) as began
             from weir.job_accounts where job_id = $1::int8) s
    where j.id = $1::int8 and not s.open
   returning pg_notify('weir_jobs', j.id::text))sql";
 
+constexpr std::string_view kDropSweepsSql = R"sql(
+  update weir.job_accounts set sweep = 'refused', sweep_reason = 'the job was cancelled'
+   where job_id = $1::int8 and sweep = 'due')sql";
+
+bool CanBeSwept(std::string_view source, std::string_view stream) {
+  const Source* known = FindSource(source);
+  const StreamInfo* info = known != nullptr ? FindStream(*known, stream) : nullptr;
+  return info != nullptr && info->sweep.lists_all;
+}
+
 // Ends what is ready to end of a job whose row is locked. True = the job has ended.
-Result<bool> EndLocked(pg::Session& session, const std::string& id) {
-  auto rows = session.Exec(kEndAccountsSql, {id}, "end_accounts");
+Result<bool> EndLocked(pg::Session& session, const std::string& id, bool sweeps) {
+  auto rows = session.Exec(kEndAccountsSql, {id, sweeps ? "true" : "false"}, "end_accounts");
   if (rows) rows = session.Exec(kEndJobSql, {id}, "end_job");
   if (!rows) return Fail(rows.error());
   return rows->Affected() > 0;
@@ -81,7 +96,7 @@ struct Ending {
   std::string state_before;  // "" = no such job
 };
 
-Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cause) {
+Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cause, bool sweeps) {
   Transaction transaction(session);
   if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
   auto job = LockJob(session, id);
@@ -91,18 +106,20 @@ Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cau
   if (!job->open) return ending;
   if (cause == Cause::kCancelled || job->overdue) {
     auto closed = session.Exec(kCloseTasksSql, {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
+    if (closed && cause == Cause::kCancelled) closed = session.Exec(kDropSweepsSql, {id});
     if (!closed) return Fail(closed.error());
   }
-  auto ended = EndLocked(session, id);
+  const bool can_be_swept = CanBeSwept(job->source, job->stream);
+  auto ended = EndLocked(session, id, sweeps && cause == Cause::kEnded && can_be_swept);
   if (!ended) return Fail(ended.error());
   ending.ended = *ended;
   if (auto done = transaction.Commit(); !done) return Fail(done.error());
   return ending;
 }
 
-Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause) {
+Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps) {
   const std::string id = std::to_string(job.value);
-  return WithoutZombies(session, id, [&] { return EndJobOnce(session, id, cause); });
+  return WithoutZombies(session, id, [&] { return EndJobOnce(session, id, cause, sweeps); });
 }
 
 // Accounts and jobs of which a worker runs a task have started.
@@ -134,12 +151,14 @@ constexpr std::string_view kEndingJobsSql = R"sql(
 
 Result<LockedJob> LockJob(pg::Session& session, const std::string& id) {
   auto rows = session.Exec(
-      "select state, state in ('queued', 'running', 'paused'), coalesce(deadline_at <= now(), false) "
-      "from weir.jobs where id = $1::int8 for update",
+      "select state, state in ('queued', 'running', 'paused'), coalesce(deadline_at <= now(), false), "
+      "source, "
+      "stream from weir.jobs where id = $1::int8 for update",
       {id}, "lock_job");
   if (!rows) return Fail(rows.error());
   if (rows->Empty()) return LockedJob{};
-  return LockedJob{std::string(rows->Text(0, 0)), rows->Bool(0, 1), rows->Bool(0, 2)};
+  return LockedJob{std::string(rows->Text(0, 0)), rows->Bool(0, 1), rows->Bool(0, 2),
+                   std::string(rows->Text(0, 3)), std::string(rows->Text(0, 4))};
 }
 
 Result<void> EndBlockers(pg::Session& session, const std::string& id) {
@@ -164,14 +183,14 @@ Error JobHasEnded(JobId id, const std::string& state) {
   return MakeError(ErrorClass::kConflict, "job " + std::to_string(id.value) + " has ended already: " + state);
 }
 
-Result<std::vector<JobId>> EndJobs(pg::Session& session) {
+Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps) {
   if (auto started = session.Exec(kStartSql, {}, "start_jobs"); !started) return Fail(started.error());
   auto rows = session.Exec(kEndingJobsSql, {}, "ending_jobs");
   if (!rows) return Fail(rows.error());
   std::vector<JobId> ended;
   for (int i = 0; i < rows->Size(); ++i) {
     const JobId id{rows->Int(i, 0)};
-    auto ending = EndJob(session, id, Cause::kEnded);
+    auto ending = EndJob(session, id, Cause::kEnded, sweeps);
     if (!ending) return Fail(ending.error());
     if (ending->ended) ended.push_back(id);
   }
@@ -179,7 +198,7 @@ Result<std::vector<JobId>> EndJobs(pg::Session& session) {
 }
 
 Result<void> CancelJob(pg::Session& session, JobId id) {
-  auto ending = EndJob(session, id, Cause::kCancelled);
+  auto ending = EndJob(session, id, Cause::kCancelled, false);
   if (!ending) return Fail(ending.error());
   if (ending->ended) return {};
   if (ending->state_before.empty()) return tl::unexpected(NoSuchJob(id));

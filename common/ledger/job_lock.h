@@ -17,6 +17,7 @@ struct LockedJob {
   std::string state;     // "" = no such job
   bool open = false;     // queued, running or paused
   bool overdue = false;  // past its deadline
+  std::string source, stream;
 };
 Result<LockedJob> LockJob(pg::Session& session, const std::string& id);
 

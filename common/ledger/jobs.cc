@@ -32,7 +32,8 @@ constexpr std::string_view kAccountsSql = R"sql(
          case when t.open_tasks > 0 then coalesce(l.waiting_for, case when t.parked = t.open_tasks then 'backoff' end, '')
               else '' end,
          case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
-              else 0 end
+              else 0 end,
+         a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, '')
     from weir.job_accounts a
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
@@ -74,6 +75,9 @@ AccountStatus ReadAccount(const pg::Rows& rows, int i) {
   a.planned = rows.Bool(i, 19);
   a.waiting_for = rows.Text(i, 20);
   a.waiting_ms = static_cast<std::int64_t>(std::max(0.0, rows.Double(i, 21)));
+  a.counters.stale = rows.Int(i, 22);
+  a.sweep = rows.Text(i, 23);
+  a.sweep_reason = rows.Text(i, 24);
   return a;
 }
 
@@ -129,6 +133,7 @@ void Counters::Add(const Counters& other) {
   rejected += other.rejected;
   duplicates += other.duplicates;
   dead_pages += other.dead_pages;
+  stale += other.stale;
   requests += other.requests;
 }
 

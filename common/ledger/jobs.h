@@ -27,6 +27,7 @@ struct Counters {
   std::int64_t rejected = 0;
   std::int64_t duplicates = 0;
   std::int64_t dead_pages = 0;
+  std::int64_t stale = 0;  // rows that the sweep after it marked
   std::int64_t requests = 0;
   double seconds = 0;
 
@@ -44,6 +45,7 @@ struct AccountStatus {
   std::string waiting_for;          // "" or what its lane waits for: "throttled", "backoff", "database", …
   std::int64_t waiting_ms = 0;      // for how much longer
   std::string error_class, error_message, error_hint;
+  std::string sweep, sweep_reason;  // weir.job_accounts.sweep; "" = none follows
 };
 
 struct JobStatus {

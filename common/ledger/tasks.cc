@@ -184,6 +184,10 @@ std::string GuardSql(const ClaimedTask& task) {
 
 namespace {
 
+constexpr std::size_t kMaxDoubt = 200;
+
+std::string Doubt(const std::string& text) { return Printable(text, kMaxDoubt); }
+
 // "'source', 'stream', 'account'": the key of everything that is remembered of an account's stream.
 std::string AccountKeySql(const pg::Session& session, const ClaimedTask& task) {
   return session.Quote(task.source) + ", " + session.Quote(task.stream) + ", " + session.Quote(task.account);
@@ -222,12 +226,12 @@ std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, cons
 // The first goes on in the task's lane, others beside it.
 std::string SuccessorSql(const pg::Session& session, const ClaimedTask& task, const NewTask& next, int nth) {
   return fmt::format(
-      "insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget) "
-      "values ({}, {}, {}, {}, {}, {}, {}, {}, {}); ",
+      "insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget, doubt) "
+      "values ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}); ",
       task.job.value, session.Quote(task.account), session.Quote(task.lane.meter),
       (task.lane.index + nth) % task.lanes, static_cast<int>(next.selector.kind), next.selector.lo,
-      next.selector.hi, session.Quote(next.selector.key),
-      next.budget ? std::to_string(*next.budget) : "null");
+      next.selector.hi, session.Quote(next.selector.key), next.budget ? std::to_string(*next.budget) : "null",
+      next.doubt.empty() ? "null" : session.Quote(Doubt(next.doubt)));
 }
 
 }  // namespace
@@ -254,7 +258,13 @@ std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, cons
   int nth = 0;
   for (const NewTask& next : end.successors) sql += SuccessorSql(session, task, next, nth++);
   sql += WatchSql(session, task, {}, end.unwatch);
-  return sql;
+  return sql + DoubtSql(session, task, end.doubt);
+}
+
+std::string DoubtSql(const pg::Session& session, const ClaimedTask& task, const std::string& doubt) {
+  if (doubt.empty()) return "";
+  return fmt::format("update weir.tasks set doubt = coalesce(doubt, {}) where id = {} and epoch = {}; ",
+                     session.Quote(Doubt(doubt)), task.id.value, task.epoch.value);
 }
 
 std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
@@ -272,7 +282,7 @@ std::string RejectsSql(const pg::Session& session, const ClaimedTask& task,
 }
 
 std::string CopyTaskSql() {
-  return "copy weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget) from stdin; ";
+  return "copy weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget, doubt) from stdin; ";
 }
 
 void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, const NewTask& task) {
@@ -293,6 +303,12 @@ void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, con
   append_text(task.selector.key);
   out += '\t';
   out += task.budget ? Number(*task.budget) : std::string("\\N");
+  out += '\t';
+  if (task.doubt.empty()) {
+    out += "\\N";
+  } else {
+    append_text(Doubt(task.doubt));
+  }
   out += '\n';
 }
 

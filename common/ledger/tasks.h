@@ -87,7 +87,7 @@ struct Advance {
   std::int64_t duplicates = 0;
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
-  bool done = false;                      // the task ends with this batch
+  bool done = false;                        // the task ends with this batch
   std::optional<std::string> quoted_key{};  // the selector's key from now on, as an SQL literal
 };
 
@@ -100,6 +100,8 @@ std::string GuardSql(const ClaimedTask& task);
 
 // The statements that end a page, for the same transaction as its last batch. `session` only quotes.
 std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, const PageEnd& end);
+// Notes, for the same transaction, why the job may have missed records; the first doubt of a task is kept.
+std::string DoubtSql(const pg::Session& session, const ClaimedTask& task, const std::string& doubt);
 std::string WatchSql(const pg::Session& session, const ClaimedTask& task,
                      const std::vector<std::string>& watch, const std::vector<std::string>& unwatch);
 

@@ -16,9 +16,12 @@ T Parse(std::string_view text) {
 
 }  // namespace
 
-std::string ArrayLiteral(const std::vector<std::string>& values) {
+namespace {
+
+template <typename Texts>
+std::string TextArray(const Texts& values) {
   std::string out = "{";
-  for (const std::string& value : values) {
+  for (const std::string_view value : values) {
     if (out.size() > 1) out += ',';
     out += '"';
     for (const char c : value) {
@@ -30,6 +33,12 @@ std::string ArrayLiteral(const std::vector<std::string>& values) {
   out += '}';
   return out;
 }
+
+}  // namespace
+
+std::string ArrayLiteral(const std::vector<std::string>& values) { return TextArray(values); }
+
+std::string ArrayLiteral(std::span<const std::string_view> values) { return TextArray(values); }
 
 std::string ArrayLiteral(const std::vector<std::int64_t>& values) {
   std::string out = "{";

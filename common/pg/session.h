@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,7 @@ using ParamsList = std::vector<Param>;
 
 // "{…}" array literal of texts or numbers, for `= any($1)` and unnest.
 std::string ArrayLiteral(const std::vector<std::string>& values);
+std::string ArrayLiteral(std::span<const std::string_view> values);
 std::string ArrayLiteral(const std::vector<std::int64_t>& values);
 
 // The rows of one statement. Movable; owns libpq's result.

@@ -26,6 +26,7 @@ void AddCounters(Json& object, const ledger::Counters& c) {
   object["rejected"] = c.rejected;
   object["duplicates"] = c.duplicates;
   object["dead_pages"] = c.dead_pages;
+  object["stale"] = c.stale;
   object["requests"] = c.requests;
   object["seconds"] = std::round(c.seconds * 1000) / 1000;
 }
@@ -34,11 +35,12 @@ std::vector<Table::Cell> CounterCells(const ledger::Counters& c) {
   const auto alarm = [](std::int64_t n, Colour colour) {
     return Table::Cell(Grouped(n), n > 0 ? colour : Colour::kNone);
   };
-  return {c.pages,      c.fetched,
-          c.inserted,   c.updated,
-          c.unchanged,  alarm(c.rejected, Colour::kYellow),
-          c.duplicates, alarm(c.dead_pages, Colour::kRed),
-          c.requests,   Elapsed(c.seconds)};
+  return {c.pages,           c.fetched,
+          c.inserted,        c.updated,
+          c.unchanged,       alarm(c.rejected, Colour::kYellow),
+          c.duplicates,      alarm(c.dead_pages, Colour::kRed),
+          c.stale,           c.requests,
+          Elapsed(c.seconds)};
 }
 
 void AddRow(Table& table, Table::Cell name, const std::string& state, const ledger::Counters& counters) {
@@ -55,7 +57,11 @@ Json JobJson(const ledger::JobStatus& job) {
   for (const ledger::AccountStatus& a : job.accounts) {
     Json account = {{"account", a.account}, {"state", a.state}};
     AddCounters(account, a.counters);
-    // Only where there is one: the shape of a good run stays as documented.
+    // Only where a sweep was not done: the shape of a good run stays as documented.
+    if (a.sweep == "held" || a.sweep == "refused" || a.sweep == "spent") {
+      account["sweep"] = {{"state", a.sweep}, {"reason", a.sweep_reason}};
+    }
+    // Likewise.
     if (!a.error_class.empty()) {
       account["error"] = {{"class", a.error_class}, {"message", a.error_message}, {"hint", a.error_hint}};
     }
@@ -81,6 +87,7 @@ void PrintJobTable(const Io& io, const ledger::JobStatus& job) {
                {"REJECTED", true, true},
                {"DUPLICATES", true, true},
                {"DEAD", true, true},
+               {"STALE", true, true},
                {"REQUESTS", true},
                {"TIME", true}});
   for (const ledger::AccountStatus& a : job.accounts) AddRow(table, a.account, a.state, a.counters);
@@ -88,6 +95,23 @@ void PrintJobTable(const Io& io, const ledger::JobStatus& job) {
   table.Print(out, io.out_colour, io.out_is_terminal ? io.width : 0);
   out.flush();
 }
+
+namespace {
+
+// Rows that were not marked although the sync did not meet them.
+void PrintSweepRemarks(const Io& io, const ledger::JobStatus& job) {
+  constexpr int kMostAccounts = 10;
+  int not_swept = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (a.sweep != "held" && a.sweep != "refused") continue;
+    if (++not_swept > kMostAccounts) continue;
+    PrintWarning(io, fmt::format("{}: no row was marked stale: {}", a.account, a.sweep_reason));
+  }
+  if (not_swept > kMostAccounts)
+    PrintWarning(io, fmt::format("nor any of {} more accounts", not_swept - kMostAccounts));
+}
+
+}  // namespace
 
 void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
@@ -99,6 +123,7 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
     PrintError(io, error);
   }
   if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
+  PrintSweepRemarks(io, job);
   if (job.totals.rejected > 0) {
     PrintWarning(
         io,

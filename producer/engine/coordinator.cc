@@ -9,8 +9,15 @@ namespace weir {
 
 Result<std::vector<JobId>> Coordinator::RunOnce() {
   if (auto held = ledger::HoldPaused(session_); !held) return Fail(held.error());
-  auto ended = ledger::EndJobs(session_);
+  auto ended = ledger::EndJobs(session_, /*sweeps=*/true);
   if (!ended) return Fail(ended.error());
+  auto swept = sweeper_.RunOnce();
+  if (!swept) return Fail(swept.error());
+  if (*swept > 0) {
+    auto more = ledger::EndJobs(session_, /*sweeps=*/true);
+    if (!more) return Fail(more.error());
+    ended->insert(ended->end(), more->begin(), more->end());
+  }
   for (const JobId job : *ended) Log(LogLevel::kInfo, "job ended", {{"job", job.value}});
   const auto now = clock_.Boot();
   if (now < next_look_) return ended;

@@ -7,6 +7,7 @@
 #include "common/base/ids.h"
 #include "common/base/result.h"
 #include "common/pg/session.h"
+#include "producer/sweeper/sweeper.h"
 
 namespace weir {
 
@@ -14,18 +15,21 @@ namespace weir {
 class Coordinator {
  public:
   // `idle`: how long nobody advances what was sent before it counts as lost (ledger::RequeueLost).
-  Coordinator(pg::Session& session, const Clock& clock, std::chrono::milliseconds idle)
-      : session_(session), clock_(clock), idle_(idle) {}
+  Coordinator(pg::Session& session, const Clock& clock, std::chrono::milliseconds idle,
+              Sweeper::LimitsOf sweep_limits)
+      : session_(session), clock_(clock), idle_(idle), sweeper_(session, clock, std::move(sweep_limits)) {}
 
   // 1. Holds what still runs of paused jobs.
   // 2. Starts, expires and ends accounts and jobs; returns the jobs that ended.
-  // 3. Every tenth of `idle` (at least each second): requeues what was lost.
+  // 3. Sweeps after the accounts that a full job read whole; their jobs end then.
+  // 4. Every tenth of `idle` (at least each second): requeues what was lost.
   Result<std::vector<JobId>> RunOnce();
 
  private:
   pg::Session& session_;
   const Clock& clock_;
   std::chrono::milliseconds idle_;
+  Sweeper sweeper_;
   std::chrono::milliseconds next_look_{0};
 };
 

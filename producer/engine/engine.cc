@@ -21,7 +21,7 @@ Engine::Engine(EngineOptions options, const Clock& clock)
       session_(options_.database),
       publisher_(options_.producers),
       letters_(session_, publisher_),
-      coordinator_(session_, clock, options_.idle),
+      coordinator_(session_, clock, options_.idle, options_.sweep_limits),
       dispatcher_(session_, publisher_, clock, options_.limits),
       backoff_(milliseconds(200), milliseconds(5'000), std::random_device{}()) {}
 

@@ -24,6 +24,7 @@ struct EngineOptions {
   pg::SessionOptions database;
   Publisher::Factory producers;
   ledger::DispatchLimits limits;
+  Sweeper::LimitsOf sweep_limits = [](std::string_view) { return SweepLimits{}; };
   std::chrono::milliseconds idle{60'000};  // see Coordinator; 15 s on the embedded broker
   bool broker_forgets = false;  // the embedded one: it may have been started anew since the last leader
   std::chrono::milliseconds poll{500};  // the longest it waits without a notification

@@ -220,7 +220,7 @@ TEST_F(EngineTest, TheCoordinatorLooksForLostTasksNowAndThen) {
   Open(Request({"alice"}));
   Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "
       "h'");
-  Coordinator coordinator(session_, clock, seconds(20));
+  Coordinator coordinator(session_, clock, seconds(20), [](auto) { return SweepLimits{}; });
   ASSERT_TRUE(coordinator.RunOnce());
   EXPECT_EQ(Text("select state from weir.tasks"), "planned");
   Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "

@@ -62,6 +62,8 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
     Log(level <= 3 ? LogLevel::kWarn : LogLevel::kDebug, text, {{"from", "kafka"}});
   };
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
+  // By value: the engine may outlive what it was made from.
+  options.sweep_limits = [config](std::string_view source) { return SweepLimitsOf(config, source); };
   if (IsEmbedded(brokers)) {
     options.idle = kEmbeddedIdle;
     options.broker_forgets = true;

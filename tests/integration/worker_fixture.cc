@@ -95,11 +95,17 @@ ledger::JobStatus WorkerFixture::Finish(Worker& worker, JobId job) {
     Text("update weir.lanes set not_before = null");
     for (const auto& task : Ready()) worker.Deliver(task);
     while (worker.scheduler.Queued() > 0) worker.RunOnce();
-    Must(ledger::EndJobs(session_));
+    EndJobs();
     const ledger::JobStatus status = Must(ledger::GetJob(session_, job));
     if (status.Ended()) return status;
   }
   throw std::runtime_error("the job does not end");
+}
+
+void WorkerFixture::EndJobs() {
+  Must(ledger::EndJobs(session_, /*sweeps=*/true));
+  Must(sweeper_.RunOnce());
+  Must(ledger::EndJobs(session_, /*sweeps=*/true));
 }
 
 ledger::JobStatus WorkerFixture::Sync(const ledger::JobRequest& request) {

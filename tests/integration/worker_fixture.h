@@ -14,6 +14,7 @@
 #include "common/ledger/jobs.h"
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
+#include "producer/sweeper/sweeper.h"
 #include "tests/support/postgres/test_postgres.h"
 #include "tests/support/upstream/sample_upstream.h"
 #include "worker/task_runner.h"
@@ -48,9 +49,12 @@ class WorkerFixture : public ::testing::Test {
 
   ledger::JobRequest Request(const std::string& source, const std::vector<std::string>& accounts) const;
   JobId Open(const ledger::JobRequest& request);
-  // Works on the job until it has ended; parked tasks are made due at once, as if their wait were over.
+  // Works on the job until it has ended, sweeps included; parked tasks are made due at once, as if their wait
+  // were over.
   ledger::JobStatus Finish(Worker& worker, JobId job);
   ledger::JobStatus Sync(const ledger::JobRequest& request);
+  // What the leader does for jobs whose tasks have ended.
+  void EndJobs();
   std::vector<ledger::ReadyTask> Ready();
   std::string Text(const std::string& sql) { return database_.Query(sql); }
   // The tables hold what the upstream has; fails the test with the differences.
@@ -63,6 +67,8 @@ class WorkerFixture : public ::testing::Test {
   Metrics metrics_{"test", "0"};
   Config config_;
   pg::Session session_;
+  SweepLimits sweep_limits_;
+  Sweeper sweeper_{session_, clock_, [this](std::string_view) { return sweep_limits_; }};
 };
 
 }  // namespace weir::testing

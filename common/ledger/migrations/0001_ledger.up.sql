@@ -50,6 +50,14 @@ create table weir.job_accounts (
   began_ms      bigint,  -- when the oldest of its pages was planned to be read, if a job before this one began it
   state         text    not null default 'queued'
                 check (state in ('queued', 'running', 'paused', 'succeeded', 'partial', 'failed', 'cancelled', 'expired')),
+  -- When the first of the jobs was opened that this one goes on with: an expired job's tasks may be its own.
+  began_at      timestamptz not null default now(),
+  doubt         text,              -- of a task that an expired job had done: why records may have been missed
+  -- The sweep that follows a full job: due until it is decided; marked = done; held = too many rows for it to be done
+  -- unasked; refused = for sweep_reason; spent = it was held, and what it rests on is gone. null = none follows.
+  sweep         text check (sweep in ('due', 'marked', 'held', 'refused', 'spent')),
+  sweep_reason  text,
+  stale         bigint  not null default 0,      -- rows it marked
   error_class   text,              -- why the whole account failed
   error_message text,
   error_hint    text,
@@ -97,6 +105,7 @@ create table weir.tasks (
   duplicates    bigint      not null default 0,
   requests      bigint      not null default 0,   -- effort: these two do tell of crashes
   busy_ms       bigint      not null default 0,
+  doubt         text,                             -- why the job may have missed records although this task is done
   error_class   text,
   http_status   int,
   error_message text,
@@ -205,6 +214,38 @@ create table weir.full_syncs (
   finished_at timestamptz not null default now(),
   primary key (source, stream, account)
 );
+
+-- What was met of an account's records, by 64-bit hashes of their ids, one row a batch and in its transaction: a sweep
+-- marks what a full job did not meet, and nothing that anyone met since it began. Deleted when no sweep needs it.
+create table weir.seen (
+  source   text        not null,
+  stream   text        not null,
+  account  text        not null,
+  job_id   bigint      not null,
+  noted_at timestamptz not null default clock_timestamp(),
+  hashes   bigint[]    not null  -- hashtextextended(id, 0)
+);
+alter table weir.seen alter column hashes set storage plain;  -- they are random: compressing them is lost work
+create index seen_of_account on weir.seen (source, stream, account, noted_at);
+
+-- Sweeps, planned and done (DESIGN §8).
+create table weir.sweeps (
+  id         bigint generated always as identity primary key,
+  source     text        not null,
+  stream     text        not null,
+  account    text        not null,
+  job_id     bigint      not null references weir.jobs (id) on delete cascade,  -- the full job it rests on
+  automatic  boolean     not null,
+  began_at   timestamptz not null,  -- rows touched since then are spared
+  live       bigint      not null,  -- rows in its scope that were not stale
+  to_mark    bigint      not null,
+  digest     text        not null,  -- of the ids to mark: another set of rows is another sweep
+  met        bigint      not null,  -- different ids that were met
+  created_at timestamptz not null default clock_timestamp(),
+  applied_at timestamptz,
+  marked     bigint      not null default 0
+);
+create index sweeps_applied on weir.sweeps (source, stream, account, applied_at) where applied_at is not null;
 
 -- Worker processes, so that "0 workers and no live worker" can be said at once.
 create table weir.workers (

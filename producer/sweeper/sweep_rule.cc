@@ -1,0 +1,44 @@
+#include "producer/sweeper/sweep_rule.h"
+
+#include <fmt/core.h>
+
+namespace weir {
+namespace {
+
+SweepDecision Refuse(std::string reason) { return {SweepDecision::Kind::kRefuse, std::move(reason)}; }
+
+}  // namespace
+
+bool SweepLimits::Allow(std::int64_t to_mark, std::int64_t live) const {
+  // Neither product overflows: a table has less than 2^56 rows.
+  return to_mark <= rows || to_mark * 100 <= live * percent;
+}
+
+SweepLimits SweepLimitsOf(const Config& config, std::string_view source) {
+  SweepLimits limits{config.sweep_max_stale_percent, config.sweep_max_stale_rows};
+  const auto own = config.sources.find(source);
+  if (own == config.sources.end()) return limits;
+  if (own->second.sweep_max_stale_percent >= 0) limits.percent = own->second.sweep_max_stale_percent;
+  if (own->second.sweep_max_stale_rows >= 0) limits.rows = own->second.sweep_max_stale_rows;
+  return limits;
+}
+
+SweepDecision DecideSweep(const SweepFacts& facts, const SweepLimits& limits) {
+  if (!facts.lists_all) return Refuse("the source does not say that its full jobs list everything");
+  if (!facts.full) return Refuse("the job was not asked to read everything");
+  if (!facts.read_whole) return Refuse("not every page was read");
+  if (!facts.scope_known) return Refuse("the job was bounded in time, and the stream's rows have none");
+  if (!facts.doubt.empty()) return Refuse("records may have been missed: " + facts.doubt);
+  if (facts.noted == 0) return Refuse("the job met no record at all");
+  if (facts.noted < facts.stored) {
+    return Refuse(fmt::format("of {} records that were met only {} are noted", facts.stored, facts.noted));
+  }
+  if (limits.Allow(facts.to_mark, facts.live)) return {SweepDecision::Kind::kMark, ""};
+  return {
+      SweepDecision::Kind::kHold,
+      fmt::format("{} of {} rows are gone, more than sweep.max_stale_percent ({}) or sweep.max_stale_rows "
+                  "({}) lets be marked unasked",
+                  facts.to_mark, facts.live, limits.percent, limits.rows)};
+}
+
+}  // namespace weir

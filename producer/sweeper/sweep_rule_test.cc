@@ -1,0 +1,76 @@
+#include "producer/sweeper/sweep_rule.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace weir {
+namespace {
+
+using Kind = SweepDecision::Kind;
+
+SweepFacts Good() {
+  SweepFacts facts;
+  facts.lists_all = facts.full = facts.read_whole = true;
+  facts.stored = facts.noted = 90;
+  facts.live = 100;
+  facts.to_mark = 10;
+  return facts;
+}
+
+TEST(SweepRule, EitherBoundWillDo) {
+  const SweepLimits limits{10, 10};
+  EXPECT_TRUE(limits.Allow(0, 0));
+  EXPECT_TRUE(limits.Allow(10, 10));  // all of them, but few
+  EXPECT_FALSE(limits.Allow(11, 11));
+  EXPECT_FALSE(limits.Allow(11, 109));
+  EXPECT_TRUE(limits.Allow(11, 110));
+  EXPECT_TRUE(limits.Allow(100'000'000, 1'000'000'000));
+  EXPECT_FALSE(limits.Allow(100'000'001, 1'000'000'000));
+  EXPECT_TRUE((SweepLimits{0, 0}.Allow(0, 100)));
+  EXPECT_FALSE((SweepLimits{0, 0}.Allow(1, 100)));
+  EXPECT_TRUE((SweepLimits{100, 0}.Allow(100, 100)));
+}
+
+TEST(SweepRule, ASourcesOwnLimitsWin) {
+  Config config;
+  config.sweep_max_stale_percent = 20;
+  config.sweep_max_stale_rows = 5;
+  config.sources["lichess"].sweep_max_stale_rows = 0;
+  EXPECT_EQ(SweepLimitsOf(config, "chesscom").percent, 20);
+  EXPECT_EQ(SweepLimitsOf(config, "chesscom").rows, 5);
+  EXPECT_EQ(SweepLimitsOf(config, "lichess").percent, 20);
+  EXPECT_EQ(SweepLimitsOf(config, "lichess").rows, 0);
+}
+
+TEST(SweepRule, MarksAfterACompleteSuccessfulEnumeration) {
+  const auto decision = DecideSweep(Good(), {});
+  EXPECT_EQ(decision.kind, Kind::kMark);
+  EXPECT_EQ(decision.reason, "");
+}
+
+TEST(SweepRule, HoldsWhatIsTooMuch) {
+  SweepFacts facts = Good();
+  facts.to_mark = 11;
+  EXPECT_EQ(DecideSweep(facts, {}).kind, Kind::kHold);
+  EXPECT_NE(DecideSweep(facts, {}).reason, "");
+}
+
+// Each fact alone is enough to refuse, whatever the limits.
+TEST(SweepRule, RefusesWhenOneThingIsMissing) {
+  const std::function<void(SweepFacts&)> flaws[] = {
+      [](auto& f) { f.lists_all = false; },   [](auto& f) { f.full = false; },
+      [](auto& f) { f.read_whole = false; },  [](auto& f) { f.scope_known = false; },
+      [](auto& f) { f.doubt = "a total"; },   [](auto& f) { f.noted = f.stored = 0; },
+      [](auto& f) { f.noted = f.stored - 1; }};
+  for (const auto& flaw : flaws) {
+    SweepFacts facts = Good();
+    flaw(facts);
+    const auto decision = DecideSweep(facts, {100, 1'000'000});
+    EXPECT_EQ(decision.kind, Kind::kRefuse) << decision.reason;
+    EXPECT_NE(decision.reason, "");
+  }
+}
+
+}  // namespace
+}  // namespace weir

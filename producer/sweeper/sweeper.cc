@@ -1,0 +1,156 @@
+#include "producer/sweeper/sweeper.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+
+#include "common/ledger/seen.h"
+#include "common/ledger/transaction.h"
+#include "common/obs/log.h"
+#include "producer/sweeper/sweep_plan.h"
+
+namespace weir {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kForgetEvery{60'000};
+// A table of any size is read through in this time, or its sweep is given up.
+constexpr milliseconds kDeadline{600'000};
+
+// The session's statement deadline for as long as it lives.
+class LongStatements {
+ public:
+  explicit LongStatements(pg::Session& session) : session_(session), before_(session.StatementDeadline()) {
+    session_.SetStatementDeadline(kDeadline);
+  }
+  LongStatements(const LongStatements&) = delete;
+  LongStatements& operator=(const LongStatements&) = delete;
+  ~LongStatements() { session_.SetStatementDeadline(before_); }
+
+ private:
+  pg::Session& session_;
+  milliseconds before_;
+};
+
+// The server or the way to it is ill: wait for it. Anything else is the sweep's own trouble, and must not
+// hold up the job.
+bool IsOutage(const Error& error) {
+  if (error.error_class != ErrorClass::kDatabase || error.sqlstate.empty()) return true;
+  for (const char* ill : {"08", "25", "40", "53", "55", "57", "58"}) {
+    if (error.sqlstate.starts_with(ill)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<int> Sweeper::RunOnce() {
+  auto due = session_.Exec(
+      "select job_id, account, finished_at < clock_timestamp() - interval '1 minute' from weir.job_accounts "
+      "where sweep = 'due' order by job_id, position",
+      {}, "sweeps_due");
+  if (!due) return Fail(due.error());
+  int decided = 0;
+  for (int i = 0; i < due->Size(); ++i) {
+    const JobId job{due->Int(i, 0)};
+    const std::string account(due->Text(i, 1));
+    auto turn = Decide(job, account);
+    if (!turn && IsOutage(turn.error())) return Fail(turn.error());
+    std::string why = turn ? "" : turn.error().message;
+    if (turn && *turn == Turn::kBusy) {
+      if (!due->Bool(i, 2)) continue;
+      why = "another sync of the account was writing all the time";
+    }
+    if (!why.empty()) {
+      if (auto given_up = GiveUp(job, account, why); !given_up) return Fail(given_up.error());
+    }
+    ++decided;
+  }
+  const auto now = clock_.Boot();
+  if (decided == 0 && now < next_forget_) return decided;
+  next_forget_ = now + kForgetEvery;
+  if (auto forgotten = ledger::ForgetSeen(session_); !forgotten) return Fail(forgotten.error());
+  return decided;
+}
+
+Result<Sweeper::Turn> Sweeper::Decide(JobId job, const std::string& account) {
+  const LongStatements deadline(session_);
+  ledger::Transaction transaction(session_);
+  auto begun = transaction.Begin(std::string(kSweepSettings) + "; set local lock_timeout = '500ms'");
+  if (!begun) return Fail(begun.error());
+  auto locked =
+      session_.Exec(fmt::format("select pg_advisory_xact_lock({}) from weir.jobs where id = $1::int8",
+                                ledger::SweepLockKey("source", "stream", "$2")),
+                    {std::to_string(job.value), account});
+  if (!locked) {
+    if (locked.error().sqlstate == "55P03") return Turn::kBusy;
+    return Fail(locked.error());
+  }
+  if (auto settled = Settle(job, account); !settled) return Fail(settled.error());
+  if (auto done = transaction.Commit(); !done) return Fail(done.error());
+  return Turn::kDecided;
+}
+
+Result<void> Sweeper::Settle(JobId job, const std::string& account) {
+  auto basis = LoadSweepBasis(session_, job, account);
+  if (!basis) return Fail(basis.error());
+  if (!*basis || (*basis)->sweep != "due") return {};  // another leader was first
+  SweepFacts facts = (*basis)->facts;
+  SweepCount count;
+  const SweepLimits limits = limits_((*basis)->source);
+  SweepDecision decision = DecideSweep(facts, limits);
+  if (decision.kind != SweepDecision::Kind::kRefuse) {
+    auto counted = CountSweep(session_, **basis);
+    if (!counted) return Fail(counted.error());
+    count = *counted;
+    facts.live = count.live;
+    facts.to_mark = count.to_mark;
+    decision = DecideSweep(facts, limits);
+  }
+  std::string state = "marked";
+  if (decision.kind == SweepDecision::Kind::kRefuse) {
+    auto nothing = NothingToSweep(session_, **basis);
+    if (!nothing) return Fail(nothing.error());
+    if (*nothing) decision.reason.clear();  // nothing to say to an account without rows
+    state = *nothing ? "marked" : "refused";
+  }
+  std::int64_t marked = 0;
+  if (decision.kind != SweepDecision::Kind::kRefuse && count.to_mark > 0) {
+    auto sweep = SaveSweep(session_, **basis, count, true);
+    if (!sweep) return Fail(sweep.error());
+    if (decision.kind == SweepDecision::Kind::kHold) {
+      state = "held";
+      decision.reason += fmt::format("; do it with: weir sweep apply {}", *sweep);
+    } else {
+      auto done = CarryOutSweep(session_, **basis, *sweep);
+      if (!done) return Fail(done.error());
+      marked = *done;
+    }
+  }
+  auto noted = session_.Exec(
+      "update weir.job_accounts set sweep = $3, sweep_reason = nullif($4, '') where job_id = $1::int8 and "
+      "account = $2",
+      {std::to_string(job.value), account, state, decision.reason});
+  if (!noted) return Fail(noted.error());
+  Log(state == "marked" ? LogLevel::kInfo : LogLevel::kWarn, "sweep",
+      {{"job", job.value},
+       {"account", account},
+       {"state", state},
+       {"stale", marked},
+       {"reason", decision.reason}});
+  return {};
+}
+
+Result<void> Sweeper::GiveUp(JobId job, const std::string& account, const std::string& why) {
+  auto rows = session_.Exec(
+      "update weir.job_accounts set sweep = 'refused', sweep_reason = $3 where job_id = $1::int8 and account "
+      "= "
+      "$2 and sweep = 'due'",
+      {std::to_string(job.value), account, why});
+  if (!rows) return Fail(rows.error());
+  Log(LogLevel::kWarn, "sweep given up", {{"job", job.value}, {"account", account}, {"reason", why}});
+  return {};
+}
+
+}  // namespace weir
