@@ -25,7 +25,8 @@ class ReplayCommand final : public Command {
 
   Result<int> Run(CommandContext& context) override {
     if (all_ == flags_.Any()) {
-      return Fail(ErrorClass::kConfig, all_ ? "--all, or a choice: not both" : "not said what to try again",
+      return Fail(ErrorClass::kConfig,
+                  all_ ? "--all, or a choice: not both" : "what is to be tried again was not said",
                   "--page TASK, --class CLASS, --source SOURCE, --account NAME, --since TIME, --until TIME, "
                   "or --all");
     }
