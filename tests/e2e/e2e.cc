@@ -1,5 +1,6 @@
 #include "tests/e2e/e2e.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <signal.h>
 #include <unistd.h>
@@ -18,9 +19,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What can be read of it; "" where there is nothing. A process may end while its files under /proc are read,
+// which an ifstream throws for.
 std::string ReadAll(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return text;
+  char part[4'096];
+  for (ssize_t got = 0; (got = read(file, part, sizeof part)) > 0;)
+    text.append(part, static_cast<std::size_t>(got));
+  close(file);
+  return text;
 }
 
 Json ParseOrNull(const std::string& text) { return Json::parse(text, nullptr, false, true); }

@@ -146,7 +146,9 @@ TEST_F(SweepTest, NoSweepAfterADeadPageUntilItIsReplayed) {
   EXPECT_EQ(Sweep(partial), "");
   EXPECT_EQ(Stale(), "0");
   EXPECT_FALSE(Plan());
-  ASSERT_TRUE(ledger::Replay(session_, {partial.id, {}, "", "", 1000}, false));
+  ledger::FailureFilter dead;
+  dead.job = partial.id;
+  ASSERT_TRUE(ledger::Replay(session_, dead, {}));
   Worker worker(this, "worker-b");
   const auto whole = Finish(worker, partial.id);
   EXPECT_EQ(whole.state, "succeeded");
