@@ -9,8 +9,8 @@ namespace weir::e2e {
 // share a broker. Started by tools/kafka/kafka.sh with empty topics, ended with this.
 class OwnKafka {
  public:
-  // nullptr where Apache Kafka is not to be had (WEIR_TEST_KAFKA_BROKERS is not set): the test skips. Fails
-  // the test if it should be there and does not start, or if it is required and missing (WEIR_REQUIRE_KAFKA).
+  // Fails the test and gives nullptr if it does not start; where it cannot be had its tests are left out by
+  // name.
   static std::unique_ptr<OwnKafka> Start(const std::string& directory);
   ~OwnKafka();
   OwnKafka(const OwnKafka&) = delete;

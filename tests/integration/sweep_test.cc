@@ -1,6 +1,7 @@
 // Sweeps on a real PostgreSQL (DESIGN §8): what a full job leads to, what forbids it, and what is spared.
 #include <gtest/gtest.h>
 
+#include "common/ledger/failures.h"
 #include "producer/sweeper/sweep_plan.h"
 #include "tests/integration/worker_fixture.h"
 
