@@ -27,8 +27,9 @@ TEST(JobView, TheJsonOfAJobIsAsDocumented) {
   const ordered_json object = JobJson(job);
   EXPECT_EQ(Keys(object),
             (std::vector<std::string>{"job", "source", "stream", "mode", "state", "accounts", "totals"}));
-  const std::vector<std::string> numbers = {"pages",    "fetched",    "inserted",   "updated",  "unchanged",
-                                            "rejected", "duplicates", "dead_pages", "requests", "seconds"};
+  const std::vector<std::string> numbers = {"pages",     "fetched",  "inserted",   "updated",
+                                            "unchanged", "rejected", "duplicates", "dead_pages",
+                                            "stale",     "requests", "seconds"};
   std::vector<std::string> account = {"account", "state"};
   account.insert(account.end(), numbers.begin(), numbers.end());
   EXPECT_EQ(Keys(object["accounts"][0]), account);

@@ -249,8 +249,8 @@ void E2eTest::ExpectCopy(const std::string& source, const std::string& player,
 }
 
 void E2eTest::ExpectShape(const Outcome& outcome, const std::string& state) {
-  static const Strings kCounters{"pages",    "fetched",    "inserted",   "updated",  "unchanged",
-                                 "rejected", "duplicates", "dead_pages", "requests", "seconds"};
+  static const Strings kCounters{"pages",      "fetched",    "inserted", "updated",  "unchanged", "rejected",
+                                 "duplicates", "dead_pages", "stale",    "requests", "seconds"};
   ASSERT_TRUE(outcome.json.is_object()) << outcome.out << outcome.err;
   Strings names;
   for (const auto& [name, value] : outcome.json.items()) names.push_back(name);
