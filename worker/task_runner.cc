@@ -198,8 +198,8 @@ Result<void> TaskRunner::Process(TaskWork& work) {
     return MayBegin(work);
   };
   shared_.claims->Add(work.task.id, work.task.epoch);
-  auto done = processor_.Run(
-      work, [this, &work] { return AbortReason(work.task); }, between);
+  const AbortCheck abort = [this, &work] { return AbortReason(work.task); };
+  auto done = processor_.Run(work, abort, between);
   shared_.claims->Remove(work.task.id);
   return done;
 }

@@ -30,6 +30,7 @@ run   ca-certificates        HTTPS
 run   postgresql             the private database of `weir sync`, and the one of the tests
 kafka default-jre-headless   Apache Kafka, for the tests
 kafka maven                  fetches the jars of Apache Kafka
+test  prometheus             promtool, which checks the metrics
 test  python3                reads the test report
 lint  clang-format           formatting
 lint  clang-tidy             static analysis
@@ -65,6 +66,13 @@ no_default_cluster() {
   printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
 }
 
+# The same of Prometheus, of which only promtool is wanted.
+no_prometheus_server() {
+  if package_installed prometheus || [[ -e /etc/systemd/system/prometheus.service ]]; then return; fi
+  as_root install -d /etc/systemd/system
+  as_root ln -s /dev/null /etc/systemd/system/prometheus.service
+}
+
 # setup_packages GROUP…: installs what is missing of these groups, and says what and why.
 setup_packages() {
   if [[ -n ${WEIR_SKIP_SETUP:-} ]]; then return; fi
@@ -91,6 +99,7 @@ setup_packages() {
     exit 1
   fi
   if [[ " ${missing[*]} " == *" postgresql "* ]]; then no_default_cluster; fi
+  if [[ " ${missing[*]} " == *" prometheus "* ]]; then no_prometheus_server; fi
   local log
   log=$(mktemp)
   { as_root "${apt[@]}" update && as_root "${install[@]}"; } >"$log" 2>&1 ||
