@@ -101,11 +101,13 @@ TEST(Statistics, AreTheClientsTotalsAndItsBrokersState) {
   EXPECT_FALSE(
       ReadStatistics(R"({"brokers":{"a:1/1":{"state":"DOWN"}},"cgrp":{"state":"up"}})").any_broker_up);
   EXPECT_EQ(ReadStatistics("{}").bytes_received, 0);
-  EXPECT_EQ(ReadStatistics(R"({"topics":{"t":{"partitions":{"0":{"consumer_lag":90,"consumer_lag_stored":70},
-                             "1":{"consumer_lag":9,"consumer_lag_stored": 7},
-                             "-1":{"consumer_lag":-1,"consumer_lag_stored":-1}}}}})")
+  EXPECT_EQ(ReadStatistics(R"({"topics":{"t":{"partitions":{
+      "0":{"stored_offset":30,"committed_offset":10,"eof_offset":-1001,"lo_offset":0,"hi_offset":100},
+      "1":{"stored_offset":-1001,"committed_offset":93,"lo_offset":-1001,"hi_offset": 100},
+      "2":{"stored_offset":-1001,"committed_offset":-1001,"lo_offset":20,"hi_offset":25},
+      "-1":{"stored_offset":-1001,"committed_offset":-1001,"lo_offset":-1001,"hi_offset":-1001}}}}})")
                 .lag,
-            77);
+            70 + 7 + 5);
 }
 
 }  // namespace

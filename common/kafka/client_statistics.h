@@ -9,7 +9,7 @@ namespace weir::kafka {
 // librdkafka's own, about 100 KB a second with all partitions assigned, and a few numbers of it are wanted.
 struct ClientStatistics {
   std::int64_t bytes_received = 0;  // top level "rx_bytes"
-  std::int64_t lag = 0;             // the sum of all partitions' "consumer_lag_stored"; not yet known = 0
+  std::int64_t lag = 0;             // messages behind what is stored, over all partitions; not yet known = 0
   bool any_broker_up = false;       // a broker's "state" is "UP"
 };
 
