@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kMaxRedirects = 3;
 constexpr int kMaxMoves = 3;
+constexpr std::size_t kPlanPiece = 32 << 10;  // bytes of planned tasks sent at a time
 
 FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& settings) {
   FetchOptions options;
@@ -84,7 +85,10 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     ++work.effort.requests;
     ++work.requests;
     work.last_request = request.method + " " + Printable(request.target);
+<<<<<<< HEAD
     work.last_head.clear();
+=======
+>>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
     work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);
@@ -113,9 +117,13 @@ Result<void> PageProcessor::Remember(TaskWork& work, const AskAgain& again, int 
 
 Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
   const LogScope scope({{"page", work.task.page}});
+<<<<<<< HEAD
   int asked_again = 0;
   work.next_key.reset();
   for (int moves = 0; moves < kMaxMoves;) {
+=======
+  for (int moves = 0; moves < kMaxMoves; ++moves) {
+>>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
@@ -134,7 +142,10 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
       return {};
     }
     Log(LogLevel::kInfo, "the page's records moved since its last try: it is read whole again");
+<<<<<<< HEAD
     ++moves;
+=======
+>>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     // What an earlier attempt committed is no longer what the page begins with: read it whole again; the
     // look-up tells what is known. Counters then count both readings, and still add up.
     work.task.position = 0;
@@ -167,12 +178,13 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
     if (!empty) return Fail(empty.error());
     note.empty_at_start = *empty;
   }
-  std::string rows;
-  int lane = work.task.lane.index;
-  auto planned = work.source->Plan(ContextOf(work), *state, document, [&](NewTask task) -> Result<void> {
+  const auto plan = [&](const TaskSink& sink) {
+    return work.source->Plan(ContextOf(work), *state, document, sink);
+  };
+  // Made twice, so that it is never held, whatever its size: to know what it is (and that it can be made)
+  // before anything is written, and straight into the COPY.
+  auto planned = plan([&](const NewTask& task) -> Result<void> {
     if (task.selector.kind == SelectorKind::kDiscover) note.whole = false;
-    ledger::AppendTaskCopy(rows, work.task, lane % work.task.lanes, task);
-    ++lane;
     return {};
   });
   if (!planned) return planned;
@@ -182,8 +194,21 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   advance.done = true;
   std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
                     ledger::PlannedSql(**session, work.task, note) + "notify weir_dispatch; ";
-  if (!rows.empty()) sql += ledger::CopyTaskSql();
-  if (auto ok = (*session)->SubmitFenced(sql + "commit", rows); !ok) return ok;
+  sql += ledger::CopyTaskSql() + "commit";
+  std::string rows;
+  int lane = work.task.lane.index;
+  auto sent = (*session)->SubmitFenced(sql, [&](const pg::Session::CopyPut& put) -> Result<void> {
+    auto ok = plan([&](const NewTask& task) -> Result<void> {
+      ledger::AppendTaskCopy(rows, work.task, lane % work.task.lanes, task);
+      ++lane;
+      if (rows.size() < kPlanPiece) return {};
+      auto piece = put(rows);
+      rows.clear();
+      return piece;
+    });
+    return ok ? put(rows) : ok;
+  });
+  if (!sent) return sent;
   auto done = (*session)->Await();
   if (done) work.effort = {};
   return done;
@@ -192,7 +217,11 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
 Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
   parts_.writer->Measure(work.metrics);
+<<<<<<< HEAD
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
+=======
+  parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
+>>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
   while (true) {
     if (auto ok = RunPage(work, abort); !ok) {
       parts_.writer->Abandon();

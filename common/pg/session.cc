@@ -39,6 +39,7 @@ struct Session::Impl {
   // error and what the fence said.
   Result<bool> Advance();
   Result<void> Rollback();
+  Result<void> SendFenced(std::string_view sql);
   // Ends a batch: with `error`, or with what its results said.
   Result<void> Settle();
   Result<void> Prepare(std::string_view sql, const std::string& name);
@@ -202,19 +203,27 @@ Result<bool> Session::Impl::Advance() {
   }
 }
 
+Result<void> Session::Impl::SendFenced(std::string_view sql) {
+  if (HoldsNul(sql)) return Fail(NulError());
+  if (auto r = Ready(); !r) return r;
+  results = 0;
+  fenced = false;
+  error.reset();
+  if (!PQsendQuery(connection.raw(), std::string(sql).c_str())) return Fail(connection.Refused());
+  return {};
+}
+
 Result<void> Session::SubmitFenced(std::string_view sql, std::string_view copy_data) {
-  if (HoldsNul(sql) || HoldsNul(copy_data)) return Fail(NulError());
-  if (auto r = impl_->Ready(); !r) return r;
-  impl_->results = 0;
-  impl_->fenced = false;
-  impl_->error.reset();
-  if (!PQsendQuery(impl_->connection.raw(), std::string(sql).c_str()))
-    return Fail(impl_->connection.Refused());
-  if (copy_data.empty()) {
-    if (auto r = impl_->connection.Flush(); !r) return r;
-    impl_->pending = true;
-    return {};
-  }
+  if (HoldsNul(copy_data)) return Fail(NulError());
+  if (!copy_data.empty()) return SubmitFenced(sql, [&](const CopyPut& put) { return put(copy_data); });
+  if (auto r = impl_->SendFenced(sql); !r) return r;
+  if (auto r = impl_->connection.Flush(); !r) return r;
+  impl_->pending = true;
+  return {};
+}
+
+Result<void> Session::SubmitFenced(std::string_view sql, const CopyRows& rows) {
+  if (auto r = impl_->SendFenced(sql); !r) return r;
   const Result<bool> copying = impl_->Advance();
   if (!copying) return Fail(copying.error());
   if (!*copying) {
@@ -228,7 +237,16 @@ Result<void> Session::SubmitFenced(std::string_view sql, std::string_view copy_d
     if (auto r = impl_->connection.EndCopy("fenced by a newer epoch"); !r) return r;
     return impl_->Settle();
   }
-  if (auto r = impl_->connection.PutCopy(copy_data); !r) return r;
+  auto put = rows([this](std::string_view piece) -> Result<void> {
+    if (HoldsNul(piece)) return Fail(NulError());
+    return impl_->connection.PutCopy(piece);
+  });
+  if (!put) {
+    // The caller's own error is the one that matters; what the server says of the broken-off COPY is not.
+    if (impl_->connection.IsOpen() && impl_->connection.EndCopy("broken off by the client"))
+      (void)impl_->Settle();
+    return put;
+  }
   if (auto r = impl_->connection.EndCopy(nullptr); !r) return r;
   impl_->pending = true;
   return {};

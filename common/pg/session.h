@@ -97,6 +97,12 @@ class Session {
   // After any error the transaction is rolled back and the session idle, unless the connection is lost; if it
   // was lost after Submit, the commit may have happened: read the task's row to know.
   Result<void> SubmitFenced(std::string_view sql, std::string_view copy_data);
+  // The same for rows too many to hold: `sql` has a COPY, and once the fence has held and it has begun,
+  // `rows` is called, once, and puts them piece by piece (whole rows or not). An error of `rows` rolls back
+  // and is returned.
+  using CopyPut = std::function<Result<void>(std::string_view piece)>;
+  using CopyRows = std::function<Result<void>(const CopyPut& put)>;
+  Result<void> SubmitFenced(std::string_view sql, const CopyRows& rows);
   Result<void> Await();
   bool Pending() const;
   // True when Await would not wait (or there is nothing to await). Never waits itself.

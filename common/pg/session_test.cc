@@ -162,6 +162,47 @@ TEST_F(SessionTest, FenceAndCopyCommitTogether) {
   EXPECT_EQ(Position(), "1");
 }
 
+TEST_F(SessionTest, RowsOfACopyMayComePieceByPiece) {
+  const auto submitted =
+      session_.SubmitFenced(Fenced(3, kCopy), [](const Session::CopyPut& put) -> Result<void> {
+        for (const char* piece : {"a\t1", "\t{}\nb\t", "", "2\t{}\n"}) {
+          if (auto ok = put(piece); !ok) return ok;
+        }
+        return {};
+      });
+  ASSERT_TRUE(submitted) << submitted.error().message;
+  ASSERT_TRUE(session_.Await());
+  EXPECT_EQ(Items(), "2");
+  EXPECT_EQ(Position(), "1");
+}
+
+TEST_F(SessionTest, ACopyThatItsCallerBreaksOffIsRolledBack) {
+  const auto broken =
+      session_.SubmitFenced(Fenced(3, kCopy), [](const Session::CopyPut& put) -> Result<void> {
+        if (auto ok = put("a\t1\t{}\n"); !ok) return ok;
+        return Fail(ErrorClass::kInvalid, "enough");
+      });
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().error_class, ErrorClass::kInvalid);
+  EXPECT_FALSE(session_.Pending());
+  EXPECT_FALSE(session_.InTransaction());
+  EXPECT_EQ(Items(), "0");
+  EXPECT_EQ(Position(), "0");
+  EXPECT_TRUE(session_.Exec("select 1"));
+}
+
+TEST_F(SessionTest, BehindAFenceWithoutARowNoRowsAreAskedFor) {
+  bool asked = false;
+  const auto submitted =
+      session_.SubmitFenced(Fenced(2, kCopy), [&](const Session::CopyPut&) -> Result<void> {
+        asked = true;
+        return {};
+      });
+  ASSERT_FALSE(submitted);
+  EXPECT_EQ(submitted.error().error_class, ErrorClass::kFenced);
+  EXPECT_FALSE(asked);
+}
+
 TEST_F(SessionTest, AFenceWithoutARowWritesNothing) {
   const auto submitted = session_.SubmitFenced(
       Fenced(2, std::string("insert into item values ('b', 1); ") + kCopy), "a\t1\t{}\n");
