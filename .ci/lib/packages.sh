@@ -31,7 +31,7 @@ run   postgresql             the private database of `weir sync`, and the one of
 kafka default-jre-headless   Apache Kafka, for the tests
 kafka maven                  fetches the jars of Apache Kafka
 test  prometheus             promtool, which checks the metrics
-test  python3                reads the test report
+test  python3                reads the test report; the benchmarks
 lint  clang-format           formatting
 lint  clang-tidy             static analysis
 lint  git                    lists the sources

@@ -1,10 +1,9 @@
 """First and second sync against one psql COPY of the rows that came out, in pairs."""
 
 import os
-import subprocess
 import time
 
-from cluster import BenchError, cpu_of
+from cluster import BenchError, cpu_of, own_children
 from table import say, spread
 
 
@@ -33,11 +32,6 @@ class Copy:
         cpu = self.services.postgres_cpu() + own_children() - cpu
         self.services.psql("drop table bench_copy")
         return took, cpu
-
-
-def own_children():
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 class Case:

@@ -11,7 +11,7 @@ def say(text):
 def spread(values):
     """Median with the least and the largest: on a shared machine one number says little."""
     if len(values) == 1:
-        return f"{values[0]:.2f}"
+        return f"{values[0]:.2f}" if values[0] < 1000 else f"{values[0]:.0f}"
     return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 

@@ -1,0 +1,58 @@
+// ./dev bench still works: every part, as small as it goes. Its times are not looked at.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/support/process/process.h"
+
+namespace weir::bench {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+
+process::RunResult Bench(std::vector<std::string> arguments) {
+  process::SpawnOptions options;
+  options.argv = {WEIR_BENCH_SCRIPT};
+  options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
+  options.env = {{"WEIR_BIN_DIR", WEIR_BENCH_BIN}};
+  auto result = process::RunToEnd(options, process::Millis(240'000));
+  if (!result) {
+    ADD_FAILURE() << result.error().message;
+    return {};
+  }
+  EXPECT_EQ(result->exit.code, 0) << result->err;
+  return std::move(*result);
+}
+
+TEST(BenchTest, PrintsEachRatioBesideItsTarget) {
+  const auto sync =
+      Bench({"sync", "--records", "600", "--pairs", "2", "--case", "chesscom, pages of 500, 4"});
+  EXPECT_THAT(sync.out, ContainsRegex("4 lanes: first sync +[0-9.]+ .*× +≥ 1.2× +(yes|NO)"));
+  EXPECT_THAT(sync.out, ContainsRegex("4 lanes: second, unchanged +[0-9.]+ .*× +≥ 3.5× +(yes|NO)"));
+  EXPECT_THAT(sync.out, ContainsRegex("rows rewritten +0 +0 +yes"));
+}
+
+TEST(BenchTest, MeasuresMemoryAndPlans) {
+  const auto result =
+      Bench({"memory", "plan", "--big-records", "12000", "--response-records", "2000", "--tasks", "3000"});
+  EXPECT_THAT(result.out, ContainsRegex("12000 records: RSS +[1-9][0-9.]+ +≤ 28 +(yes|NO)"));
+  EXPECT_THAT(result.out, ContainsRegex("12000 records: anonymous +[1-9][0-9.]+ +≤ 14 +(yes|NO)"));
+  EXPECT_THAT(result.out, ContainsRegex("one response of 2000 records .*≤ 4 "));
+  EXPECT_THAT(result.out, ContainsRegex("tasks a second +[0-9.]+/s +≥ 50000/s"));
+}
+
+TEST(BenchTest, AnUnknownPartIsAUsageError) {
+  process::SpawnOptions options;
+  options.argv = {WEIR_BENCH_SCRIPT, "nonsense"};
+  options.env = {{"WEIR_BIN_DIR", WEIR_BENCH_BIN}};
+  const auto result = process::RunToEnd(options, process::Millis(30'000));
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(result->exit.code, 2);
+  EXPECT_THAT(result->err, HasSubstr("unknown part: nonsense"));
+}
+
+}  // namespace
+}  // namespace weir::bench
