@@ -16,6 +16,7 @@
 #include "common/ledger/dispatch.h"
 #include "common/ledger/jobs.h"
 #include "common/obs/memory.h"
+#include "common/obs/metrics.h"
 #include "common/sources/source.h"
 #include "worker/page_processor.h"
 
@@ -104,10 +105,13 @@ void Plan(const Flags& flags, const Config& config, pg::SessionPool& pool, const
   worker::TaskWork work = Claim(*session, flags, source, clock);
   Fetcher fetcher(FetchOptions{}, clock);
   worker::BatchWriter writer(&pool, worker::WriterOptions{});
-  worker::PageProcessor processor({&config, &clock, &fetcher, &writer, &pool});
+  Metrics metrics("weir-plan-bench", "0");
+  work.metrics = &metrics.For(work.task.source, work.task.stream, LaneClass::kBulk);
+  worker::PageProcessor processor({&config, &clock, &fetcher, &writer, &pool, &metrics});
   const std::int64_t before = ResidentBytes();
   const auto began = clock.Boot();
-  Must(processor.Run(work, [] { return std::optional<Error>(); }));
+  Must(processor.Run(
+      work, [] { return std::optional<Error>(); }, [] { return std::optional<worker::Pause>(); }));
   const auto took = clock.Boot() - began;
   const auto rows =
       Must(session->Exec("select count(*) from weir.tasks where kind = $1::int and state = 'planned'",

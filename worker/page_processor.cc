@@ -85,10 +85,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     ++work.effort.requests;
     ++work.requests;
     work.last_request = request.method + " " + Printable(request.target);
-<<<<<<< HEAD
     work.last_head.clear();
-=======
->>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
     work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);
@@ -117,13 +114,9 @@ Result<void> PageProcessor::Remember(TaskWork& work, const AskAgain& again, int 
 
 Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
   const LogScope scope({{"page", work.task.page}});
-<<<<<<< HEAD
   int asked_again = 0;
   work.next_key.reset();
   for (int moves = 0; moves < kMaxMoves;) {
-=======
-  for (int moves = 0; moves < kMaxMoves; ++moves) {
->>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
@@ -142,10 +135,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
       return {};
     }
     Log(LogLevel::kInfo, "the page's records moved since its last try: it is read whole again");
-<<<<<<< HEAD
     ++moves;
-=======
->>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
     // What an earlier attempt committed is no longer what the page begins with: read it whole again; the
     // look-up tells what is known. Counters then count both readings, and still add up.
     work.task.position = 0;
@@ -217,11 +207,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
 Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
   parts_.writer->Measure(work.metrics);
-<<<<<<< HEAD
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
-=======
-  parts_.writer->Begin(&work.task, &work.stream->table, Mapper(work), !work.task.empty_at_start);
->>>>>>> 4956817 (obs: metrics of both programs, checked by promtool and against their documentation; pages in the log)
   while (true) {
     if (auto ok = RunPage(work, abort); !ok) {
       parts_.writer->Abandon();
