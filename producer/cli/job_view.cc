@@ -132,6 +132,9 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
             "where t.job_id = " +
             std::to_string(job.id.value));
   }
+  if (job.state == "expired") {
+    PrintWarning(io, "its deadline passed before all was fetched; the same sync again goes on from there");
+  }
   if (job.totals.dead_pages > 0) {
     PrintWarning(io, Counted(job.totals.dead_pages, "page") + " given up");
     *io.err << "try: weir failures list --job " << job.id.value << "\n     weir replay " << job.id.value

@@ -114,6 +114,10 @@ TEST(JobView, RemarksNameWhatFailedAndWhatToDo) {
   EXPECT_THAT(err.str(), HasSubstr("error: bob: the token was refused\nhint: make a new one\n"));
   EXPECT_THAT(err.str(), HasSubstr("warning: 1 record could not be stored"));
   EXPECT_THAT(err.str(), HasSubstr("weir replay 7 --all"));
+  EXPECT_THAT(err.str(), Not(HasSubstr("deadline")));
+  err.str("");
+  PrintJobRemarks({&out, &err}, MakeJob(7, "expired", {MakeAccount("a", "expired")}));
+  EXPECT_THAT(err.str(), HasSubstr("its deadline passed"));
 }
 
 TEST(Output, TheStatusOfAnAnswerIsSaidOnce) {

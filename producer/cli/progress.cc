@@ -35,16 +35,16 @@ std::string WaitText(const ledger::AccountStatus& a) {
   return fmt::format("waiting for {} {}", Printable(a.waiting_for, 20), left);
 }
 
-// From the tasks that are done to those that are not, at the rate of late: accounts that share a lane wait
-// for each other, and so does all when a worker is lost. Nothing while the plan is not whole.
-std::string EtaText(const ledger::AccountStatus& a, double rate) {
-  if (!a.planned || a.finished_tasks == 0 || a.finished_tasks >= a.planned_tasks || rate <= 0) return {};
-  const double records_each = static_cast<double>(a.counters.fetched) / static_cast<double>(a.finished_tasks);
-  const double left = records_each * static_cast<double>(a.planned_tasks - a.finished_tasks);
-  return "ETA " + Short(left / rate);
+// The tasks that are left are taken for as large as those that are done, at the rate of late: accounts that
+// share a lane wait for each other, and all do when a worker is lost. Nothing while the plan is not whole.
+std::string EtaText(const ledger::AccountStatus& a, double rate, double records_each) {
+  if (!a.planned || a.finished_tasks >= a.planned_tasks || rate <= 0) return {};
+  const double left =
+      records_each * static_cast<double>(a.planned_tasks) - static_cast<double>(a.counters.fetched);
+  return left > 0 ? "ETA " + Short(left / rate) : "";
 }
 
-std::string LastColumn(const ledger::AccountStatus& a, double rate) {
+std::string LastColumn(const ledger::AccountStatus& a, double rate, double records_each) {
   if (!a.error_class.empty()) return fmt::format("{}: {}", a.error_class, Printable(a.error_message, 200));
   if (a.state == "succeeded" || a.state == "partial") {
     return a.counters.dead_pages > 0 ? Counted(a.counters.dead_pages, "page") + " given up"
@@ -52,7 +52,7 @@ std::string LastColumn(const ledger::AccountStatus& a, double rate) {
   }
   if (Waits(a)) return WaitText(a);
   if (a.state == "running" && !a.planned && a.planned_tasks == 0) return "asking how much there is";
-  return EtaText(a, rate);
+  return EtaText(a, rate, records_each);
 }
 
 std::string Pages(const ledger::AccountStatus& a) {
@@ -107,7 +107,12 @@ void RateMeter::Observe(const ledger::JobStatus& job, milliseconds at) {
     samples.push_back({at, fetched});
     while (samples.size() > 2 && at - samples[1].at >= kWindow) samples.pop_front();
   };
-  for (const auto& account : job.accounts) add(accounts_[account.account], account.counters.fetched);
+  for (const auto& account : job.accounts) {
+    add(accounts_[account.account], account.counters.fetched);
+    Finished& finished = finished_[account.account];
+    if (account.finished_tasks != finished.tasks)
+      finished = {account.finished_tasks, account.counters.fetched};
+  }
   add(total_, job.totals.fetched);
 }
 
@@ -122,6 +127,12 @@ double RateMeter::Rate(const std::deque<Sample>& samples) {
 double RateMeter::Of(const std::string& account) const {
   const auto found = accounts_.find(account);
   return found == accounts_.end() ? 0 : Rate(found->second);
+}
+
+double RateMeter::RecordsEach(const std::string& account) const {
+  const auto found = finished_.find(account);
+  if (found == finished_.end() || found->second.tasks == 0) return 0;
+  return static_cast<double>(found->second.fetched) / static_cast<double>(found->second.tasks);
 }
 
 double RateMeter::Total() const { return Rate(total_); }
@@ -140,9 +151,10 @@ std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const Rate
     std::string name = Shorten(Printable(a->account, 200), name_width);
     name.append(static_cast<std::size_t>(name_width - DisplayWidth(name)), ' ');
     const double rate = a->state == "running" ? rates.Of(a->account) : 0;
-    const std::string line = fmt::format("  {}  {:<9}  {:>{}} pages  {:>10} records  {:>7}  {}", name,
-                                         a->state, Pages(*a), pages_width, Grouped(a->counters.fetched),
-                                         rate > 0 ? RateText(rate) : "", LastColumn(*a, rate));
+    const std::string line =
+        fmt::format("  {}  {:<9}  {:>{}} pages  {:>10} records  {:>7}  {}", name, a->state, Pages(*a),
+                    pages_width, Grouped(a->counters.fetched), rate > 0 ? RateText(rate) : "",
+                    LastColumn(*a, rate, rates.RecordsEach(a->account)));
     const auto end = line.find_last_not_of(' ');
     const Colour colour = Waits(*a)               ? Colour::kYellow
                           : a->state == "running" ? Colour::kNone

@@ -12,13 +12,15 @@
 
 namespace weir::cli {
 
-// Records a second of each account over the last ten seconds.
+// Records a second of each account over the last ten seconds, and what a task of it holds.
 class RateMeter {
  public:
   // Snapshots in the order of their time.
   void Observe(const ledger::JobStatus& job, std::chrono::milliseconds at);
   double Of(const std::string& account) const;
   double Total() const;
+  // Of an account's tasks that are done, on average; 0 = none is.
+  double RecordsEach(const std::string& account) const;
 
  private:
   struct Sample {
@@ -26,7 +28,12 @@ class RateMeter {
     std::int64_t fetched;
   };
   static double Rate(const std::deque<Sample>& samples);
+  struct Finished {  // when the account's last task ended
+    std::int64_t tasks = 0;
+    std::int64_t fetched = 0;
+  };
   std::map<std::string, std::deque<Sample>> accounts_;
+  std::map<std::string, Finished> finished_;
   std::deque<Sample> total_;
 };
 

@@ -45,7 +45,7 @@ TEST(Progress, EachAccountHasItsLine) {
       RenderProgress(job, rates, {100, 8, false}),
       ElementsAre(
           "lichess/games  job 12  running  2/7 accounts  1,715 records  100/s  12s",
-          "  DrNykterstein  running    2/10 pages       1,500 records    100/s  ETA 1m00s",
+          "  DrNykterstein  running    2/10 pages       1,500 records    100/s  ETA 35s",
           "  thibault       running     1/4 pages         200 records           waiting for limit 41s",
           "  carl           running       - pages           0 records           asking how much there is",
           "  dora           running    1/2+ pages          10 records",
