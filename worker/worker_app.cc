@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPoll{100};
 constexpr milliseconds kRenewEvery{1'000};
 constexpr milliseconds kCloseTimeout{5'000};
+// A database that is cut off without a word is given up in time to work again within half a minute.
+constexpr milliseconds kStatementDeadline{20'000};
 constexpr milliseconds kStuck{
     30'000};  // the poll loop turns every 100 ms; so long without a turn = not alive
 
@@ -63,6 +65,7 @@ WorkerApp::~WorkerApp() = default;
 
 pg::SessionOptions WorkerApp::SessionOptionsFor(const std::string& role) const {
   pg::SessionOptions options;
+  options.statement_deadline = kStatementDeadline;
   options.url = config_.database_url.Reveal();
   options.application_name = "weir-" + role + " " + identity_.id;
   // Look-ups go by keyed pages and must stay on the key's index. Right after a first sync there are no
@@ -128,7 +131,11 @@ void WorkerApp::Execute(TaskRunner* runner) {
 }
 
 void WorkerApp::KeepLanes() {
-  pg::Session session(SessionOptionsFor("keeper"));
+  pg::SessionOptions options = SessionOptionsFor("keeper");
+  // An answer that comes later than this renews nothing.
+  options.statement_deadline = std::max(config_.lease, kRenewEvery);
+  options.connect_timeout = options.statement_deadline;
+  pg::Session session(options);
   std::unique_lock lock(keeper_mutex_);
   while (!stopping_.load()) {
     lock.unlock();

@@ -72,11 +72,14 @@ struct Config {
   std::chrono::milliseconds lease{5'000};  // lanes.lease: how long a lane's lease holds without renewal
   // What a lane makes of 429s that tell no time: delay between two of its requests, × increase at each, ×
   // decrease at each request that went well.
-  std::chrono::milliseconds initial_delay{200};       // lanes.initial_delay
-  std::chrono::milliseconds min_delay{0};             // lanes.min_delay
-  std::chrono::milliseconds max_lane_delay{10'000};   // lanes.max_delay
-  double delay_increase = 2.5;                        // lanes.increase
-  double delay_decrease = 0.98;                       // lanes.decrease
+  std::chrono::milliseconds initial_delay{200};      // lanes.initial_delay
+  std::chrono::milliseconds min_delay{0};            // lanes.min_delay
+  std::chrono::milliseconds max_lane_delay{10'000};  // lanes.max_delay
+  double delay_increase = 2.5;                       // lanes.increase
+  double delay_decrease = 0.98;                      // lanes.decrease
+  // dispatch.lost_after: what was sent and nobody advances for so long is sent again (embedded broker: 15 s
+  // at most)
+  std::chrono::milliseconds lost_after{60'000};
   std::chrono::milliseconds session_timeout{10'000};  // kafka.session_timeout (embedded broker: 4 s)
 
   // A sweep that follows a full job by itself marks so many rows at most: either bound will do.

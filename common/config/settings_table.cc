@@ -119,6 +119,8 @@ void AddWork(TableBuilder& t) {
   t.Integer("metrics.port", &Config::metrics_port, 0, 65'535,
             "of /metrics, /livez and /readyz; 0 = any free port");
   t.Text("metrics.address", SettingType::kAddress, &Config::metrics_address, "address that port listens on");
+  t.Duration("dispatch.lost_after", &Config::lost_after, 1'000, kHour,
+             "a task sent to the workers that nobody advances for so long is sent again");
   t.Duration("lanes.lease", &Config::lease, 500, kMinute, "how long a lane's lease holds without renewal");
   t.Duration("lanes.initial_delay", &Config::initial_delay, 1, kHour,
              "between two requests of a lane, after a 429 that told no time");

@@ -48,6 +48,14 @@ class RdProducer final : public Producer, private ClientContext {
     auto brokers = RequireBrokers(options_);
     if (!brokers) return Fail(std::move(brokers.error()));
     brokers_ = std::move(*brokers);
+    return Connect();
+  }
+
+  Result<std::vector<bool>> Send(const std::vector<OutgoingMessage>& messages, milliseconds timeout) override;
+  bool AddressChanged() const override { return Moved(options_.brokers, brokers_); }
+
+ private:
+  Result<void> Connect() {
     auto conf = MakeConf(options_, brokers_, ProducerConfig(), this);
     if (!conf) return Fail(std::move(conf.error()));
     rd_kafka_conf_set_dr_msg_cb(conf->get(), [](rd_kafka_t*, const rd_kafka_message_t* report, void* opaque) {
@@ -64,20 +72,17 @@ class RdProducer final : public Producer, private ClientContext {
     return {};
   }
 
-  Result<std::vector<bool>> Send(const std::vector<OutgoingMessage>& messages, milliseconds timeout) override;
-  bool AddressChanged() const override { return Moved(options_.brokers, brokers_); }
-
- private:
   void Meet(const std::string& topic, steady_clock::time_point deadline);
   // One message into librdkafka's queue, waiting for room until `deadline`. False: it is not there.
   bool Enqueue(const OutgoingMessage& message, std::uintptr_t token, steady_clock::time_point deadline);
   rd_kafka_resp_err_t Produce(const OutgoingMessage& message, std::uintptr_t token);
   void Await(steady_clock::time_point deadline);
+  Result<std::vector<bool>> SpendClient();
   void OnReport(const rd_kafka_message_t& report);
 
   const ClientOptions options_;
   std::string brokers_;
-  ClientHandle client_;
+  ClientHandle client_;  // null after a purge
   // A message's opaque is a number, not a pointer: a report that comes after its call has ended hits nothing.
   std::uintptr_t next_token_ = 1;
   std::uintptr_t first_token_ = 1;  // of the running call
@@ -89,6 +94,9 @@ class RdProducer final : public Producer, private ClientContext {
 Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& messages,
                                            milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
+  if (client_ == nullptr) {
+    if (auto connected = Connect(); !connected) return Fail(connected.error());
+  }
   first_token_ = next_token_;
   next_token_ += messages.size();
   acknowledged_.assign(messages.size(), false);
@@ -102,6 +110,7 @@ Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& m
     // None may stay inside: what the caller takes for unsent would be sent besides what it sends again.
     rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     Await(steady_clock::now() + std::chrono::seconds(5));
+    return SpendClient();
   }
   std::array<char, 512> reason{};
   const auto fatal = rd_kafka_fatal_error(client_.get(), reason.data(), reason.size());
@@ -125,6 +134,15 @@ void RdProducer::Meet(const std::string& topic, steady_clock::time_point deadlin
       rd_kafka_metadata(client_.get(), 0, handle.get(), &answer, static_cast<int>(left.count()));
   const MetadataHandle freed(answer);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) met_.insert(topic);
+}
+
+// An idempotent producer numbers its messages. Once some in flight were purged, librdkafka (2.0.2) may wait
+// for their numbers for ever, and acknowledges nothing any more when the broker is back: the next Send makes
+// a new client.
+Result<std::vector<bool>> RdProducer::SpendClient() {
+  client_.reset();
+  met_.clear();
+  return acknowledged_;
 }
 
 bool RdProducer::Enqueue(const OutgoingMessage& message, std::uintptr_t token,

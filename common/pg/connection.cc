@@ -149,6 +149,13 @@ Result<void> Connection::Prepare() {
   // What a role or a database may have changed, and the code counts on. UTC keeps texts of times stable.
   if (auto r = Run("set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on"); !r)
     return r;
+  // A client that is cut off without a word must not keep its locks for the hours that TCP would wait by
+  // itself: the leader's lock is held by a connection. Where the system cannot, it stays so. (No effect on a
+  // local socket.)
+  if (auto r =
+          Run("set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3");
+      !r && !IsOpen())
+    return r;
   // A backend whose client is gone ends its statement (and frees its locks) instead of finishing it. Servers
   // before 14, or on systems without the means, refuse: then it ends when it next writes.
   if (PQserverVersion(conn_) >= 140000) {

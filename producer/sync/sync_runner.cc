@@ -17,6 +17,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLookEvery{500};
 constexpr milliseconds kLiveWorker{10'000};
+// As the workers': a database that is cut off without a word is given up in time to work again within half a
+// minute.
+constexpr milliseconds kEngineDeadline{20'000};
 // The embedded broker answers at once and forgets often.
 constexpr milliseconds kEmbeddedIdle{15'000};
 
@@ -53,6 +56,7 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   EngineOptions options;
   options.database.url = database_url;
   options.database.application_name = "weir engine";
+  options.database.statement_deadline = kEngineDeadline;
   kafka::ClientOptions client;
   client.brokers = brokers;
   client.properties = config.kafka_properties;
@@ -64,8 +68,9 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   // By value: the engine may outlive what it was made from.
   options.sweep_limits = [config](std::string_view source) { return SweepLimitsOf(config, source); };
+  options.idle = config.lost_after;
   if (IsEmbedded(brokers)) {
-    options.idle = kEmbeddedIdle;
+    options.idle = std::min(options.idle, kEmbeddedIdle);
     options.broker_forgets = true;
   }
   return options;

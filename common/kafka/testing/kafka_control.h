@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "common/base/result.h"
+
+namespace weir::kafka::testing {
+
+// What only a test or an operator does to a broker. Each call makes a client of its own and waits up to 20 s.
+// Errors: kBroker.
+
+struct TopicSize {
+  std::string topic;
+  int partitions = 0;
+};
+
+// Messages that the group has not committed as finished, over all these partitions.
+Result<std::int64_t> Lag(const std::string& brokers, const std::string& group,
+                         const std::vector<TopicSize>& topics);
+// Messages kept in them.
+Result<std::int64_t> Held(const std::string& brokers, const std::vector<TopicSize>& topics);
+// Deletes all records there are (Kafka's DeleteRecords).
+Result<void> Empty(const std::string& brokers, const std::vector<TopicSize>& topics);
+// Deletes the group and with it its offsets; refused while it has members.
+Result<void> DeleteGroup(const std::string& brokers, const std::string& group);
+
+}  // namespace weir::kafka::testing
