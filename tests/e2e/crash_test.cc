@@ -146,7 +146,7 @@ TEST_F(Crash, TheDatabaseOutOfReach) {
   const std::string host =
       Text("select split_part(setting, ',', 1) from pg_settings where name = 'unix_socket_directories'");
   const std::string port = Text("select setting from pg_settings where name = 'port'");
-  proxy::FaultProxy network({.target = host + "/.s.PGSQL." + port, .postgres = true});
+  proxy::FaultProxy network({.target = host + "/.s.PGSQL." + port, .protocol = proxy::Protocol::kPostgres});
   ASSERT_TRUE(network.Start());
   const std::string user = Text("select current_user");
   env_["WEIR_DATABASE_URL"] =

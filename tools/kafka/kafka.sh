@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# One Apache Kafka node on loopback, for tests: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D]
+# One Apache Kafka node on loopback, for tests: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D] |
+# jars
 #
 # start  prints the bootstrap address as its last line; a node that runs already is told and left alone. Every start
 #        begins with empty topics.
 # stop   ends that node and no other.
 # status prints the address; exit 3 when none runs.
+# jars   makes sure of the jars and prints their folder, for who starts nodes of his own (tests/support/kafka).
 #
 # The jars come from Maven's registry once, into ${XDG_CACHE_HOME:-~/.cache}/weir/kafka-VERSION; the node lives in
 # `node` there, or in D. Exit 75: the registry cannot be reached; 69: it does not start; 64: usage.
@@ -18,7 +20,7 @@ start_seconds=90
 
 say() { printf '%s\n' "$*" >&2; }
 usage() {
-  say "usage: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D]"
+  say "usage: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D] | jars"
   exit 64
 }
 
@@ -171,6 +173,12 @@ status() {
   fi
 }
 
+jars() {
+  need_programs
+  fetch_jars
+  echo "$cache/libs"
+}
+
 command=${1:-}
 shift || true
 port=
@@ -186,6 +194,6 @@ done
 [[ -n $dir && $port =~ ^[0-9]*$ ]] || usage
 dir=$(realpath -m -- "$dir")
 case $command in
-  start | stop | status) "$command" ;;
+  start | stop | status | jars) "$command" ;;
   *) usage ;;
 esac

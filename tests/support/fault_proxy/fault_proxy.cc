@@ -97,6 +97,9 @@ void FaultProxy::Set(const ProxyFaults& faults) {
 void FaultProxy::ResetAll() {
   Order([](Orders& o) { o.reset_all = true; });
 }
+void FaultProxy::BlackHoleAll() {
+  Order([](Orders& o) { o.black_hole_all = true; });
+}
 void FaultProxy::Refuse(bool refuse) {
   Order([&](Orders& o) { o.refuse = refuse; });
 }
@@ -111,6 +114,21 @@ void FaultProxy::CutAfterCommit(CommitCut how, int nth) {
 bool FaultProxy::WaitForCommitCut(Millis deadline) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, deadline, [&] { return stats_.commit_cuts > 0; });
+}
+
+void FaultProxy::StopAt(StopPoint point) {
+  const std::lock_guard lock(mutex_);
+  stop_point_ = std::move(point);
+  stopped_ = false;
+}
+
+bool FaultProxy::WaitForStop(Millis deadline) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, deadline, [&] { return stopped_; });
+}
+
+void FaultProxy::Thaw() {
+  Order([](Orders& o) { o.thaw = true; });
 }
 
 FaultProxy::Stats FaultProxy::stats() const {
@@ -154,6 +172,12 @@ bool FaultProxy::Obey() {
       relays_.clear();
     }
     orders_.reset_all = false;
+    if (std::exchange(orders_.black_hole_all, false)) {
+      for (Relay& relay : relays_) relay.CutHere(CommitCut::kBlackHole);
+    }
+    if (std::exchange(orders_.thaw, false)) {
+      for (Relay& relay : relays_) relay.Thaw(faults_, Steady::now());
+    }
     if (orders_.refuse && listener_ >= 0) {
       ::close(listener_);
       listener_ = -1;
@@ -187,11 +211,21 @@ void FaultProxy::RunOnce() {
   const auto now = Steady::now();
   std::size_t i = 2;
   for (auto it = relays_.begin(); it != relays_.end(); i += 2) {
-    const Relay::Step step = it->Run(faults_, now, &fds[i], buffer_);
+    const Relay::Step step = Turn(*it, now, &fds[i]);
     const bool was_cut = step.saw_commit && Commit(*it, now);
     it = step.over || was_cut ? relays_.erase(it) : std::next(it);
   }
   if (fds[1].revents != 0) Accept();
+}
+
+Relay::Step FaultProxy::Turn(Relay& relay, Steady::time_point now, const pollfd* two) {
+  const std::lock_guard lock(mutex_);
+  const Relay::Step step = relay.Run(faults_, now, two, buffer_, stop_point_ ? &*stop_point_ : nullptr);
+  if (!step.stopped) return step;
+  stop_point_.reset();
+  stopped_ = true;
+  changed_.notify_all();
+  return step;
 }
 
 // The server said that a COMMIT is done. True: the connection is to be closed.
@@ -230,7 +264,7 @@ void FaultProxy::Accept() {
   }
   Ready(client);
   Ready(server);
-  relays_.emplace_back(client, server, options_.postgres);
+  relays_.emplace_back(client, server, options_.protocol);
 }
 
 int FaultProxy::Connect() const {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,8 +19,9 @@ namespace weir::proxy {
 struct ProxyOptions {
   // "host:port" (IPv4 or localhost), or the path of a unix socket.
   std::string target;
-  int port = 0;           // to listen on, on 127.0.0.1; 0 = any
-  bool postgres = false;  // the target is a PostgreSQL server: CutAfterCommit works
+  int port = 0;  // to listen on, on 127.0.0.1; 0 = any
+  // What is spoken there. kPostgres: CutAfterCommit works; kPostgres and kKafka: StopAt does.
+  Protocol protocol = Protocol::kOther;
 };
 
 // A TCP proxy on loopback that makes a network fail on order. One thread of its own does all the work; the
@@ -39,6 +41,9 @@ class FaultProxy {
   void Heal() { Set(ProxyFaults{}); }
   // RST on all open connections; new ones are welcome.
   void ResetAll();
+  // All open connections become black holes for good: no FIN, no RST, and never a byte again. New ones are
+  // welcome.
+  void BlackHoleAll();
   // While true, connecting fails (ECONNREFUSED). Open connections go on.
   void Refuse(bool refuse);
   // The `nth` COMMIT confirmed from now on is swallowed, and its connection cut: what the client never hears
@@ -46,6 +51,14 @@ class FaultProxy {
   void CutAfterCommit(CommitCut how, int nth = 1);
   // Waits for that to have happened.
   bool WaitForCommitCut(Millis deadline) const;
+
+  // The next connection to reach this moment is frozen in it: no byte passes, nothing is closed, however
+  // long. Once; an earlier order that was not reached yet is forgotten.
+  void StopAt(StopPoint point);
+  // Waits for that to have happened.
+  bool WaitForStop(Millis deadline) const;
+  // The frozen connection goes on.
+  void Thaw();
 
   struct Stats {
     std::int64_t accepted = 0;
@@ -59,12 +72,13 @@ class FaultProxy {
  private:
   struct Orders {
     ProxyFaults faults;
-    bool reset_all = false, refuse = false, stop = false;
+    bool reset_all = false, black_hole_all = false, refuse = false, thaw = false, stop = false;
   };
 
   void Loop();
   void RunOnce();
   bool Obey();  // false: stop
+  Relay::Step Turn(Relay& relay, Steady::time_point now, const pollfd* two);
   void Accept();
   int Connect() const;
   bool Listen();
@@ -88,6 +102,8 @@ class FaultProxy {
   std::uint64_t ordered_ = 0, obeyed_ = 0;
   CommitCut commit_cut_ = CommitCut::kOff;
   int commits_to_pass_ = 0;
+  std::optional<StopPoint> stop_point_;
+  bool stopped_ = false;
   Stats stats_;
 };
 

@@ -31,8 +31,8 @@ class FaultProxyTest : public ::testing::Test {
         }) {}
   void SetUp() override {
     ASSERT_TRUE(server_.Start());
-    proxy_ =
-        std::make_unique<FaultProxy>(ProxyOptions{fmt::format("127.0.0.1:{}", server_.port()), 0, false});
+    proxy_ = std::make_unique<FaultProxy>(
+        ProxyOptions{fmt::format("127.0.0.1:{}", server_.port()), 0, Protocol::kOther});
     ASSERT_TRUE(proxy_->Start());
   }
   Result<ClientResponse> Ask(Millis deadline = 20s) const {
@@ -139,7 +139,7 @@ class OpenConnectionTest : public ::testing::Test {
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
     ProxyOptions options;
     options.target = fmt::format("localhost:{}", ntohs(address.sin_port));
-    options.postgres = true;
+    options.protocol = Protocol::kPostgres;
     proxy_ = std::make_unique<FaultProxy>(options);
     ASSERT_TRUE(proxy_->Start());
     client_ = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -239,6 +239,42 @@ TEST_F(OpenConnectionTest, CutAfterCommitAsABlackHoleIsSilentForGood) {
   proxy_->Heal();
   Send(client_, "anyone?");
   EXPECT_EQ(Receive(client_, 1, 200), "<silent>");
+  EXPECT_EQ(Receive(server_, 1, 200), "<silent>");
+}
+
+TEST_F(OpenConnectionTest, StopsAtAMomentHoldsTheBytesAndThaws) {
+  const std::string query("Q\0\0\0\x0dselect 1\0", 14);
+  proxy_->StopAt({.what = "select", .nth = 2});
+  Send(client_, kStartup + query);
+  EXPECT_EQ(Receive(server_, kStartup.size() + query.size()), kStartup + query);
+  Send(client_, query);
+  ASSERT_TRUE(proxy_->WaitForStop(20s));
+  EXPECT_EQ(Receive(server_, 1, 200), "<silent>");
+  Send(server_, kCommit);
+  EXPECT_EQ(Receive(client_, 1, 200), "<silent>");
+  proxy_->Thaw();
+  EXPECT_EQ(Receive(server_, query.size()), query);
+  EXPECT_EQ(Receive(client_, kCommit.size()), kCommit);
+}
+
+TEST_F(OpenConnectionTest, StopsBeforeTheAnswer) {
+  const std::string query("Q\0\0\0\x0dselect 1\0", 14);
+  proxy_->StopAt({.what = "select", .reply = true});
+  Send(client_, kStartup + query);
+  EXPECT_EQ(Receive(server_, kStartup.size() + query.size()), kStartup + query);
+  Send(server_, kBegin + kCommit);
+  ASSERT_TRUE(proxy_->WaitForStop(20s));
+  EXPECT_EQ(Receive(client_, 1, 200), "<silent>");
+  proxy_->Thaw();
+  EXPECT_EQ(Receive(client_, kBegin.size() + kCommit.size()), kBegin + kCommit);
+}
+
+TEST_F(OpenConnectionTest, BlackHolesAreForGood) {
+  proxy_->BlackHoleAll();
+  proxy_->Heal();
+  Send(client_, "anyone?");
+  EXPECT_EQ(Receive(server_, 1, 200), "<silent>");
+  ::shutdown(client_, SHUT_WR);
   EXPECT_EQ(Receive(server_, 1, 200), "<silent>");
 }
 

@@ -89,7 +89,9 @@ int main(int argc, char** argv) {
   app.add_option("--port", options.port, "to listen on; 0 = any");
   app.add_option("--control-port", control_port, "for orders; 0 = any");
   app.add_option("--port-file", port_file, "both ports are written there");
-  app.add_flag("--postgres", options.postgres, "the target is a PostgreSQL server");
+  app.add_flag_callback(
+      "--postgres", [&] { options.protocol = weir::proxy::Protocol::kPostgres; },
+      "the target is a PostgreSQL server");
   CLI11_PARSE(app, argc, argv);
 
   sigset_t ending;

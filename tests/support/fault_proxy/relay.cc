@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace weir::proxy {
 namespace {
@@ -74,8 +75,13 @@ bool Flow::Write(const ProxyFaults& faults, Steady::time_point now, std::int64_t
   return true;
 }
 
-Relay::Relay(int client, int server, bool postgres)
-    : client_(client), server_(server), postgres_(postgres), up_(client, server), down_(server, client) {}
+Relay::Relay(int client, int server, Protocol protocol)
+    : client_(client),
+      server_(server),
+      postgres_(protocol == Protocol::kPostgres),
+      up_(client, server),
+      down_(server, client),
+      wire_(protocol) {}
 
 Relay::~Relay() {
   ::close(client_);
@@ -101,14 +107,33 @@ void Relay::Poll(const ProxyFaults& faults, Steady::time_point now, pollfd* two,
   writer(down_, two[0]);
   // poll reports hang-ups even when asked for nothing: a side of which nothing is wanted is left out.
   for (pollfd* p : {two, two + 1}) {
-    if (dead_ || faults.cut || p->events == 0) p->fd = -1;
+    if (dead_ || frozen_ || faults.cut || p->events == 0) p->fd = -1;
   }
+}
+
+bool Relay::ReadClient(const ProxyFaults& faults, Steady::time_point now, std::vector<char>& buffer,
+                       StopPoint* point, Step& step) {
+  std::string got;
+  const bool ok = up_.Read(faults, buffer, got);
+  if (postgres_) watch_.FromClient(got);
+  if (const auto stop = wire_.FromClient(got, point)) {
+    held_up_ = got.substr(*stop);
+    got.resize(*stop);
+    step.stopped = true;
+  }
+  up_.Queue(std::move(got), faults, now);
+  return ok;
 }
 
 bool Relay::ReadServer(const ProxyFaults& faults, Steady::time_point now, std::vector<char>& buffer,
                        Step& step) {
   std::string got;
   if (!down_.Read(faults, buffer, got)) return false;
+  if (const auto stop = wire_.FromServer(got)) {
+    held_down_ = got.substr(*stop);
+    got.resize(*stop);
+    step.stopped = true;
+  }
   if (!postgres_ || got.empty()) {
     down_.Queue(std::move(got), faults, now);
     return true;
@@ -120,18 +145,14 @@ bool Relay::ReadServer(const ProxyFaults& faults, Steady::time_point now, std::v
 }
 
 Relay::Step Relay::Run(const ProxyFaults& faults, Steady::time_point now, const pollfd* two,
-                       std::vector<char>& buffer) {
+                       std::vector<char>& buffer, StopPoint* point) {
   Step step;
-  if (dead_ || faults.cut) return step;
+  if (dead_ || frozen_ || faults.cut) return step;
   constexpr short kReadable = POLLIN | POLLHUP | POLLERR;
   bool ok = true;
-  if ((two[0].revents & kReadable) != 0 && up_.WantsRead(faults)) {
-    std::string got;
-    ok = up_.Read(faults, buffer, got);
-    if (postgres_) watch_.FromClient(got);
-    up_.Queue(std::move(got), faults, now);
-  }
-  if ((two[1].revents & kReadable) != 0 && down_.WantsRead(faults))
+  if ((two[0].revents & kReadable) != 0 && up_.WantsRead(faults))
+    ok = ReadClient(faults, now, buffer, point, step);
+  if ((two[1].revents & kReadable) != 0 && down_.WantsRead(faults) && !step.stopped)
     ok = ReadServer(faults, now, buffer, step) && ok;
   if (!ok) {  // one side was reset: the other is, too
     Reset();
@@ -140,7 +161,23 @@ Relay::Step Relay::Run(const ProxyFaults& faults, Steady::time_point now, const 
   }
   const bool going = up_.Write(faults, now, -1) && down_.Write(faults, now, faults.limit_bytes);
   step.over = !going || (up_.Finished() && down_.Finished());
+  frozen_ = step.stopped;
   return step;
+}
+
+void Relay::Thaw(const ProxyFaults& faults, Steady::time_point now) {
+  if (!frozen_) return;
+  frozen_ = false;
+  up_.Queue(std::exchange(held_up_, {}), faults, now);
+  if (held_down_.empty()) return;
+  std::string pass;
+  // A COMMIT among it is passed on like the rest.
+  if (!postgres_) pass = std::exchange(held_down_, {});
+  for (bool commit = postgres_ && watch_.FromServer(std::exchange(held_down_, {}), pass); commit;) {
+    pass += watch_.TakeCommit();
+    commit = watch_.FromServer({}, pass);
+  }
+  down_.Queue(std::move(pass), faults, now);
 }
 
 bool Relay::PassCommit(const ProxyFaults& faults, Steady::time_point now) {

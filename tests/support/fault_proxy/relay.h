@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tests/support/fault_proxy/commit_watch.h"
+#include "tests/support/fault_proxy/wire_watch.h"
 
 namespace weir::proxy {
 
@@ -63,7 +64,7 @@ class Flow {
 // One client's connection and the one made for it. Owns both sockets; used by the proxy's thread.
 class Relay {
  public:
-  Relay(int client, int server, bool postgres);
+  Relay(int client, int server, Protocol protocol);
   ~Relay();
   Relay(const Relay&) = delete;
   Relay& operator=(const Relay&) = delete;
@@ -74,8 +75,13 @@ class Relay {
   struct Step {
     bool over = false;
     bool saw_commit = false;  // and stopped before it: see PassCommit, CutHere
+    bool stopped = false;     // at the StopPoint: nothing passes until Thaw
   };
-  Step Run(const ProxyFaults& faults, Steady::time_point now, const pollfd* two, std::vector<char>& buffer);
+  // `point`: the moment to stop at, if there is an order for one.
+  Step Run(const ProxyFaults& faults, Steady::time_point now, const pollfd* two, std::vector<char>& buffer,
+           StopPoint* point);
+  // After `stopped`: what was held goes on its way.
+  void Thaw(const ProxyFaults& faults, Steady::time_point now);
   // After saw_commit: passes it on, or swallows it and cuts the connection for good.
   // True: there is another one right behind it.
   bool PassCommit(const ProxyFaults& faults, Steady::time_point now);
@@ -83,13 +89,18 @@ class Relay {
   void Reset();  // RST to both sides when it ends
 
  private:
+  bool ReadClient(const ProxyFaults& faults, Steady::time_point now, std::vector<char>& buffer,
+                  StopPoint* point, Step& step);
   bool ReadServer(const ProxyFaults& faults, Steady::time_point now, std::vector<char>& buffer, Step& step);
 
   const int client_, server_;
   const bool postgres_;
   Flow up_, down_;
   CommitWatch watch_;
-  bool dead_ = false;  // a black hole for good
+  WireWatch wire_;
+  bool dead_ = false;    // a black hole for good
+  bool frozen_ = false;  // a black hole until thawed, holding what came at that moment
+  std::string held_up_, held_down_;
 };
 
 }  // namespace weir::proxy

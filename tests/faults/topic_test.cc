@@ -1,0 +1,104 @@
+// What Kafka may do to messages: forget who read them, lose them, repeat and shuffle them.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "common/kafka/producer.h"
+#include "common/ledger/task_message.h"
+#include "tests/faults/fault_test.h"
+
+namespace weir::faults {
+namespace {
+
+class ApacheKafkaTopic : public FaultTest {
+ protected:
+  void SetUp() override {
+    FaultTest::SetUp();
+    Control("settings", {{"latency_ms", 100}});
+    StartProducer();
+    StartWorkers(2);
+    Make({"chesscom", "hikaru", 2'500});
+    Make({"lichess", "alice", 5'000});
+    Enqueue("chesscom", {"hikaru"});
+    Enqueue("lichess", {"alice"});
+    ASSERT_TRUE(AwaitFetched(50)) << members_.front()->process->Err();
+  }
+  // A message for each task there is, on both topics, with keys that send them to any partition.
+  std::vector<kafka::OutgoingMessage> EveryTask() const {
+    std::vector<kafka::OutgoingMessage> messages;
+    pg::Session session(postgres_->Options());
+    const auto rows = session.Exec(
+        "select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key "
+        "from weir.tasks t join weir.jobs j on j.id = t.job_id");
+    EXPECT_TRUE(rows);
+    for (int i = 0; rows && i < rows->Size(); ++i) {
+      ledger::ReadyTask task;
+      task.id = TaskId{rows->Int(i, 0)};
+      task.job = JobId{rows->Int(i, 1)};
+      task.lane = LaneId{std::string(rows->Text(i, 2)), static_cast<int>(rows->Int(i, 3))};
+      task.source = rows->Text(i, 4);
+      task.stream = rows->Text(i, 5);
+      task.account = rows->Text(i, 6);
+      task.selector = {static_cast<SelectorKind>(rows->Int(i, 7)), rows->Int(i, 8), rows->Int(i, 9),
+                       std::string(rows->Text(i, 10))};
+      for (const char* topic : {kafka::kTaskTopic, kafka::kInteractiveTopic})
+        messages.push_back({topic, fmt::format("key{}", messages.size()), ledger::EncodeTask(task), {}});
+    }
+    return messages;
+  }
+  void End() {
+    Control("settings", {{"latency_ms", 0}});
+    ASSERT_TRUE(AwaitEnded());
+    ExpectWhole();
+  }
+};
+
+TEST_F(ApacheKafkaTopic, EmptiedWhileTasksLieInIt) {
+  for (int i = 0; i < 5; ++i) {
+    const auto emptied = kafka::testing::Empty(kafka_->Brokers(), TaskTopics());
+    ASSERT_TRUE(emptied) << emptied.error().message;
+    const std::int64_t fetched = Fetched();
+    ASSERT_TRUE(AwaitFetched(fetched + 100)) << producer_->Err();
+  }
+  End();
+}
+
+// Everything that was ever sent is delivered again.
+TEST_F(ApacheKafkaTopic, GroupOffsetsDeleted) {
+  for (const auto& member : members_) Kill(*member);
+  members_.clear();
+  // Only an empty group can be deleted: its dead members are missed after their session.
+  Result<void> deleted;
+  EXPECT_TRUE(process::WaitUntil(
+      [&] {
+        deleted = kafka::testing::DeleteGroup(kafka_->Brokers(), "weir-workers");
+        return deleted.has_value();
+      },
+      kPatience))
+      << deleted.error().message;
+  const auto lag = kafka::testing::Lag(kafka_->Brokers(), "weir-workers", TaskTopics());
+  const auto held = kafka::testing::Held(kafka_->Brokers(), TaskTopics());
+  ASSERT_TRUE(lag && held);
+  EXPECT_EQ(*lag, *held);
+  StartWorkers(2);
+  End();
+  ExpectNothingReadTwice();
+}
+
+TEST_F(ApacheKafkaTopic, RepeatedAndShuffled) {
+  auto producer =
+      kafka::Producer::Create({.brokers = kafka_->Brokers(), .properties = {}, .client_id = "t", .log = {}});
+  ASSERT_TRUE(producer);
+  for (int i = 0; i < 3; ++i) {
+    std::vector<kafka::OutgoingMessage> messages = EveryTask();
+    std::shuffle(messages.begin(), messages.end(), Random());
+    const auto sent = (*producer)->Send(messages, std::chrono::seconds(20));
+    ASSERT_TRUE(sent) << sent.error().message;
+    EXPECT_EQ(*sent, std::vector<bool>(messages.size(), true));
+  }
+  End();
+  ExpectNothingReadTwice();
+}
+
+}  // namespace
+}  // namespace weir::faults
