@@ -21,7 +21,7 @@ void Backpressure::SetUp() {
       Text("select split_part(setting, ',', 1) from pg_settings where name = 'unix_socket_directories'");
   const std::string port = Text("select setting from pg_settings where name = 'port'");
   network_ = std::make_unique<proxy::FaultProxy>(
-      proxy::ProxyOptions{.target = host + "/.s.PGSQL." + port, .postgres = true});
+      proxy::ProxyOptions{.target = host + "/.s.PGSQL." + port, .protocol = proxy::Protocol::kPostgres});
   ASSERT_TRUE(network_->Start());
 }
 
