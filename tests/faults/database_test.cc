@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "common/kafka/producer.h"
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

@@ -2,7 +2,7 @@
 // once.
 #include <fmt/core.h>
 
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

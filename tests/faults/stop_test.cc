@@ -5,7 +5,7 @@
 
 #include <thread>
 
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

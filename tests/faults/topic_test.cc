@@ -5,7 +5,7 @@
 
 #include "common/kafka/producer.h"
 #include "common/ledger/task_message.h"
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/faults/fault_test.h"
+#include "tests/faults/fault_fixture.h"
 
 #include <fmt/core.h>
 #include <signal.h>
