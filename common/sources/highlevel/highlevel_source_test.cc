@@ -190,6 +190,17 @@ TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
   }
 }
 
+// Records that come while the last slice is read would keep it going for ever.
+TEST(HighLevelFinish, ASliceWithoutABoundEndsWhereTheJobBegan) {
+  TaskContext task = TaskOf({SelectorKind::kCursor, 0, kNoBound, "slice;;;1000;a"});
+  task.now_ms = 1'600;
+  EXPECT_TRUE(FinishOf(task, 3, Around(1'500, "b"))->next_key);    // short, but before
+  EXPECT_TRUE(FinishOf(task, 100, Around(1'700, "b"))->next_key);  // past it, but full
+  const auto end = FinishOf(task, 3, Around(1'700, "b"));
+  ASSERT_TRUE(end);
+  EXPECT_TRUE(!end->next_key && end->successors.empty());
+}
+
 TEST(HighLevelFinish, APageThatRepeatsItselfIsInvalid) {
   const TaskContext task = TaskOf({SelectorKind::kCursor, 0, kNoBound, "slice;;;1000;b"});
   for (const auto& [after, id] : std::vector<std::pair<std::int64_t, const char*>>{{1000, "b"}, {999, "z"}}) {

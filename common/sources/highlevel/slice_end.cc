@@ -41,6 +41,9 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
   if (next == page.cursor || (!page.cursor.IsStart() && next.after_ms < page.cursor.after_ms)) {
     return Repeats();
   }
+  // Past the job's beginning a short page is enough: who asks on for the records that come meanwhile may
+  // never end. They are the next incremental sync's.
+  if (result.records < kPageRecords && task.now_ms > 0 && next.after_ms >= task.now_ms) return end;
   page.cursor = next;
   GoOn(task, page.Text(), options, end);
   return end;
