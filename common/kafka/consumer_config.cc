@@ -30,6 +30,9 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
       // takes by default (1,048,588 bytes), or one such message on the topic stops its partition for good.
       {"receive.message.max.bytes", "1200000"},
       {"auto.commit.interval.ms", "500"},
+      // Who subscribes before the topics are made gets its partitions at the next look, by default after five
+      // minutes.
+      {"topic.metadata.refresh.interval.ms", "5000"},
   };
   // Only the embedded broker's address is a file; it answers a fetch that found nothing when this time is
   // over and no earlier, so this is what a message waits there.

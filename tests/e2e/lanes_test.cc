@@ -25,6 +25,7 @@ class Lanes : public OnDatabase, public ::testing::WithParamInterface<Broker> {
       kafka_ = OwnKafka::Start(dir_ + "/kafka");
       ASSERT_TRUE(kafka_);
       env_["WEIR_KAFKA_BROKERS"] = kafka_->Brokers();
+      env_["WEIR_KAFKA_SESSION_TIMEOUT"] = "6s";  // the least that Kafka takes unless told otherwise
     } else {
       StartServices();
     }
