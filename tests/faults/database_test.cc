@@ -1,6 +1,7 @@
 // The database that restarts, is cut off, fills its disk, or answers a COMMIT to nobody.
 #include <fmt/core.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -107,9 +108,13 @@ TEST_F(ApacheKafkaOwnDatabase, RestartedInALoop) {
 // A file system for the tables that is full, and then is not.
 class SmallDisk {
  public:
-  explicit SmallDisk(std::string at) : at_(std::move(at)) {
+  // It belongs to whom the server's data belongs to.
+  SmallDisk(std::string at, const std::string& data) : at_(std::move(at)) {
     std::filesystem::create_directories(at_);
-    mounted_ = ::mount("weir-test", at_.c_str(), "tmpfs", 0, "size=14m") == 0;
+    struct stat of {};
+    if (::stat(data.c_str(), &of) != 0) return;
+    const std::string options = fmt::format("size=14m,mode=0700,uid={},gid={}", of.st_uid, of.st_gid);
+    mounted_ = ::mount("weir-test", at_.c_str(), "tmpfs", 0, options.c_str()) == 0;
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
@@ -125,9 +130,8 @@ class SmallDisk {
 };
 
 TEST_F(ApacheKafkaOwnDatabase, DiskFull) {
-  const SmallDisk disk(server_home_ + "/disk");
+  const SmallDisk disk(server_home_ + "/disk", server_home_ + "/postgres");
   ASSERT_TRUE(disk.mounted()) << "mounting a small file system needs root";
-  std::filesystem::permissions(server_home_ + "/disk", std::filesystem::perms(0777));
   Text("create tablespace small location '" + server_home_ + "/disk'");
   Text(
       "do $$ declare r record; begin for r in select schemaname s, tablename t from pg_tables where "
