@@ -98,7 +98,11 @@ Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options
   if (!answer.next) return SendSlice(search, std::nullopt, std::nullopt, options, sink);
   search.left_day = DayOf(answer.next->after_ms) - 1;
   search.left_ms = answer.next->after_ms;
-  return AskFirst(std::move(search), options, sink);
+  if (search.left_total > 0) return AskFirst(std::move(search), options, sink);
+  return AskFirst(std::move(search), options, [&sink](NewTask task) {
+    task.doubt = "the total is 0, and yet there are records";
+    return sink(std::move(task));
+  });
 }
 
 Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const BorderOptions& options,
@@ -116,8 +120,10 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
   // Nothing stands behind the border, as far as is known: what is left is one slice, open to its end.
   if (!answer.next) return SendSlice(search, std::nullopt, std::nullopt, options, sink);
   if (may_ask && count < wanted / 2) {
-    const std::int64_t further =
-        search.far_day ? (asked + *search.far_day) / 2 : Guess(asked, behind, options);
+    // At least twice as far as before: totals that do not move must not be asked for day by day.
+    const std::int64_t further = search.far_day
+                                     ? (asked + *search.far_day) / 2
+                                     : std::max(Guess(asked, behind, options), 2 * asked - search.left_day);
     if (further > asked && further < EndDay(options)) {
       search.near_day = asked;
       return Ask(search, further, sink);

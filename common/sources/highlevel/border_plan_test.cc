@@ -198,7 +198,7 @@ TEST(HighLevelBorders, TotalsThatLieCostNoRecord) {
           search ? NextBorder(*search, answer, options, sink) : BeginBorders(answer, options, sink);
       ASSERT_TRUE(sent);
     }
-    EXPECT_LT(asked_total, 6'000) << lie;
+    EXPECT_LT(asked_total, 300) << lie;
     std::set<std::size_t> seen;
     for (const Selector& slice : slices) ReadSlice(model, slice, seen);
     EXPECT_EQ(seen.size(), model.times.size()) << lie;

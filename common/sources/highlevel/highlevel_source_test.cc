@@ -187,7 +187,21 @@ TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
     end = FinishOf(task, records, envelope);
     ASSERT_TRUE(end);
     EXPECT_TRUE(!end->next_key && end->successors.empty());
+    EXPECT_EQ(end->doubt.empty(), records == 100) << "short of its border";
   }
+}
+
+TEST(HighLevelFinish, NothingOfATotalIsADoubt) {
+  const TaskContext task = TaskOf({SelectorKind::kCursor, 0, kNoBound, "slice;;;0;"});
+  const auto none = [](int total) {
+    return fmt::format(R"({{"opportunities":[],"meta":{{"total":{},"startAfter":null}}}})", total);
+  };
+  EXPECT_NE(FinishOf(task, 0, none(9))->doubt, "");
+  EXPECT_EQ(FinishOf(task, 0, none(0))->doubt, "");
+  const auto tasks = PlanOf(
+      TaskOf(), R"({"opportunities":[{}],"meta":{"total":0,"startAfter":1700000000000,"startAfterId":"a"}})");
+  ASSERT_EQ(tasks.size(), 1U);
+  EXPECT_NE(tasks[0].doubt, "");
 }
 
 // Records that come while the last slice is read would keep it going for ever.

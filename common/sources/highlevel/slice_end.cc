@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
+#include <string>
 #include <utility>
 
 #include "common/sources/highlevel/search_page.h"
@@ -29,6 +31,18 @@ void GoOn(const TaskContext& task, std::string key, const FinishOptions& options
   end.successors.push_back({std::move(selector), std::nullopt});
 }
 
+// Why a slice that has come to an end may lack records; "" = no reason.
+std::string DoubtAtEnd(const TaskContext& task, const SlicePage& page, const PageResult& result,
+                       std::int64_t total) {
+  if (task.selector.hi != std::numeric_limits<std::int64_t>::max()) {
+    return "a slice ended before the first record of the next one";
+  }
+  if (page.cursor.IsStart() && result.records == 0 && total > 0) {
+    return fmt::format("none of {} opportunities came", total);
+  }
+  return {};
+}
+
 Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageResult& result,
                             const FinishOptions& options) {
   const auto meta = ParseMeta(result.envelope);
@@ -36,7 +50,11 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
   PageEnd end;
   // A short page is no end: only an empty one is, or one without a cursor, or one that reaches the next
   // slice.
-  if (result.records == 0 || !meta->next || meta->next->after_ms >= task.selector.hi) return end;
+  if (result.records == 0 || !meta->next) {
+    end.doubt = DoubtAtEnd(task, page, result, meta->total.value_or(0));
+    return end;
+  }
+  if (meta->next->after_ms >= task.selector.hi) return end;
   const Cursor& next = *meta->next;
   if (next == page.cursor || (!page.cursor.IsStart() && next.after_ms < page.cursor.after_ms)) {
     return Repeats();

@@ -235,8 +235,7 @@ bool TokenIsGood(const Location& location, const Request& request) {
 }
 
 // Answers in place of the page. False: all is well, go on.
-bool Refuse(Location& location, const Route& route, const Request& request, std::int64_t now_ms,
-            Response& response) {
+bool Refuse(Location& location, const Request& request, std::int64_t now_ms, Response& response) {
   if (request.Header("Version").empty()) {
     SendError(response, 401, "version header is required", "Unauthorized");
   } else if (!TokenIsGood(location, request)) {
@@ -246,7 +245,7 @@ bool Refuse(Location& location, const Route& route, const Request& request, std:
   } else if (!Count(location, now_ms, response)) {
     response.Send(429, "application/json", R"({"statusCode":429,"message":"Too Many Requests"})");
   } else {
-    if (route.path_class != "highlevel.search" || request.method != "GET") return false;
+    if (request.path != kSearch || request.method != "GET") return false;
     const Json problems = CasingProblems(location, request);
     if (problems.empty()) return false;
     SendError(response, 422, problems, "Unprocessable Entity");
@@ -355,7 +354,7 @@ void AnswerHighLevel(World& world, const Route& route, const Request& request, R
   if (route.path_class == "highlevel.token") return AnswerToken(world, request, response);
   std::optional<Page> page;
   const bool known = world.highlevel.With(route.player, false, [&](Location& location) {
-    if (Refuse(location, {"highlevel.search", route.player}, request, world.NowMs(), response)) return;
+    if (Refuse(location, request, world.NowMs(), response)) return;
     if (request.path == kPipelines) {
       page = PipelinesPage(location);
     } else if (request.method == "POST") {
