@@ -7,7 +7,7 @@
     common/*         never sees producer, worker, tests or bench
     producer, worker never see each other
     rdkafka is included in common/kafka only, libpq in common/pg, curl and Boost in common/http (Boost for servers in
-    tests/support too)
+    tests/support too), OpenSSL's ciphers in common/crypto (its digests in common/http and common/sources/lichess too)
     Tests (*_test.cc, and the fixtures in folders named testing/) see tests/support/ besides; nothing else sees testing/
 
 Includes are written from the root. Neither files nor folders may depend on each other in a circle; the files that put a
@@ -28,6 +28,7 @@ LIBRARIES = [
     ("rdkafka", re.compile(r"^(librdkafka/|rdkafka)"), ["common/kafka/"]),
     ("libpq", re.compile(r"^(libpq|postgresql/|pqxx|pg_config|postgres)"), ["common/pg/"]),
     ("libcurl", re.compile(r"^curl/"), ["common/http/"]),
+    ("OpenSSL", re.compile(r"^openssl/"), ["common/crypto/", "common/http/", "common/sources/lichess/"]),
     ("Boost.Beast and Asio", re.compile(r"^boost/(beast|asio)"), ["common/http/", "tests/support/"]),
 ]
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/access/access_token.h"
 #include "common/base/json_text.h"
 #include "common/http/origin.h"
 #include "common/obs/log.h"
@@ -204,7 +205,28 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   return done;
 }
 
+Result<void> PageProcessor::HaveToken(TaskWork& work, std::optional<std::int64_t> refused) {
+  auto session = parts_.pool->Acquire();
+  if (!session) return Fail(session.error());
+  auto token = HaveAccessToken({parts_.config, parts_.clock, parts_.fetcher, &**session}, *work.source,
+                               work.settings, refused);
+  if (!token) return Fail(token.error());
+  work.settings.secrets["token"] = std::move(token->token);
+  work.token_generation = token->generation;
+  return {};
+}
+
+// An access token that is refused is renewed once; the task goes on where it stood.
 Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
+  if (!work.settings.secrets.contains("refresh_token")) return RunTask(work, abort, between);
+  if (auto ok = HaveToken(work, std::nullopt); !ok) return ok;
+  auto done = RunTask(work, abort, between);
+  if (done || done.error().error_class != ErrorClass::kAuth || done.error().http_status != 401) return done;
+  if (auto ok = HaveToken(work, work.token_generation); !ok) return ok;
+  return RunTask(work, abort, between);
+}
+
+Result<void> PageProcessor::RunTask(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
   parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);

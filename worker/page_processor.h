@@ -44,6 +44,7 @@ struct TaskWork {
   std::optional<Pause> pause;           // why the work stopped between two pages
   // For `weir failures show`: what was asked last and what came, without secrets.
   std::string last_request, last_head;
+  std::int64_t token_generation = 0;    // of the access token in settings.secrets, if its source renews them
   std::optional<std::string> next_key;  // kCursor: the task's next page, when the one just read has one
 };
 
@@ -74,6 +75,8 @@ class PageProcessor {
   Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
   Result<void> WritePlan(TaskWork& work, std::string_view document);
   Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
+  Result<void> RunTask(TaskWork& work, const AbortCheck& abort, const BetweenPages& between);
+  Result<void> HaveToken(TaskWork& work, std::optional<std::int64_t> refused);
   Result<void> Remember(TaskWork& work, const AskAgain& again, int times);
   Result<std::string> FollowedTarget(TaskWork& work, const FollowTo& follow, const std::string& from);
   RecordMapper* Mapper(const TaskWork& work);

@@ -13,6 +13,7 @@ namespace weir {
 namespace {
 
 constexpr char kToken[] = "token";
+constexpr char kRefreshToken[] = "refresh_token";
 
 Params MergedParams(const SourceInfo& info, const SourceConfig* of_source, const AccountConfig* of_account) {
   Params params;
@@ -24,6 +25,29 @@ Params MergedParams(const SourceInfo& info, const SourceConfig* of_source, const
     for (const auto& [name, value] : of_account->params) params[name] = value;
   }
   return params;
+}
+
+// Tokens that are renewed need all that a renewal does, before anything is asked.
+Result<void> CheckRenewal(const Config& config, const Source& source, std::string_view name,
+                          const std::map<std::string, Secret>& secrets) {
+  const std::string account = fmt::format("account {} of {}", Printable(name, 60), source.Info().name);
+  if (secrets.contains(kToken)) {
+    return Fail(ErrorClass::kConfig, account + " has both a token and a refresh_token",
+                "leave one of them out: a token is used as it is, a refresh_token is renewed");
+  }
+  if (config.encryption_key.empty()) {
+    return Fail(
+        ErrorClass::kConfig,
+        account +
+            " has a refresh_token, and WEIR_ENCRYPTION_KEY is not set: refresh tokens are kept in the "
+            "database, encrypted only",
+        "make a key and set it for every producer and worker: openssl rand -base64 32");
+  }
+  auto request = source.RenewRequest(secrets, secrets.at(kRefreshToken));
+  if (request) return {};
+  Error e = std::move(request.error());
+  e.message = account + ": " + e.message;
+  return tl::unexpected(std::move(e));
 }
 
 const SourceConfig* FindSourceConfig(const Config& config, const std::string& name) {
@@ -93,10 +117,13 @@ Result<AccountSettings> ResolveAccount(const Config& config, const Source& sourc
                                                    info.name, Printable(param, 60)));
     }
   }
+  if (secrets->contains(kRefreshToken)) {
+    if (auto fit = CheckRenewal(config, source, name, *secrets); !fit) return tl::unexpected(fit.error());
+  }
   const SourceConfig* of_source = FindSourceConfig(config, info.name);
   settings.secrets = std::move(*secrets);
   settings.account = {std::string(name), std::string(name), MergedParams(info, of_source, &account),
-                      settings.secrets.contains(kToken)};
+                      settings.secrets.contains(kToken) || settings.secrets.contains(kRefreshToken)};
   settings.base_url = of_source != nullptr ? of_source->base_url.value_or(info.base_url) : info.base_url;
   settings.user_agent = DefaultUserAgent(info.name);
   if (of_source != nullptr && of_source->user_agent) settings.user_agent = *of_source->user_agent;

@@ -49,6 +49,9 @@ struct Config {
   std::map<std::string, std::string> kafka_properties;
   int kafka_replication_factor = -1;  // kafka.replication_factor; -1 = the broker's default
 
+  Secret
+      encryption_key;  // WEIR_ENCRYPTION_KEY, from the environment alone: for refresh tokens in the database
+
   std::string home;  // WEIR_HOME; default $XDG_DATA_HOME/weir, for root /var/lib/weir
 
   int batch_records = 500;                   // batch.records, IMPORT_BATCH_SIZE

@@ -139,6 +139,7 @@ void SetRequest(CURL* easy, const HttpRequest& request) {
   } else if (request.method == "GET" && !request.body.empty()) {
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "GET");
   }
+  if (request.fresh_connection) curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 // The handle's stay in a multi handle.

@@ -37,6 +37,7 @@ struct FetchStats {
   std::chrono::milliseconds total{0};
   std::chrono::milliseconds in_sink{0};  // of it in the sink: a slow consumer, not a slow upstream
   bool reused_connection = false;
+  bool sent = false;  // the upstream may have seen some of the request
 };
 
 // Takes an answer as it arrives, on the thread of Fetch. While it runs nothing is read, so that a slow

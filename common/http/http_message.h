@@ -24,6 +24,9 @@ struct HttpRequest {
   std::vector<HttpHeader>
       headers;  // without User-Agent and Authorization: the fetcher adds them for the right origin
   std::string body;
+  // On a connection of its own: a kept one that turns out to be closed is what makes curl send a request
+  // twice.
+  bool fresh_connection = false;
 };
 
 // Status line and headers of an answer; the body is streamed past it and never held.

@@ -156,6 +156,9 @@ FetchStats Transfer::Stats() const {
   long connects = 0;
   curl_easy_getinfo(easy_, CURLINFO_NUM_CONNECTS, &connects);
   stats.reused_connection = stats.first_byte.has_value() && connects == 0;
+  long request_bytes = 0;
+  curl_easy_getinfo(easy_, CURLINFO_REQUEST_SIZE, &request_bytes);
+  stats.sent = request_bytes > 0;
   return stats;
 }
 

@@ -73,6 +73,14 @@ Verdict JudgeClientError(const HttpResponseHead& head, std::string_view body_sta
 
 }  // namespace
 
+Result<HttpRequest> Source::RenewRequest(const std::map<std::string, Secret>&, const Secret&) const {
+  return Fail(ErrorClass::kInternal, Info().name + " renews no tokens");
+}
+
+Result<TokenGrant> Source::ReadGrant(const HttpResponseHead&, std::string_view) const {
+  return Fail(ErrorClass::kInternal, Info().name + " renews no tokens");
+}
+
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms) {
   const int status = head.status;
   if (status >= 200 && status < 300) {

@@ -214,6 +214,12 @@ struct PageEnd {
   std::string doubt = {};
 };
 
+// What a renewal was answered (OAuth 2, RFC 6749 §5.1).
+struct TokenGrant {
+  Secret access_token, refresh_token;  // neither empty, without control characters
+  std::chrono::milliseconds lives{0};
+};
+
 class Source {
  public:
   virtual ~Source() = default;
@@ -231,6 +237,13 @@ class Source {
   // Headers that carry secrets; the fetcher sends them to the configured origin only.
   virtual std::vector<std::pair<std::string, Secret>> SecretHeaders(
       const std::map<std::string, Secret>& secrets) const = 0;
+
+  // Secrets by which the account's access token is renewed: with "refresh_token" among them, RenewRequest
+  // spends one refresh token for the next access and refresh token, and SecretHeaders gets the access token
+  // as "token". Errors: kConfig when others are missing; kInvalid for an answer that grants nothing.
+  virtual Result<HttpRequest> RenewRequest(const std::map<std::string, Secret>& secrets,
+                                           const Secret& refresh_token) const;
+  virtual Result<TokenGrant> ReadGrant(const HttpResponseHead& head, std::string_view document) const;
 
   // The request of the page the task stands at; for kDiscover the one whose document Plan reads.
   virtual Result<PageRequest> Request(const TaskContext& task) const = 0;

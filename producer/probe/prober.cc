@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/access/access_token.h"
 #include "common/fetch/page_fetch.h"
 
 namespace weir::probe {
@@ -24,13 +25,31 @@ std::optional<milliseconds> WaitAfter(const Result<void>& answered, const Accoun
 Prober::Prober(const Config& config, pg::Session* session, LaneTurnOptions options,
                LaneTurn::Callbacks callbacks, const Clock& clock)
     : config_(config),
+      session_(session),
+      clock_(clock),
       fetcher_(FetchOptions{}, clock),
       turn_(session, std::move(options), clock, std::move(callbacks)) {}
 
+// The account with an access token, if its source renews them.
+Result<AccountSettings> Prober::WithToken(const Source& source, const AccountSettings& account) {
+  if (!account.secrets.contains("refresh_token")) return account;
+  if (session_ == nullptr) {
+    return Fail(ErrorClass::kConfig, "the account's access token is kept in the database, which does not run",
+                "start it (weir up) or set WEIR_DATABASE_URL");
+  }
+  auto token = HaveAccessToken({&config_, &clock_, &fetcher_, session_}, source, account, std::nullopt);
+  if (!token) return Fail(token.error());
+  AccountSettings settings = account;
+  settings.secrets["token"] = std::move(token->token);
+  return settings;
+}
+
 Result<void> Prober::Ask(const Source& source, const AccountSettings& account, const PageRequest& page,
                          PageAnswer& answer) {
+  auto settings = WithToken(source, account);
+  if (!settings) return Fail(settings.error());
   if (auto begun = turn_.Begin(account.meter, account.lanes); !begun) return begun;
-  auto answered = FetchPage(fetcher_, config_, source, account, page.request, answer,
+  auto answered = FetchPage(fetcher_, config_, source, *settings, page.request, answer,
                             [this] { return turn_.Check(); }, {});
   if (answered) {
     if (const auto* error = std::get_if<Error>(&answer.Judged())) answered = Fail(*error);

@@ -33,7 +33,11 @@ class Prober {
   std::optional<std::chrono::milliseconds> RoundTrip() const { return fetcher_.LastStats().first_byte; }
 
  private:
+  Result<AccountSettings> WithToken(const Source& source, const AccountSettings& account);
+
   const Config& config_;
+  pg::Session* const session_;
+  const Clock& clock_;
   Fetcher fetcher_;
   LaneTurn turn_;
 };

@@ -247,6 +247,21 @@ create table weir.sweeps (
 );
 create index sweeps_applied on weir.sweeps (source, stream, account, applied_at) where applied_at is not null;
 
+-- Access tokens that are renewed by single-use refresh tokens. `sealed` holds both, encrypted (AES-256-GCM under
+-- WEIR_ENCRYPTION_KEY); `seed` is a keyed fingerprint of the refresh token in weir.yaml that they came from. A refresh
+-- token is `spending` from before it is sent until its answer is stored.
+create table weir.credentials (
+  source     text        not null,
+  account    text        not null,  -- weir.accounts.key
+  seed       text        not null,
+  state      text        not null check (state in ('ready', 'spending', 'lost')),
+  generation bigint      not null default 0,
+  sealed     bytea,
+  expires_at timestamptz,
+  changed_at timestamptz not null default now(),
+  primary key (source, account)
+);
+
 -- Worker processes, so that "0 workers and no live worker" can be said at once.
 create table weir.workers (
   id         text primary key,

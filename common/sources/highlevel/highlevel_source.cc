@@ -9,6 +9,7 @@
 #include "common/base/time_text.h"
 #include "common/sources/highlevel/border_plan.h"
 #include "common/sources/highlevel/mappers.h"
+#include "common/sources/highlevel/renewal.h"
 #include "common/sources/highlevel/search_page.h"
 #include "common/sources/highlevel/slice_end.h"
 #include "common/sources/source_params.h"
@@ -179,6 +180,15 @@ std::vector<std::pair<std::string, Secret>> HighLevelSource::SecretHeaders(
   const auto token = secrets.find("token");
   if (token == secrets.end() || token->second.empty()) return {};
   return {{"Authorization", Secret("Bearer " + token->second.Reveal())}};
+}
+
+Result<HttpRequest> HighLevelSource::RenewRequest(const std::map<std::string, Secret>& secrets,
+                                                  const Secret& refresh_token) const {
+  return highlevel::RenewRequest(secrets, refresh_token);
+}
+
+Result<TokenGrant> HighLevelSource::ReadGrant(const HttpResponseHead& head, std::string_view document) const {
+  return highlevel::ReadGrant(head, document);
 }
 
 Result<PageRequest> HighLevelSource::Request(const TaskContext& task) const {

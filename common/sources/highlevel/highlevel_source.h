@@ -13,6 +13,9 @@ class HighLevelSource final : public Source {
   std::string Meter(const AccountRef& account, const Secret& token) const override;
   std::vector<std::pair<std::string, Secret>> SecretHeaders(
       const std::map<std::string, Secret>& secrets) const override;
+  Result<HttpRequest> RenewRequest(const std::map<std::string, Secret>& secrets,
+                                   const Secret& refresh_token) const override;
+  Result<TokenGrant> ReadGrant(const HttpResponseHead& head, std::string_view document) const override;
   Result<PageRequest> Request(const TaskContext& task) const override;
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head,
                 std::string_view body_start) const override;
