@@ -5,6 +5,7 @@
 #include "common/access/access_token.h"
 #include "common/base/json_text.h"
 #include "common/http/origin.h"
+#include "common/ledger/drift.h"
 #include "common/obs/log.h"
 #include "worker/page_reading.h"
 
@@ -54,6 +55,16 @@ RecordMapper* PageProcessor::Mapper(const TaskWork& work) {
     mapper_of_ = of;
   }
   return mapper_.get();
+}
+
+// Never a page's failure: what cannot be noted now is noted with the next page, or lost.
+void PageProcessor::SaveDrift(const TaskWork& work) {
+  DriftLog* const drift = Mapper(work)->Drift();
+  if (drift == nullptr || drift->Empty()) return;
+  auto session = parts_.pool->Acquire();
+  if (!session) return;
+  auto added = ledger::AddDrift(**session, work.task.source, work.task.stream, drift->Entries());
+  if (added) drift->Clear();
 }
 
 Result<std::string> PageProcessor::FollowedTarget(TaskWork& work, const FollowTo& follow,
@@ -238,6 +249,7 @@ Result<void> PageProcessor::RunTask(TaskWork& work, const AbortCheck& abort, con
     work.metrics->Page();
     const bool more =
         work.task.selector.kind == SelectorKind::kPages && work.task.page + 1 < work.task.selector.hi;
+    SaveDrift(work);
     if (!more && !work.next_key) return {};
     if (work.next_key) work.task.selector.key = *std::exchange(work.next_key, std::nullopt);
     ++work.task.page;

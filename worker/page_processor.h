@@ -80,6 +80,7 @@ class PageProcessor {
   Result<void> Remember(TaskWork& work, const AskAgain& again, int times);
   Result<std::string> FollowedTarget(TaskWork& work, const FollowTo& follow, const std::string& from);
   RecordMapper* Mapper(const TaskWork& work);
+  void SaveDrift(const TaskWork& work);
 
   Parts parts_;
   std::string mapper_of_;  // "source/stream" of mapper_

@@ -43,6 +43,25 @@ std::int64_t Exponent(const char* p, const char* end) {
   return value;
 }
 
+// What a value is by its first character.
+JsonKind KindOf(char first) {
+  switch (first) {
+    case '{':
+      return JsonKind::kObject;
+    case '[':
+      return JsonKind::kArray;
+    case '"':
+      return JsonKind::kString;
+    case 't':
+    case 'f':
+      return JsonKind::kBool;
+    case 'n':
+      return JsonKind::kNull;
+    default:
+      return JsonKind::kNumber;
+  }
+}
+
 }  // namespace
 
 JsonWalker::JsonWalker(const FieldTree& tree, int max_depth)
@@ -64,7 +83,34 @@ const char* JsonWalker::Walk(std::string_view json, bool until_found) {
     if (until_found_ && missing_ == 0) return nullptr;
   } while (need_value_ || depth_ > 0);
   SkipBlank();
-  return p_ < end_ ? "bytes follow its end" : nullptr;
+  if (p_ < end_) return "bytes follow its end";
+  if (log_ != nullptr) LogMissing();
+  return nullptr;
+}
+
+void JsonWalker::LogUnknown(int node, std::string_view key) {
+  // Below what a column takes whole, or what is known without its members, anything goes.
+  if (!tree_.HasChildren(node)) return;
+  SkipBlank();
+  path_ = tree_.Path(node);
+  if (!path_.empty()) path_ += '.';
+  path_ += key.substr(0, DriftLog::kMaxField);
+  log_->Add(path_, DriftKind::kUnknown, "", ToString(p_ < end_ ? KindOf(*p_) : JsonKind::kAbsent));
+}
+
+void JsonWalker::LogKind(int node) {
+  const JsonKinds kinds = tree_.Kinds(node);
+  const JsonKind kind = KindOf(*p_);
+  if (kinds == 0 || kind == JsonKind::kNull || (kinds & KindBit(kind)) != 0) return;
+  log_->Add(tree_.Path(node), DriftKind::kType, DescribeKinds(kinds), ToString(kind));
+}
+
+void JsonWalker::LogMissing() {
+  for (const int node : tree_.AlwaysThere()) {
+    const JsonKind kind = fields_[static_cast<std::size_t>(tree_.Field(node))].kind;
+    if (kind != JsonKind::kAbsent && kind != JsonKind::kNull) continue;
+    log_->Add(tree_.Path(node), DriftKind::kMissing, DescribeKinds(tree_.Kinds(node)), ToString(kind));
+  }
 }
 
 bool JsonWalker::Refuse(const char* why) {
@@ -80,6 +126,7 @@ bool JsonWalker::Value(int node) {
   need_value_ = false;
   if (p_ >= end_) return Refuse("it is empty");
   const char* const from = p_;
+  if (log_ != nullptr && node != FieldTree::kNone) LogKind(node);
   switch (*p_) {
     case '{':
       return Open(true, node);
@@ -155,7 +202,10 @@ int JsonWalker::ChildOf(int node, std::string_view key, bool escaped) {
     key = key_;
   }
   const int child = tree_.Child(node, key);
-  if (child == FieldTree::kNone) return child;
+  if (child == FieldTree::kNone) {
+    if (log_ != nullptr) LogUnknown(node, key);
+    return child;
+  }
   for (const int field : tree_.Below(child)) {  // a key given twice: the last one counts, as in jsonb
     JsonField& known = fields_[static_cast<std::size_t>(field)];
     if (known.kind == JsonField::Kind::kAbsent) continue;

@@ -7,13 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "common/sources/drift_log.h"
 #include "common/sources/field_tree.h"
 
 namespace weir {
 
 // A member of a record, as it stands in its bytes.
 struct JsonField {
-  enum class Kind : std::uint8_t { kAbsent, kNull, kBool, kNumber, kString, kObject, kArray };
+  using Kind = JsonKind;
   Kind kind = Kind::kAbsent;
   bool escaped = false;   // kString: it holds a backslash
   std::string_view text;  // kString: without its quotes; else as written
@@ -36,6 +37,8 @@ class JsonWalker {
   // Walks `json`, which is followed by ≥ 16 readable bytes. nullptr, or why the value is refused. With
   // `until_found` it stops, content, as soon as every field was met. UTF-8 is not checked.
   const char* Walk(std::string_view json, bool until_found = false);
+  // Tells `log`, which outlives the walks, what the tree does not expect; nullptr = nobody.
+  void Watch(DriftLog* log) { log_ = log; }
   // Valid while the walked bytes live, until the next Walk.
   const JsonField& Field(std::size_t i) const { return fields_[i]; }
 
@@ -61,6 +64,9 @@ class JsonWalker {
   bool Literal(std::string_view word);
   void Note(int node, JsonField::Kind kind, std::string_view text, bool escaped = false);
   int ChildOf(int node, std::string_view key, bool escaped);
+  void LogUnknown(int node, std::string_view key);
+  void LogKind(int node);
+  void LogMissing();
 
   const FieldTree& tree_;
   const int max_depth_;
@@ -75,6 +81,8 @@ class JsonWalker {
   const char* p_ = nullptr;
   const char* end_ = nullptr;
   const char* why_ = nullptr;
+  DriftLog* log_ = nullptr;
+  std::string path_;  // of an unknown member
 };
 
 }  // namespace weir

@@ -23,6 +23,8 @@ class RecordCheck {
   // Only as far as needed to find every field of the tree; what was read is well-formed, UTF-8 aside.
   // Errors: kBadRecord.
   Result<void> UntilFound(std::string_view raw);
+  // Whole and UntilFound tell `log` what the tree does not expect.
+  void Watch(DriftLog* log) { walker_.Watch(log); }
   // Of the last record, while its bytes live.
   const JsonField& Field(std::size_t i) const { return walker_.Field(i); }
 

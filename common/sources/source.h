@@ -19,6 +19,7 @@
 #include "common/base/secret.h"
 #include "common/base/selector.h"
 #include "common/http/http_message.h"
+#include "common/sources/drift_log.h"
 #include "common/sources/row_sink.h"
 #include "common/sources/table_spec.h"
 
@@ -165,6 +166,9 @@ class RecordMapper {
   // surrogate, valid UTF-8, bounded depth and numbers) and fills one column per TableSpec::columns. Errors:
   // kBadRecord; the sink may then hold part of a row, which the caller drops.
   virtual Result<RecordNotes> Map(std::string_view raw, RowSink& row) = 0;
+  // What Map met that the table does not expect (RecordCheck::Watch), since the caller cleared it last;
+  // nullptr = the stream has no such log.
+  virtual DriftLog* Drift() { return nullptr; }
 };
 
 struct NewTask {

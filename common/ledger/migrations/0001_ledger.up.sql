@@ -262,6 +262,20 @@ create table weir.credentials (
   primary key (source, account)
 );
 
+-- Where records differ from what their table knows: names and kinds of fields, no values.
+create table weir.drift (
+  source        text        not null,
+  stream        text        not null,
+  field         text        not null,
+  kind          text        not null check (kind in ('unknown', 'type', 'missing')),
+  expected      text        not null,
+  found         text        not null,
+  count         bigint      not null,
+  first_seen_at timestamptz not null default now(),
+  last_seen_at  timestamptz not null default now(),
+  primary key (source, stream, field, kind)
+);
+
 -- Worker processes, so that "0 workers and no live worker" can be said at once.
 create table weir.workers (
   id         text primary key,

@@ -38,29 +38,31 @@ enum FieldIndex : std::size_t {
 };
 
 const FieldTree& GameTree() {
-  static const FieldTree tree({
-      "end_time",
-      "start_time",
-      "rated",
-      "rules",
-      "time_class",
-      "time_control",
-      "white.username",
-      "white.rating",
-      "white.result",
-      "black.username",
-      "black.rating",
-      "black.result",
-      "eco",
-      "pgn",
-      "fen",
-      "initial_setup",
-      "accuracies.white",
-      "accuracies.black",
-      "tournament",
-      "match",
-      "url",
-  });
+  static const FieldTree tree(
+      {
+          AlwaysField(NumberField("end_time")),
+          NumberField("start_time"),
+          BoolField("rated"),
+          AlwaysField(TextField("rules")),
+          AlwaysField(TextField("time_class")),
+          TextField("time_control"),
+          TextField("white.username"),
+          NumberField("white.rating"),
+          TextField("white.result"),
+          TextField("black.username"),
+          NumberField("black.rating"),
+          TextField("black.result"),
+          TextField("eco"),
+          TextField("pgn"),
+          TextField("fen"),
+          TextField("initial_setup"),
+          NumberField("accuracies.white"),
+          NumberField("accuracies.black"),
+          TextField("tournament"),
+          TextField("match"),
+          AlwaysField(TextField("url")),
+      },
+      {"uuid", "tcn", "white.@id", "white.uuid", "black.@id", "black.uuid"});
   return tree;
 }
 
@@ -89,7 +91,7 @@ bool IsDrawn(std::string_view result) {
 
 class GameMapper final : public RecordMapper {
  public:
-  GameMapper() : head_(HeadTree()), url_(UrlTree()), game_(GameTree()) {}
+  GameMapper() : head_(HeadTree()), url_(UrlTree()), game_(GameTree()) { game_.Watch(&drift_); }
 
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
@@ -121,6 +123,8 @@ class GameMapper final : public RecordMapper {
     for (const auto i : {kTournament, kMatch, kUrl}) out.Text(Get(i));
     return RecordNotes{};
   }
+
+  DriftLog* Drift() override { return &drift_; }
 
  private:
   const JsonField& Get(std::size_t i) const { return game_.Field(i); }
@@ -168,6 +172,7 @@ class GameMapper final : public RecordMapper {
   RecordCheck head_;
   RecordCheck url_;
   RecordCheck game_;
+  DriftLog drift_;
   std::string scratch_, pgn_, moves_;
 };
 

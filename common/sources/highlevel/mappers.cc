@@ -100,27 +100,32 @@ enum Opportunity : std::size_t {
 };
 
 const FieldTree& OpportunityTree() {
-  static const FieldTree tree({"name",
-                               "monetaryValue",
-                               "status",
-                               "pipelineId",
-                               "pipelineStageId",
-                               "assignedTo",
-                               "source",
-                               "lostReasonId",
-                               "contactId",
-                               "contact.name",
-                               "contact.companyName",
-                               "contact.email",
-                               "contact.phone",
-                               "contact.tags",
-                               "customFields",
-                               "custom_fields",
-                               "createdAt",
-                               "updatedAt",
-                               "lastStatusChangeAt",
-                               "lastStageChangeAt",
-                               "lastActionDate"});
+  constexpr JsonKinds kTime = KindBit(JsonKind::kString) | KindBit(JsonKind::kNumber);
+  constexpr JsonKinds kList = KindBit(JsonKind::kArray);
+  static const FieldTree tree(
+      {TextField("name"),
+       NumberField("monetaryValue"),
+       AlwaysField(TextField("status")),
+       TextField("pipelineId"),
+       TextField("pipelineStageId"),
+       TextField("assignedTo"),
+       TextField("source"),
+       TextField("lostReasonId"),
+       TextField("contactId"),
+       TextField("contact.name"),
+       TextField("contact.companyName"),
+       TextField("contact.email"),
+       TextField("contact.phone"),
+       {"contact.tags", kList, false},
+       {"customFields", kList, false},
+       {"custom_fields", kList, false},
+       {"createdAt", kTime, true},
+       {"updatedAt", kTime, true},
+       {"lastStatusChangeAt", kTime, false},
+       {"lastStageChangeAt", kTime, false},
+       {"lastActionDate", kTime, false}},
+      {"id", "locationId", "indexVersion", "notes", "tasks", "calendarEvents", "followers", "relations",
+       "sort", "attributions", "contact.id", "contact.score", "contact.followers"});
   return tree;
 }
 
@@ -131,7 +136,7 @@ const FieldTree& OpportunityHeadTree() {
 
 class OpportunityMapper final : public RecordMapper {
  public:
-  OpportunityMapper() : head_(OpportunityHeadTree()), record_(OpportunityTree()) {}
+  OpportunityMapper() : head_(OpportunityHeadTree()), record_(OpportunityTree()) { record_.Watch(&drift_); }
 
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
@@ -154,24 +159,33 @@ class OpportunityMapper final : public RecordMapper {
     return RecordNotes{};
   }
 
+  DriftLog* Drift() override { return &drift_; }
+
  private:
   RecordCheck head_;
   RecordCheck record_;
+  DriftLog drift_;
   std::string scratch_;
 };
 
 const FieldTree& PipelineTree() {
-  static const FieldTree tree({"id", "name", "stages", "showInFunnel", "showInPieChart", "colorRenderMode"});
+  static const FieldTree tree({AlwaysField(TextField("id")),
+                               AlwaysField(TextField("name")),
+                               {"stages", KindBit(JsonKind::kArray), true},
+                               BoolField("showInFunnel"),
+                               BoolField("showInPieChart"),
+                               TextField("colorRenderMode")},
+                              {"locationId", "originId", "dateAdded", "dateUpdated"});
   return tree;
 }
 
 class PipelineMapper final : public RecordMapper {
  public:
-  PipelineMapper() : record_(PipelineTree()) {}
+  PipelineMapper() : head_(PipelineTree()), record_(PipelineTree()) { record_.Watch(&drift_); }
 
   Result<RecordHead> Head(std::string_view raw) override {
-    if (auto ok = record_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
-    return HeadOf(record_.Field(0), "the pipeline");
+    if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
+    return HeadOf(head_.Field(0), "the pipeline");
   }
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
@@ -185,8 +199,12 @@ class PipelineMapper final : public RecordMapper {
     return RecordNotes{};
   }
 
+  DriftLog* Drift() override { return &drift_; }
+
  private:
+  RecordCheck head_;
   RecordCheck record_;
+  DriftLog drift_;
   std::string scratch_;
 };
 

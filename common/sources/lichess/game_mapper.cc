@@ -42,41 +42,70 @@ enum FieldIndex : std::size_t {
 enum PlayerField : std::size_t { kUserName, kOtherName, kTitle, kRating, kRatingDiff, kAiLevel };
 
 const FieldTree& GameTree() {
-  static const FieldTree tree({
-      "createdAt",
-      "lastMoveAt",
-      "rated",
-      "variant",
-      "speed",
-      "perf",
-      "status",
-      "source",
-      "winner",
-      "players.white.user.name",
-      "players.white.name",
-      "players.white.user.title",
-      "players.white.rating",
-      "players.white.ratingDiff",
-      "players.white.aiLevel",
-      "players.black.user.name",
-      "players.black.name",
-      "players.black.user.title",
-      "players.black.rating",
-      "players.black.ratingDiff",
-      "players.black.aiLevel",
-      "opening.eco",
-      "opening.name",
-      "opening.ply",
-      "moves",
-      "pgn",
-      "initialFen",
-      "lastFen",
-      "clock.initial",
-      "clock.increment",
-      "daysPerTurn",
-      "arenaTour.id",
-      "swissTour.id",
-  });
+  static const FieldTree tree(
+      {
+          AlwaysField(NumberField("createdAt")),
+          NumberField("lastMoveAt"),
+          BoolField("rated"),
+          AlwaysField(TextField("variant")),
+          AlwaysField(TextField("speed")),
+          TextField("perf"),
+          AlwaysField(TextField("status")),
+          TextField("source"),
+          TextField("winner"),
+          TextField("players.white.user.name"),
+          TextField("players.white.name"),
+          TextField("players.white.user.title"),
+          NumberField("players.white.rating"),
+          NumberField("players.white.ratingDiff"),
+          NumberField("players.white.aiLevel"),
+          TextField("players.black.user.name"),
+          TextField("players.black.name"),
+          TextField("players.black.user.title"),
+          NumberField("players.black.rating"),
+          NumberField("players.black.ratingDiff"),
+          NumberField("players.black.aiLevel"),
+          TextField("opening.eco"),
+          TextField("opening.name"),
+          NumberField("opening.ply"),
+          TextField("moves"),
+          TextField("pgn"),
+          TextField("initialFen"),
+          TextField("lastFen"),
+          NumberField("clock.initial"),
+          NumberField("clock.increment"),
+          NumberField("daysPerTurn"),
+          TextField("arenaTour.id"),
+          TextField("swissTour.id"),
+      },
+      {"id",
+       "fullId",
+       "analysis",
+       "clocks",
+       "division",
+       "import",
+       "rules",
+       "tournament",
+       "swiss",
+       "clock.totalTime",
+       "arenaTour.name",
+       "swissTour.name",
+       "players.white.user.id",
+       "players.white.user.flair",
+       "players.white.user.patron",
+       "players.white.user.patronColor",
+       "players.white.provisional",
+       "players.white.analysis",
+       "players.white.team",
+       "players.white.berserk",
+       "players.black.user.id",
+       "players.black.user.flair",
+       "players.black.user.patron",
+       "players.black.user.patronColor",
+       "players.black.provisional",
+       "players.black.analysis",
+       "players.black.team",
+       "players.black.berserk"});
   return tree;
 }
 
@@ -103,7 +132,7 @@ std::string_view ResultOf(std::string_view status, std::string_view winner) {
 
 class GameMapper final : public RecordMapper {
  public:
-  GameMapper() : head_(HeadTree()), game_(GameTree()) {}
+  GameMapper() : head_(HeadTree()), game_(GameTree()) { game_.Watch(&drift_); }
 
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
@@ -139,6 +168,8 @@ class GameMapper final : public RecordMapper {
     return notes;
   }
 
+  DriftLog* Drift() override { return &drift_; }
+
  private:
   const JsonField& Get(std::size_t i) const { return game_.Field(i); }
 
@@ -162,6 +193,7 @@ class GameMapper final : public RecordMapper {
 
   RecordCheck head_;
   RecordCheck game_;
+  DriftLog drift_;
   std::string scratch_;
 };
 
