@@ -50,8 +50,9 @@ struct SweepSample {
 Result<std::vector<SweepSample>> SampleSweep(pg::Session& session, const SweepBasis& basis, int limit);
 
 // What the statements above need at the transaction's start. A wrong guess of how much was met must not make
-// a nested loop of it.
+// a nested loop of it; where there is no other plan, its made-up cost must not have it compiled.
 inline constexpr std::string_view kSweepSettings =
-    "set local enable_nestloop = off; set local work_mem = '32MB'; set local synchronous_commit = on";
+    "set local enable_nestloop = off; set local jit = off; set local work_mem = '32MB'; "
+    "set local synchronous_commit = on";
 
 }  // namespace weir
