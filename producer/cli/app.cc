@@ -54,6 +54,8 @@ constexpr GroupText kGroups[] = {
     {"jobs", "Jobs, past and present", "weir jobs list"},
     {"failures", "Tasks that were given up", "weir failures list --job 12"},
     {"garbage", "Messages that could not be read", "weir garbage list"},
+    {"sweep", "Rows that the upstream has no longer",
+     "weir sweep plan highlevel/opportunities --account LOC"},
     {"sources", "The upstream APIs weir knows", "weir sources list"},
     {"migrate", "The schema of the database", "weir migrate status"},
     {"config", "What is configured, and why", "weir config show --origin"},

@@ -406,6 +406,46 @@ TEST(Cli, InitNeverOverwrites) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Cli, SweepPlansShowTheirThresholds) {
+  CliHarness cli;
+  cli.ledger.sweep_plan.id = 3;
+  cli.ledger.sweep_plan.live = 400;
+  cli.ledger.sweep_plan.to_mark = 200;
+  cli.ledger.sweep_plan.sample = {{"g1", "2026-01-01T00:00:00.000Z", "2026-01-02T00:00:00.000Z"}};
+  EXPECT_EQ(
+      cli.Run({"sweep", "plan", "lichess/games", "--account", "bob", "--job", "12", "-o", "json", "--set",
+               "sweep.max_stale_rows=7", "--set", "sources.lichess.sweep_max_stale_percent=3"}),
+      kOk)
+      << cli.err;
+  EXPECT_EQ(cli.ledger.sweep_asked->account, "bob");
+  EXPECT_EQ(cli.ledger.sweep_asked->job->value, 12);
+  const json plan = json::parse(cli.out);
+  EXPECT_EQ(plan["thresholds"]["max_stale_rows"], 7);
+  EXPECT_EQ(plan["thresholds"]["max_stale_percent"], 3);
+  EXPECT_EQ(plan["percent"], 50.0);
+  EXPECT_EQ(plan["sample"][0]["id"], "g1");
+  EXPECT_EQ(cli.Run({"sweep", "plan", "lichess/games", "--account", "bob"}), kOk) << cli.err;
+  EXPECT_THAT(cli.out, HasSubstr("200 of 400 rows"));
+  EXPECT_THAT(cli.err, HasSubstr("weir sweep apply 3"));
+  EXPECT_EQ(cli.Run({"sweep", "plan", "lichess/games"}), kUsage);
+  EXPECT_EQ(cli.Run({"sweep", "apply", "3"}), kOk);
+  EXPECT_EQ(cli.ledger.changes.back(), "apply 3");
+  EXPECT_EQ(cli.Run({"sweep", "apply", "three"}), kUsage);
+}
+
+TEST(Cli, DriftIsListed) {
+  CliHarness cli;
+  EXPECT_EQ(cli.Run({"drift"}), kOk);
+  EXPECT_THAT(cli.err, HasSubstr("as their tables expect"));
+  cli.ledger.drift = {{"lichess", "games", "rated", "type", "boolean", "string", 5, "2026-01-01T00:00:00Z",
+                       "2026-01-02T00:00:00Z"}};
+  EXPECT_EQ(cli.Run({"drift", "lichess/games", "-o", "json"}), kOk) << cli.err;
+  EXPECT_EQ(cli.ledger.drift_of, "lichess/games");
+  const json drift = json::parse(cli.out);
+  EXPECT_EQ(drift[0]["field"], "rated");
+  EXPECT_EQ(drift[0]["count"], 5);
+}
+
 TEST(Cli, DoctorFailsWhenSomethingDoes) {
   CliHarness cli;
   EXPECT_EQ(cli.Run({"doctor", "-o", "json"}), kOk);

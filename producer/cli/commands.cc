@@ -44,6 +44,12 @@ std::vector<CommandEntry> Commands(const Actions& actions) {
       MakeGarbageListCommand);
   add("garbage purge", "Forget such messages", "weir garbage purge --before 2026-11-01",
       MakeGarbagePurgeCommand);
+  add("sweep plan", "Which rows the last full sync did not meet; nothing is marked",
+      "weir sweep plan highlevel/opportunities --account LOC", MakeSweepPlanCommand);
+  add("sweep apply", "Mark a plan's rows stale, if they are the same still", "weir sweep apply 3",
+      MakeSweepApplyCommand);
+  add("drift", "Fields of records that their tables do not expect", "weir drift highlevel/opportunities",
+      MakeDriftCommand);
   add("sources list", "The upstream APIs and their streams", "weir sources list", MakeSourcesListCommand);
   if (actions.check) {
     add("sources check", "Whether an upstream answers and takes the account",

@@ -21,6 +21,10 @@ struct FakeLedger {
   std::vector<ledger::LaneStatus> lanes;
   std::string lanes_of;
   std::vector<std::string> changes;  // "cancel 12"
+  SweepPlan sweep_plan;
+  std::optional<SweepRequest> sweep_asked;
+  std::vector<ledger::DriftRow> drift;
+  std::string drift_of;
   std::vector<pg::MigrationStatus> migrations;
   int down_steps = 0;
 };
@@ -67,6 +71,23 @@ class FakeJobs final : public JobStore {
   Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) override {
     ledger_->lanes_of = account;
     return ledger_->lanes;
+  }
+  Result<SweepPlan> PlanSweep(const SweepRequest& request, const SweepLimits& limits) override {
+    ledger_->sweep_asked = request;
+    if (ledger_->error) return tl::unexpected(*ledger_->error);
+    SweepPlan plan = ledger_->sweep_plan;
+    plan.limits = limits;
+    return plan;
+  }
+  Result<SweepPlan> ApplySweep(std::int64_t plan,
+                               const std::function<SweepLimits(std::string_view)>&) override {
+    if (ledger_->error) return tl::unexpected(*ledger_->error);
+    ledger_->changes.push_back("apply " + std::to_string(plan));
+    return ledger_->sweep_plan;
+  }
+  Result<std::vector<ledger::DriftRow>> Drift(const std::string& source, const std::string& stream) override {
+    ledger_->drift_of = source + "/" + stream;
+    return ledger_->drift;
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "common/ledger/known_account.h"
 #include "common/ledger/migrations.h"
 #include "common/pg/embedded_postgres.h"
 #include "common/pg/session.h"
@@ -11,6 +12,9 @@
 
 namespace weir::cli {
 namespace {
+
+// A table of any size is read through in this time.
+constexpr std::chrono::minutes kSweepDeadline{10};
 
 // A session and what keeps its server up, let go in the right order.
 struct OpenDatabase {
@@ -47,6 +51,26 @@ class LedgerJobs final : public JobStore {
   }
   Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) override {
     return ledger::ListLanes(*database_.session, account);
+  }
+  Result<SweepPlan> PlanSweep(const SweepRequest& asked, const SweepLimits& limits) override {
+    SweepRequest request = asked;
+    const Source* source = FindSource(request.source);
+    if (source == nullptr) return Fail(ErrorClass::kConfig, "there is no source " + request.source);
+    const auto key = source->AccountKey(request.account);
+    if (!key) return tl::unexpected(key.error());
+    auto known = ledger::FindKnownAccount(*database_.session, request.source, request.stream, *key);
+    if (!known) return tl::unexpected(known.error());
+    if (*known) request.account = (*known)->name;
+    database_.session->SetStatementDeadline(kSweepDeadline);
+    return weir::PlanSweep(*database_.session, request, limits);
+  }
+  Result<SweepPlan> ApplySweep(std::int64_t plan,
+                               const std::function<SweepLimits(std::string_view)>& limits) override {
+    database_.session->SetStatementDeadline(kSweepDeadline);
+    return weir::ApplySweep(*database_.session, plan, limits);
+  }
+  Result<std::vector<ledger::DriftRow>> Drift(const std::string& source, const std::string& stream) override {
+    return ledger::ListDrift(*database_.session, source, stream);
   }
 
  private:

@@ -7,11 +7,13 @@
 
 #include "common/base/result.h"
 #include "common/config/config.h"
+#include "common/ledger/drift.h"
 #include "common/ledger/failures.h"
 #include "common/ledger/garbage.h"
 #include "common/ledger/jobs.h"
 #include "common/ledger/lane_list.h"
 #include "common/pg/migrations.h"
+#include "producer/sweeper/sweep_plan.h"
 
 namespace weir::cli {
 
@@ -34,6 +36,12 @@ class JobStore {
   virtual Result<std::int64_t> CountGarbage() = 0;
   virtual Result<std::int64_t> PurgeGarbage(std::optional<std::int64_t> before_ms) = 0;
   virtual Result<std::vector<ledger::LaneStatus>> Lanes(const std::string& account) = 0;
+  // As producer/sweeper/sweep_plan.h has them, but `request.account` in any spelling.
+  virtual Result<SweepPlan> PlanSweep(const SweepRequest& request, const SweepLimits& limits) = 0;
+  virtual Result<SweepPlan> ApplySweep(std::int64_t plan,
+                                       const std::function<SweepLimits(std::string_view source)>& limits) = 0;
+  virtual Result<std::vector<ledger::DriftRow>> Drift(const std::string& source,
+                                                      const std::string& stream) = 0;
 };
 
 // The database's schema (common/pg/migrations.h) against the migrations that this program carries.
