@@ -11,8 +11,8 @@ struct Column {
 };
 
 // Where a stream's records go. Besides `columns` every such table has, in this order around them:
-//   account text, id text, <columns…>, raw jsonb, content_hash bigint,
-//   first_seen_at timestamptz default now(), updated_at timestamptz default now(), stale_at timestamptz
+//   account text, id text (both collate "C"), content_hash bigint, first_seen_at timestamptz default now(),
+//   updated_at timestamptz default now(), stale_at timestamptz, <columns…>, raw jsonb
 // with primary key (account, id). The source's table.sql creates it (a numbered migration).
 struct TableSpec {
   std::string_view schema;

@@ -1,9 +1,14 @@
 -- Games of Chess.com players, one row a game and account: the same game stands in both players' archives.
+-- Keys compare byte by byte, and what a look-up and a sweep read stands first: docs/performance.md says what both are worth.
 create schema chesscom;
 
 create table chesscom.games (
-  account         text        not null,
-  id              text        not null,  -- the game's uuid, else its url
+  account         text        collate "C" not null,
+  id              text        collate "C" not null,  -- the game's uuid, else its url
+  content_hash    bigint      not null,
+  first_seen_at   timestamptz not null default now(),
+  updated_at      timestamptz not null default now(),
+  stale_at        timestamptz,
   end_time        timestamptz,
   start_time      timestamptz,           -- of daily games
   rated           boolean,
@@ -34,9 +39,8 @@ create table chesscom.games (
   match           text,
   url             text,
   raw             jsonb       not null,
-  content_hash    bigint      not null,
-  first_seen_at   timestamptz not null default now(),
-  updated_at      timestamptz not null default now(),
-  stale_at        timestamptz,
   primary key (account, id)
 );
+
+-- What a player asks by, and what a look-up reads along.
+create index games_by_time on chesscom.games (account, end_time);

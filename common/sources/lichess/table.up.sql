@@ -1,9 +1,14 @@
 -- Games of Lichess players, one row a game and account: the same game stands with both of its players' accounts.
+-- Keys compare byte by byte, and what a look-up and a sweep read stands first: docs/performance.md says what both are worth.
 create schema lichess;
 
 create table lichess.games (
-  account           text        not null,
-  id                text        not null,
+  account           text        collate "C" not null,
+  id                text        collate "C" not null,
+  content_hash      bigint      not null,
+  first_seen_at     timestamptz not null default now(),
+  updated_at        timestamptz not null default now(),
+  stale_at          timestamptz,
   created_at        timestamptz not null,
   last_move_at      timestamptz,
   rated             boolean,
@@ -36,9 +41,8 @@ create table lichess.games (
   days_per_turn     integer,
   tournament        text,     -- an arena's or a swiss tournament's id
   raw               jsonb       not null,
-  content_hash      bigint      not null,
-  first_seen_at     timestamptz not null default now(),
-  updated_at        timestamptz not null default now(),
-  stale_at          timestamptz,
   primary key (account, id)
 );
+
+-- What a player asks by, and what a look-up reads along.
+create index games_by_time on lichess.games (account, created_at);
