@@ -119,7 +119,18 @@ Result<bool> PageProcessor::Reading::Skip(const RecordBatch::Record& record) {
   return true;
 }
 
+bool PageProcessor::Reading::Full() const {
+  return batch_.Size() >= static_cast<std::size_t>(config_.batch_records) ||
+         batch_.Bytes() >= static_cast<std::size_t>(config_.batch_max_bytes);
+}
+
+// A full batch goes when another record comes: the page's last one then takes the page's end with it, in one
+// transaction, also where pages are as long as batches.
 Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversize) {
+  if (Full()) {
+    if (auto ok = Flush(false); !ok) return Fail(ok.error());
+    if (budget_spent_) return false;
+  }
   RecordBatch::Record record = Describe(raw, oversize);
   if (record.head.order_ms != 0) {
     if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
@@ -131,11 +142,7 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
   record.hash = ContentHash(raw);
   batch_.Add(raw, std::move(record));
   inflight_.Set(batch_.Bytes());
-  const bool full = batch_.Size() >= static_cast<std::size_t>(config_.batch_records) ||
-                    batch_.Bytes() >= static_cast<std::size_t>(config_.batch_max_bytes);
-  if (!full) return true;
-  if (auto ok = Flush(false); !ok) return Fail(ok.error());
-  return !budget_spent_;
+  return true;
 }
 
 std::int64_t PageProcessor::Reading::Remaining() const {

@@ -37,6 +37,7 @@ class PageProcessor::Reading final : public BodySink {
   std::string_view Document() const { return text_; }
 
  private:
+  bool Full() const;  // the batch, so that it must go before another record is added
   Result<bool> OnRecord(std::string_view raw, bool oversize);
   RecordBatch::Record Describe(std::string_view raw, bool oversize);
   Result<bool> Skip(const RecordBatch::Record& record);
