@@ -11,8 +11,10 @@ Result<std::vector<JobId>> Coordinator::RunOnce() {
   if (auto held = ledger::HoldPaused(session_); !held) return Fail(held.error());
   auto ended = ledger::EndJobs(session_, /*sweeps=*/true);
   if (!ended) return Fail(ended.error());
+  const auto before_sweeps = clock_.Boot();
   auto swept = sweeper_.RunOnce();
   if (!swept) return Fail(swept.error());
+  sweep_time_ = *swept > 0 ? clock_.Boot() - before_sweeps : std::chrono::milliseconds(0);
   if (*swept > 0) {
     auto more = ledger::EndJobs(session_, /*sweeps=*/true);
     if (!more) return Fail(more.error());

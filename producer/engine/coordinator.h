@@ -24,6 +24,8 @@ class Coordinator {
   // 3. Sweeps after the accounts that a full job read whole; their jobs end then.
   // 4. Every tenth of `idle` (at least each second): requeues what was lost.
   Result<std::vector<JobId>> RunOnce();
+  // What of the last pass went into sweeps: once an account and job, however many notifications come.
+  std::chrono::milliseconds SweepTime() const { return sweep_time_; }
 
  private:
   pg::Session& session_;
@@ -31,6 +33,7 @@ class Coordinator {
   std::chrono::milliseconds idle_;
   Sweeper sweeper_;
   std::chrono::milliseconds next_look_{0};
+  std::chrono::milliseconds sweep_time_{0};
 };
 
 }  // namespace weir

@@ -55,13 +55,13 @@ void Engine::Stop() {
 void Engine::RunOnce() {
   if (!Lead()) return;
   const milliseconds begin = clock_.Boot();
-  auto in_kafka = Pass();
-  if (!in_kafka) return Recover(in_kafka.error());
+  auto aside = Pass();
+  if (!aside) return Recover(aside.error());
   if (failures_ > 0) Log(LogLevel::kInfo, "dispatch goes on");
   failures_ = 0;
   SetTrouble(std::nullopt);
   last_pass_ = clock_.Boot().count();
-  WaitForWork(clock_.Boot() - begin - *in_kafka);
+  WaitForWork(clock_.Boot() - begin - *aside);
 }
 
 bool Engine::Lead() {
@@ -85,25 +85,27 @@ bool Engine::Lead() {
 }
 
 Result<milliseconds> Engine::Pass() {
-  milliseconds in_kafka{0};
+  milliseconds aside{0};
   // Before jobs end, so that who saw the end of one finds its dead letters; a sick broker holds up no end.
   auto letters = letters_.RunOnce();
   if (!letters && letters.error().error_class != ErrorClass::kBroker) return Fail(letters.error());
   auto ended = coordinator_.RunOnce();
   if (!ended) return Fail(ended.error());
+  aside += coordinator_.SweepTime();
   for (int i = 0; i < kMostBatches; ++i) {
     auto pass = dispatcher_.RunOnce();
     if (!pass) return Fail(pass.error());
     sent_ += pass->sent;
-    in_kafka += pass->in_kafka;
+    aside += pass->in_kafka;
     if (!pass->more) break;
   }
   if (!letters) return Fail(letters.error());
-  return in_kafka;
+  return aside;
 }
 
 // The gap keeps the loop below a third of a core however many notifications come; what comes during it is
-// answered by one pass. A wait for Kafka costs nobody a core, so it does not lengthen the gap.
+// answered by one pass. A wait for Kafka costs nobody a core, and sweeps come once a job, so neither
+// lengthens the gap.
 void Engine::WaitForWork(milliseconds pass_time) {
   Sleep(std::max(options_.least_gap, 2 * pass_time));
   auto due = ledger::NextDue(session_, options_.poll);

@@ -62,7 +62,7 @@ class Engine {
 
  private:
   bool Lead();
-  Result<std::chrono::milliseconds> Pass();  // its time spent waiting for Kafka
+  Result<std::chrono::milliseconds> Pass();  // what of it went into Kafka and sweeps
   void WaitForWork(std::chrono::milliseconds pass_time);
   void Recover(const Error& error);
   void SetTrouble(std::optional<Error> error);

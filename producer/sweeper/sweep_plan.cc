@@ -105,10 +105,10 @@ Result<void> CheckFresh(pg::Session& session, const SweepPlan& plan, const Sweep
   auto newer = session.Exec(kNewerSql, {Number(plan.id)});
   if (!newer) return Fail(newer.error());
   if (!newer->Empty()) return stale(fmt::format("job {} has read the account since", newer->Int(0, 0)));
-  auto count = CountSweep(session, basis);
-  if (!count) return Fail(count.error());
+  auto gone = CountGone(session, basis);
+  if (!gone) return Fail(gone.error());
   auto same = session.Exec("select to_mark = $2::int8 and digest = $3 from weir.sweeps where id = $1::int8",
-                           {Number(plan.id), Number(count->to_mark), count->digest});
+                           {Number(plan.id), Number(gone->to_mark), gone->digest});
   if (!same) return Fail(same.error());
   if (!same->Bool(0, 0)) return stale("rows have changed since");
   return {};
@@ -135,7 +135,7 @@ Result<std::int64_t> SaveSweep(pg::Session& session, const SweepBasis& basis, co
       "values ($1, $2, $3, $4::int8, $5::bool, $6::timestamptz, $7::int8, $8::int8, $9, $10::int8) returning "
       "id",
       {basis.source, basis.stream, basis.account, Number(basis.job.value), automatic ? "true" : "false",
-       basis.began_at, Number(count.live), Number(count.to_mark), count.digest, Number(count.met)});
+       basis.began_at, Number(count.live), Number(count.gone.to_mark), count.gone.digest, Number(count.met)});
   if (!rows) return Fail(rows.error());
   return rows->Int(0, 0);
 }

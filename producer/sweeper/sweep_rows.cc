@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::string_view kLockSql = R"sql(
   select j.source, j.stream, a.state, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.began_at::text,
-         j.since_ms, j.until_ms, a.mode = 'full' and j.record_limit is null, coalesce(a.doubt, '')
+         j.since_ms, j.until_ms, a.mode = 'full' and j.record_limit is null, coalesce(a.doubt, ''),
+         coalesce(a.empty_at_start, false)
     from weir.job_accounts a join weir.jobs j on j.id = a.job_id
    where a.job_id = $1::int8 and a.account = $2 for update of a)sql";
 
@@ -49,7 +50,7 @@ std::string ScopeSql(const SweepBasis& basis) {
 
 // $1 source, $2 stream, $3 account, $4 when the job began. `met`: by anyone since.
 constexpr std::string_view kMetSql =
-    "with met as materialized (select distinct unnest(hashes) as hash from weir.seen "
+    "with met as (select unnest(hashes) as hash from weir.seen "
     "where (source, stream, account) = ($1, $2, $3) and noted_at >= $4::timestamptz) ";
 
 // Records that were not final are left to incremental syncs, which ask for them one by one.
@@ -101,6 +102,7 @@ Result<std::optional<SweepBasis>> LoadSweepBasis(pg::Session& session, JobId job
   basis.until_ms = OptionalInt(*rows, 7);
   basis.facts.full = rows->Bool(0, 8);
   basis.facts.doubt = rows->Text(0, 9);
+  basis.empty_at_start = rows->Bool(0, 10);
   if (const Source* source = FindSource(basis.source)) basis.info = FindStream(*source, basis.stream);
   basis.facts.lists_all = basis.info != nullptr && basis.info->sweep.lists_all;
   basis.facts.scope_known = (!basis.since_ms && !basis.until_ms) ||
@@ -119,15 +121,26 @@ Result<bool> NothingToSweep(pg::Session& session, const SweepBasis& basis) {
   return rows->Bool(0, 0);
 }
 
-Result<SweepCount> CountSweep(pg::Session& session, const SweepBasis& basis) {
-  const std::string rows_sql = fmt::format(
-      "{}, gone as (select t.id from {} where {}{}) "
-      "select (select count(*) from {} where {}), count(*), "
-      "coalesce(sum(hashtextextended(id, 1)), 0)::text, (select count(*) from met) from gone",
-      kMetSql, TableOf(basis), ScopeSql(basis), kGoneSql, TableOf(basis), ScopeSql(basis));
-  auto rows = session.Exec(rows_sql, ParamsOf(basis));
+Result<SweepGone> CountGone(pg::Session& session, const SweepBasis& basis) {
+  // Every row is younger than the plan, which itself began after began_at.
+  if (basis.empty_at_start) return SweepGone{0, "0"};
+  auto rows = session.Exec(fmt::format("{}select count(*), coalesce(sum(hashtextextended(t.id, 1)), 0)::text "
+                                       "from {} where {}{}",
+                                       kMetSql, TableOf(basis), ScopeSql(basis), kGoneSql),
+                           ParamsOf(basis));
   if (!rows) return Fail(rows.error());
-  return SweepCount{rows->Int(0, 0), rows->Int(0, 1), rows->Int(0, 3), std::string(rows->Text(0, 2))};
+  return SweepGone{rows->Int(0, 0), std::string(rows->Text(0, 1))};
+}
+
+Result<SweepCount> CountSweep(pg::Session& session, const SweepBasis& basis) {
+  auto gone = CountGone(session, basis);
+  if (!gone) return Fail(gone.error());
+  auto rows = session.Exec(
+      fmt::format("{}select (select count(*) from {} where {}), (select count(distinct hash) from met)",
+                  kMetSql, TableOf(basis), ScopeSql(basis)),
+      ParamsOf(basis));
+  if (!rows) return Fail(rows.error());
+  return SweepCount{std::move(*gone), rows->Int(0, 0), rows->Int(0, 1)};
 }
 
 Result<std::int64_t> MarkSweep(pg::Session& session, const SweepBasis& basis) {

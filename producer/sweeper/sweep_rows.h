@@ -24,8 +24,9 @@ struct SweepBasis {
   std::string began_at;                    // PostgreSQL's text of the time
   const StreamInfo* info = nullptr;        // null: a stream that this program does not know
   std::optional<std::int64_t> since_ms, until_ms;
-  std::int64_t now_ms = 0;  // of the first job: nothing later was asked for
-  SweepFacts facts;         // without live and to_mark
+  std::int64_t now_ms = 0;      // of the first job: nothing later was asked for
+  bool empty_at_start = false;  // when it was planned the account had no row at all
+  SweepFacts facts;             // without live and to_mark
 };
 
 // Locks the account's row of the job. Nothing when there is none.
@@ -34,10 +35,17 @@ Result<std::optional<SweepBasis>> LoadSweepBasis(pg::Session& session, JobId job
 // True when the account has no row that is not stale.
 Result<bool> NothingToSweep(pg::Session& session, const SweepBasis& basis);
 
+struct SweepGone {
+  std::int64_t to_mark = 0;
+  std::string digest;  // of the ids to mark
+};
+// What every sweep needs, and all that one needs which finds nothing.
+Result<SweepGone> CountGone(pg::Session& session, const SweepBasis& basis);
+
 struct SweepCount {
-  std::int64_t live = 0, to_mark = 0;
-  std::int64_t met = 0;  // different ids
-  std::string digest;    // of the ids to mark
+  SweepGone gone;
+  std::int64_t live = 0;  // rows that the sweep is about, those to mark among them
+  std::int64_t met = 0;   // different ids
 };
 Result<SweepCount> CountSweep(pg::Session& session, const SweepBasis& basis);
 // Returns how many it marked.

@@ -101,11 +101,16 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
   const SweepLimits limits = limits_((*basis)->source);
   SweepDecision decision = DecideSweep(facts, limits);
   if (decision.kind != SweepDecision::Kind::kRefuse) {
-    auto counted = CountSweep(session_, **basis);
-    if (!counted) return Fail(counted.error());
-    count = *counted;
+    auto gone = CountGone(session_, **basis);
+    if (!gone) return Fail(gone.error());
+    // Most sweeps find nothing, and then how many rows there are does not matter.
+    if (gone->to_mark > 0) {
+      auto counted = CountSweep(session_, **basis);
+      if (!counted) return Fail(counted.error());
+      count = *counted;
+    }
     facts.live = count.live;
-    facts.to_mark = count.to_mark;
+    facts.to_mark = count.gone.to_mark;
     decision = DecideSweep(facts, limits);
   }
   std::string state = "marked";
@@ -116,7 +121,7 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
     state = *nothing ? "marked" : "refused";
   }
   std::int64_t marked = 0;
-  if (decision.kind != SweepDecision::Kind::kRefuse && count.to_mark > 0) {
+  if (decision.kind != SweepDecision::Kind::kRefuse && count.gone.to_mark > 0) {
     auto sweep = SaveSweep(session_, **basis, count, true);
     if (!sweep) return Fail(sweep.error());
     if (decision.kind == SweepDecision::Kind::kHold) {
