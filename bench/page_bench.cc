@@ -51,7 +51,7 @@ pg::SessionOptions SessionOptionsFor(const Flags& flags) {
   options.url = flags.database;
   options.application_name = "weir-page-bench";
   options.setup_sql =
-      "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
+      "set jit = off; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; "
       "set plan_cache_mode = force_generic_plan";
   return options;
 }

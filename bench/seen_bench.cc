@@ -55,6 +55,7 @@ double CopyAll(pg::Session& session, const std::string& table, const std::string
 double Mark(pg::Session& session, const Flags& flags, const ledger::ClaimedTask& task,
             const TableSpec& table) {
   std::vector<std::string> ids;
+  Must(ledger::PrepareSeen(session, table));
   const auto began = Clock::now();
   for (std::int64_t from = 0; from < flags.ids; from += flags.batch) {
     ids.clear();
@@ -71,7 +72,8 @@ int Main(const Flags& flags) {
   options.url = flags.database;
   options.statement_deadline = std::chrono::minutes(10);
   // As a worker's (worker/worker_app.cc).
-  options.setup_sql = "set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
+  options.setup_sql =
+      "set jit = off; set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off";
   pg::Session session(options);
   Must(pg::Up(session, ledger::AllMigrations()));
   Must(

@@ -3,11 +3,20 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "common/ledger/seen.h"
+#include "common/obs/log.h"
 
 namespace weir::worker {
+namespace {
+
+// The binary format says nothing of types, so a column that somebody altered takes too many bytes for its
+// value, or too few.
+bool NotOfThatType(const Error& error) { return error.sqlstate == "22P03" || error.sqlstate == "08P01"; }
+
+}  // namespace
 
 void BatchWriter::Begin(const ledger::ClaimedTask* task, const StreamInfo* stream, RecordMapper* mapper,
                         bool lookup) {
@@ -17,6 +26,7 @@ void BatchWriter::Begin(const ledger::ClaimedTask* task, const StreamInfo* strea
   notes_met_ = stream->sweep.lists_all;
   mapper_ = mapper;
   lookup_ = lookup;
+  by_time_pays_ = true;
   committed_ = {};
   StartAt(task->position, task->digest);
 }
@@ -45,6 +55,7 @@ Result<PreparedInfo> BatchWriter::Prepare(RecordBatch& batch, std::int64_t max_n
   prepared_->Take(batch, max_new);
   inflight_.Set(prepared_->records.Bytes() + (flight_ ? flight_->batch->records.Bytes() : 0));
   prepared_->lookup = lookup_;
+  prepared_->as_text = text_tables_.contains(table_);
   prepared_->StartAt(position_, digest_);
   if (auto ok = Encode(*prepared_); !ok) return Fail(ok.error());
   StartAt(prepared_->end_position, prepared_->end_digest);
@@ -52,25 +63,50 @@ Result<PreparedInfo> BatchWriter::Prepare(RecordBatch& batch, std::int64_t max_n
   return PreparedInfo{prepared_->counts, records.empty() ? 0 : records.back().head.order_ms};
 }
 
+std::string BatchWriter::LookupSql(std::string_view where) const {
+  return fmt::format("select id, content_hash, stale_at is not null from {}.{} where account = $1 and {}",
+                     table_->schema, table_->name, where);
+}
+
+// A page's records stand one after the other in the index by time, so that reading its stretch costs a
+// fraction of as many look-ups by key. It may hold others too, and then it is left after twice as many.
+Result<void> BatchWriter::LookupByTime(pg::Session& session, Prepared& p) {
+  if (table_->time_column.empty() || !by_time_pays_) return {};
+  const auto times = p.TimesOfUnknown();
+  if (!times) return {};
+  constexpr std::string_view kTime = "timestamptz 'epoch' + {}::int8 * interval '1 ms'";
+  const std::string where = fmt::format("{0} >= {1} and {0} <= {2} limit $4::int8", table_->time_column,
+                                        fmt::format(kTime, "$2"), fmt::format(kTime, "$3"));
+  auto rows = session.Exec(LookupSql(where),
+                           {task_->account, std::to_string(times->first_ms), std::to_string(times->last_ms),
+                            std::to_string(2 * times->records)},
+                           fmt::format("lookup_time_{}_{}", table_->schema, table_->name));
+  if (!rows) return Fail(rows.error());
+  const std::size_t found = TakeFound(*rows, p);
+  by_time_pays_ = rows->Empty() || 2 * found >= static_cast<std::size_t>(rows->Size());
+  return {};
+}
+
+std::size_t BatchWriter::TakeFound(const pg::Rows& rows, Prepared& p) {
+  std::size_t found = 0;
+  for (int i = 0; i < rows.Size(); ++i) {
+    found += p.Found(rows.Text(i, 0), {rows.Int(i, 1), rows.Bool(i, 2)}) ? 1 : 0;
+  }
+  return found;
+}
+
 Result<void> BatchWriter::Lookup(Prepared& p) {
   auto session = OwnSession();
   if (!session) return Fail(session.error());
-  const std::string sql = fmt::format(
-      "select id, content_hash, stale_at is not null from {}.{} where account = $1 and id = any($2::text[])",
-      table_->schema, table_->name);
-  std::vector<std::string> ids = p.SortedIds();
+  if (auto ok = LookupByTime(**session, p); !ok) return ok;
+  const std::vector<std::string_view> ids = p.UnknownIds();
   const auto step = static_cast<std::size_t>(options_.id_set_page);
   for (std::size_t from = 0; from < ids.size(); from += step) {
-    const auto to = std::min(ids.size(), from + step);
-    const std::vector<std::string> some(ids.begin() + static_cast<std::ptrdiff_t>(from),
-                                        ids.begin() + static_cast<std::ptrdiff_t>(to));
-    auto rows = (*session)->Exec(sql, {task_->account, pg::ArrayLiteral(some)},
+    const auto some = std::span(ids).subspan(from, std::min(step, ids.size() - from));
+    auto rows = (*session)->Exec(LookupSql("id = any($2::text[])"), {task_->account, pg::ArrayLiteral(some)},
                                  fmt::format("lookup_{}_{}", table_->schema, table_->name));
     if (!rows) return Fail(rows.error());
-    for (int i = 0; i < rows->Size(); ++i) {
-      p.stored.emplace(std::string(rows->Text(i, 0)),
-                       PreparedBatch::Stored{rows->Int(i, 1), rows->Bool(i, 2)});
-    }
+    TakeFound(*rows, p);
   }
   if (!flight_) session_.reset();
   return {};
@@ -132,14 +168,17 @@ std::string BatchWriter::Sql(const Prepared& p, const WriteTail& tail) const {
       "begin; " + ledger::FenceSql(*task_, AdvanceOf(p, tail)) + "set local synchronous_commit to off; ";
   if (!others.empty()) sql += ledger::GuardSql(*task_) + others;
   if (tail.done) sql += "notify weir_dispatch; ";
-  if (!p.copy.empty()) sql += CopySql(*table_);
+  if (!p.copy.empty()) sql += CopySql(*table_, p.as_text);
   return sql + "commit";
 }
 
 Result<void> BatchWriter::Send(Prepared& p, const WriteTail& tail) {
   auto session = OwnSession();
   if (!session) return Fail(session.error());
-  if (auto ok = (*session)->Connect(); !ok) return ok;
+  if (auto ok = ledger::PrepareFence(**session); !ok) return ok;
+  if (notes_met_) {
+    if (auto ok = ledger::PrepareSeen(**session, *table_); !ok) return ok;
+  }
   return (*session)->SubmitFenced(Sql(p, tail), p.copy);
 }
 
@@ -189,6 +228,15 @@ void BatchWriter::Abandon() {
 // bad record is alone. Everything else is not the batch's fault and ends the page.
 Result<void> BatchWriter::WriteAgain(std::unique_ptr<Prepared> p, const WriteTail& tail, Error why) {
   constexpr int kMaxRaces = 8;
+  if (!p->as_text && NotOfThatType(why)) {
+    if (text_tables_.insert(table_).second) {
+      Log(LogLevel::kWarn, "a column's type is not the one weir made: its rows go as text, which is slower",
+          {{"table", fmt::format("{}.{}", table_->schema, table_->name)}, {"error", why.message}});
+    }
+    p->as_text = true;
+    if (auto ok = Encode(*p); !ok) return ok;
+    return WriteWhole(std::move(p), tail);
+  }
   if (why.error_class != ErrorClass::kBadRecord) {
     session_.reset();
     return Fail(std::move(why));
@@ -233,10 +281,11 @@ Result<void> BatchWriter::WriteHalves(Prepared& p, const WriteTail& tail) {
   return WriteWhole(std::move(second), tail);
 }
 
-std::string CopySql(const TableSpec& table) {
+std::string CopySql(const TableSpec& table, bool as_text) {
   std::string sql = fmt::format("copy {}.{} (account, id, ", table.schema, table.name);
   for (const Column& column : table.columns) sql += fmt::format("{}, ", column.name);
-  return sql + "raw, content_hash) from stdin; ";
+  return sql +
+         (as_text ? "raw, content_hash) from stdin; " : "raw, content_hash) from stdin (format binary); ");
 }
 
 std::string UpdateSql(const TableSpec& table, const std::string& account_literal,

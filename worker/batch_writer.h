@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -85,6 +86,9 @@ class BatchWriter {
   void CountCommit(std::chrono::steady_clock::time_point sent) const;
 
   Result<void> Lookup(Prepared& p);
+  Result<void> LookupByTime(pg::Session& session, Prepared& p);
+  static std::size_t TakeFound(const pg::Rows& rows, Prepared& p);
+  std::string LookupSql(std::string_view where) const;
   Result<void> Encode(Prepared& p);
   std::string Sql(const Prepared& p, const WriteTail& tail) const;
   std::string MetSql(const Prepared& p) const;
@@ -103,18 +107,20 @@ class BatchWriter {
   bool notes_met_ = false;
   RecordMapper* mapper_ = nullptr;
   bool lookup_ = true;
+  bool by_time_pays_ = true;                       // the task's records stand together in the index by time
   std::optional<pg::SessionPool::Lease> session_;  // held only while a write is in flight
   std::unique_ptr<Prepared> prepared_;             // not yet sent
   std::unique_ptr<Flight> flight_;                 // sent, not yet committed
   std::unique_ptr<Prepared> spare_;                // buffers for the next batch
   std::int64_t position_ = 0, digest_ = 0;         // where the next batch begins
   BatchCounts committed_;
+  std::set<const TableSpec*> text_tables_;  // that do not take the binary format of COPY
   StreamMetrics* measured_ = nullptr;
   InflightBytes inflight_;  // prepared or sent
 };
 
 // `copy schema.table (account, id, …) from stdin; ` and the column list in order.
-std::string CopySql(const TableSpec& table);
+std::string CopySql(const TableSpec& table, bool as_text);
 // The UPDATE of changed rows from arrays: account, then array literals of id, columns, raw, content_hash
 // (quoted).
 std::string UpdateSql(const TableSpec& table, const std::string& account_literal,

@@ -6,16 +6,19 @@
 #include <vector>
 
 #include "common/sources/row_sink.h"
+#include "worker/copy_format.h"
 
 namespace weir::worker {
 
 // Writes rows in PostgreSQL's COPY text format. Not thread-safe.
-class CopyText final : public RowSink {
+class CopyText final : public CopyFormat {
  public:
   explicit CopyText(std::string* out) : out_(out) {}
 
-  void BeginRow() { first_ = true; }
-  void EndRow() { *out_ += '\n'; }
+  void Begin() override {}
+  void BeginRow() override { first_ = true; }
+  void EndRow() override { *out_ += '\n'; }
+  void End() override {}
 
   void Null() override;
   void Text(std::string_view utf8) override;

@@ -194,6 +194,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   advance.requests = work.effort.requests;
   advance.busy_ms = work.effort.busy_ms;
   advance.done = true;
+  if (auto ok = ledger::PrepareFence(**session); !ok) return ok;
   std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
                     ledger::PlannedSql(**session, work.task, note) + "notify weir_dispatch; ";
   sql += ledger::CopyTaskSql() + "commit";

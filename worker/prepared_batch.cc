@@ -1,7 +1,6 @@
 #include "worker/prepared_batch.h"
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 namespace weir::worker {
@@ -14,7 +13,6 @@ void PreparedBatch::Take(RecordBatch& batch, std::int64_t limit) {
 
 void PreparedBatch::Clear() {
   records.Clear();
-  stored.clear();
   races = 0;
   // What one oversized batch took must not stay allocated.
   if (copy.capacity() > (2U << 20)) copy = std::string();
@@ -30,7 +28,8 @@ void PreparedBatch::ResetEncoding() {
   unwatch.clear();
   met.clear();
   kept = unnamed = false;
-  stored.clear();
+  index_.clear();
+  stored_.assign(records.Size(), std::nullopt);
   fates_.assign(records.Size(), Fate::kPass);
 }
 
@@ -40,13 +39,13 @@ void PreparedBatch::StartAt(std::int64_t position, std::int64_t digest) {
 }
 
 void PreparedBatch::DropDuplicates() {
-  std::unordered_set<std::string_view> seen;
   const auto& all = records.Records();
+  index_.reserve(all.size());
   for (std::size_t i = all.size(); i-- > 0;) {
     if (all[i].outside) continue;
     if (!all[i].bad.empty()) {
       fates_[i] = Fate::kReject;
-    } else if (!seen.insert(all[i].head.id).second) {
+    } else if (!index_.emplace(all[i].head.id, i).second) {
       fates_[i] = Fate::kDuplicate;
     } else {
       fates_[i] = Fate::kNew;
@@ -54,23 +53,43 @@ void PreparedBatch::DropDuplicates() {
   }
 }
 
-std::vector<std::string> PreparedBatch::SortedIds() const {
-  std::vector<std::string> ids;
+std::vector<std::string_view> PreparedBatch::UnknownIds() const {
+  std::vector<std::string_view> ids;
   const auto& all = records.Records();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (fates_[i] == Fate::kNew) ids.push_back(all[i].head.id);
+    if (fates_[i] == Fate::kNew && !stored_[i]) ids.emplace_back(all[i].head.id);
   }
   std::sort(ids.begin(), ids.end());
   return ids;
 }
 
+std::optional<PreparedBatch::Times> PreparedBatch::TimesOfUnknown() const {
+  Times times;
+  const auto& all = records.Records();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (fates_[i] != Fate::kNew || stored_[i]) continue;
+    const std::int64_t ms = all[i].head.order_ms;
+    if (ms == 0) return std::nullopt;
+    times.first_ms = times.records == 0 ? ms : std::min(times.first_ms, ms);
+    times.last_ms = std::max(times.last_ms, ms);
+    ++times.records;
+  }
+  if (times.records == 0) return std::nullopt;
+  return times;
+}
+
+bool PreparedBatch::Found(std::string_view id, Stored stored) {
+  const auto at = index_.find(id);
+  if (at == index_.end() || stored_[at->second]) return false;
+  stored_[at->second] = stored;
+  return true;
+}
+
 void PreparedBatch::Classify() {
   const auto& all = records.Records();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (fates_[i] != Fate::kNew) continue;
-    const auto known = stored.find(all[i].head.id);
-    if (known == stored.end()) continue;
-    const bool same = known->second.hash == all[i].hash && !known->second.stale;
+    if (fates_[i] != Fate::kNew || !stored_[i]) continue;
+    const bool same = stored_[i]->hash == all[i].hash && !stored_[i]->stale;
     fates_[i] = same ? Fate::kUnchanged : Fate::kChanged;
   }
 }
@@ -97,7 +116,7 @@ void PreparedBatch::Note(const RecordBatch::Record& record, const RecordNotes& n
   if (notes.watch == RecordNotes::Watch::kUnwatch) unwatch.push_back(record.head.id);
 }
 
-bool PreparedBatch::MapNew(std::size_t index, CopyText& out, RecordMapper& mapper,
+bool PreparedBatch::MapNew(std::size_t index, CopyFormat& out, RecordMapper& mapper,
                            const std::string& account) {
   const RecordBatch::Record& record = records.Records()[index];
   const std::size_t row = copy.size();
@@ -154,10 +173,24 @@ void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, con
                                std::int64_t page) {
   page_ = page;
   Classify();
-  CopyText out(&copy);
+  if (as_text) {
+    CopyText out(&copy);
+    EncodeNewRows(out, mapper, account);
+  } else {
+    const std::vector<WireType> types = WireTypesOf(table);
+    CopyBinary out(&copy, &types);
+    EncodeNewRows(out, mapper, account);
+  }
+  EncodeChangedRows(table, mapper);
+  Count();
+  Meet();
+}
+
+void PreparedBatch::EncodeNewRows(CopyFormat& out, RecordMapper& mapper, const std::string& account) {
   const bool bounded = max_new != std::numeric_limits<std::int64_t>::max();
   std::vector<std::size_t> order;
   std::int64_t fresh = 0;
+  out.Begin();
   for (std::size_t i = 0; i < records.Size(); ++i) {
     if (fates_[i] == Fate::kReject) RejectRecord(i, std::string(records.Records()[i].bad));
     if (fates_[i] != Fate::kNew) continue;
@@ -172,10 +205,12 @@ void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, con
   const auto& all = records.Records();
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return all[a].head.id < all[b].head.id; });
-  for (const std::size_t i : order) MapNew(i, out, mapper, account);
-  EncodeChangedRows(table, mapper);
-  Count();
-  Meet();
+  for (const std::size_t i : order) fresh += MapNew(i, out, mapper, account) ? 1 : 0;
+  if (fresh == 0) {
+    copy.clear();
+  } else {
+    out.End();
+  }
 }
 
 // A record counts as met even if it is rejected or outside the job's filter: the upstream has it.
@@ -215,6 +250,7 @@ void PreparedBatch::Split(std::size_t middle, PreparedBatch& first, PreparedBatc
   }
   first.lookup = second.lookup = lookup;
   first.races = second.races = races;
+  first.as_text = second.as_text = as_text;
 }
 
 }  // namespace weir::worker

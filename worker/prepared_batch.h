@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -9,6 +10,7 @@
 
 #include "common/ledger/tasks.h"
 #include "common/sources/source.h"
+#include "worker/copy_binary.h"
 #include "worker/copy_text.h"
 #include "worker/record_batch.h"
 
@@ -25,12 +27,12 @@ struct PreparedBatch {
   RecordBatch records;
   std::int64_t max_new = std::numeric_limits<std::int64_t>::max();
   bool lookup = true;
-  int races = 0;  // times another lane had one of its ids first
-  std::unordered_map<std::string, Stored> stored;
+  bool as_text = false;  // the table does not take the binary format of COPY
+  int races = 0;         // times another lane had one of its ids first
 
   // Encoding, made anew by EncodeRows.
   BatchCounts counts;
-  std::string copy;                  // new rows, COPY text
+  std::string copy;                  // new rows, for COPY; empty = there are none
   std::vector<std::string> changed;  // quoted array literals for UpdateSql; empty = nothing changed
   std::vector<ledger::Reject> rejects;
   std::vector<std::string> watch, unwatch;
@@ -46,8 +48,17 @@ struct PreparedBatch {
   void ResetEncoding();
   // The last of several records with one id wins (DESIGN §3, Dedupe); the others count as duplicates.
   void DropDuplicates();
-  // Ids that a look-up should ask for, sorted: neighbours in the index are asked for together.
-  std::vector<std::string> SortedIds() const;
+  // The look-up, after DropDuplicates. Ids that nobody has found yet, sorted: neighbours in the index are
+  // asked for together. Views into `records`.
+  std::vector<std::string_view> UnknownIds() const;
+  // The table holds the id. True when it is one of the batch's, found for the first time.
+  bool Found(std::string_view id, Stored stored);
+  // The times of the records to look up, if all have one.
+  struct Times {
+    std::int64_t first_ms = 0, last_ms = 0;
+    std::size_t records = 0;
+  };
+  std::optional<Times> TimesOfUnknown() const;
   // `page` is noted in rejects.
   void EncodeRows(const TableSpec& table, RecordMapper& mapper, const std::string& account,
                   std::int64_t page);
@@ -59,7 +70,8 @@ struct PreparedBatch {
   enum class Fate : std::uint8_t { kPass, kDuplicate, kReject, kNew, kChanged, kUnchanged };
   void Classify();
   void CutAt(std::size_t count);
-  bool MapNew(std::size_t index, CopyText& out, RecordMapper& mapper, const std::string& account);
+  bool MapNew(std::size_t index, CopyFormat& out, RecordMapper& mapper, const std::string& account);
+  void EncodeNewRows(CopyFormat& out, RecordMapper& mapper, const std::string& account);
   void EncodeChangedRows(const TableSpec& table, RecordMapper& mapper);
   void Note(const RecordBatch::Record& record, const RecordNotes& notes);
   void RejectRecord(std::size_t index, const std::string& reason);
@@ -67,6 +79,8 @@ struct PreparedBatch {
   void Meet();
 
   std::vector<Fate> fates_;
+  std::unordered_map<std::string_view, std::size_t> index_;  // of an id: the record that counts
+  std::vector<std::optional<Stored>> stored_;                // by record
   std::int64_t page_ = 0;
 };
 

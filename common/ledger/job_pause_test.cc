@@ -46,6 +46,7 @@ TEST_F(JobPauseTest, APausedJobHasNothingSentAndFencesWhatRuns) {
   // The worker's next batch.
   Advance advance;
   advance.fetched = 7;
+  ASSERT_TRUE(PrepareFence(session_));
   auto rows = session_.Script("begin; " + FenceSql(running_, advance) + "commit");
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_EQ(Text("select sum(fetched) from weir.tasks"), "0");

@@ -22,6 +22,9 @@ inline constexpr std::size_t kSeenRow = 500;
 // of the three names ("$1" or literals). Batches that found rows unchanged share it.
 std::string SweepLockKey(std::string_view source, std::string_view stream, std::string_view account);
 
+// Prepares what SeenSql executes, on the session that is to run it.
+Result<void> PrepareSeen(pg::Session& session, const TableSpec& table);
+
 // Notes that the task met `ids` (each once), for its batch's transaction, after the guard. `kept`: the batch
 // leaves some of their rows as they are. These it found not stale when it looked; a sweep that came in
 // between did not see this note, so what it marked of them is taken back here.

@@ -24,10 +24,12 @@ std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
 // The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was
 // committed since (FenceSql). {0} = this claim finds one crash too many: the task is dead, with its reason,
 // in the same statement. The set_config in FROM bounds the wait for the row's lock within this one statement:
-// a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2).
+// a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2). The epoch rises by
+// a random step: a claim that a crash of the server's machine takes back is then never given again, so that
+// it need not wait for the disk (docs/adr/0004).
 constexpr std::string_view kClaimSql = R"sql(
   update weir.tasks t
-     set epoch = t.epoch + 1, advanced_at = clock_timestamp(),
+     set epoch = t.epoch + 1 + floor(random() * 2147483648)::int8, advanced_at = clock_timestamp(),
          crashes = t.crashes + {1},
          owner = case when not {0} then $2 end,
          state = case when {0} then 'dead' else 'running' end,
@@ -40,7 +42,7 @@ constexpr std::string_view kClaimSql = R"sql(
          letter_due = {0},
          letter_message = case when {0} then decode($5, 'hex') end,
          letter_from = case when {0} then $6 end
-    from (select set_config('lock_timeout', $4, true)) c, weir.jobs j
+    from (select set_config('lock_timeout', $4, true), set_config('synchronous_commit', 'off', true)) c, weir.jobs j
     join weir.job_accounts ja on ja.job_id = j.id
     left join weir.accounts a on a.source = j.source and a.name = ja.account
    where t.id = $1::int8 and j.id = t.job_id and ja.account = t.account and j.state in ('queued', 'running')
@@ -160,26 +162,31 @@ Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOption
   return result;
 }
 
+Result<void> PrepareFence(pg::Session& session) {
+  constexpr std::string_view kFence =
+      "update weir.tasks set page = $1, position = $2, digest = $3, pages = pages + $4, fetched = fetched + "
+      "$5, "
+      "inserted = inserted + $6, updated = updated + $7, unchanged = unchanged + $8, rejected = rejected + "
+      "$9, "
+      "duplicates = duplicates + $10, requests = requests + $11, busy_ms = busy_ms + $12, crashes = 0, "
+      "advanced_at = clock_timestamp(), key = coalesce($13, key), "
+      "state = case when $14 then 'done' else state end, owner = case when not $14 then owner end, "
+      "finished_at = case when $14 then clock_timestamp() else finished_at end "
+      "where id = $15 and epoch = $16 and state = 'running'";
+  constexpr std::string_view kGuard = "select 1 / count(*) from weir.tasks where id = $1 and epoch = $2";
+  if (auto ok = session.Prepare("weir_fence", kFence); !ok) return ok;
+  return session.Prepare("weir_guard", kGuard);
+}
+
 std::string FenceSql(const ClaimedTask& task, const Advance& a) {
-  std::string sql = fmt::format(
-      "update weir.tasks set page = {}, position = {}, digest = {}, pages = pages + {}, fetched = fetched + "
-      "{}, "
-      "inserted = inserted + {}, updated = updated + {}, unchanged = unchanged + {}, rejected = rejected + "
-      "{}, "
-      "duplicates = duplicates + {}, requests = requests + {}, busy_ms = busy_ms + {}, crashes = 0, "
-      "advanced_at = clock_timestamp()",
-      a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged, a.rejected,
-      a.duplicates, a.requests, a.busy_ms);
-  if (a.quoted_key) sql += ", key = " + *a.quoted_key;
-  if (a.done) sql += ", state = 'done', owner = null, finished_at = clock_timestamp()";
-  sql +=
-      fmt::format(" where id = {} and epoch = {} and state = 'running'; ", task.id.value, task.epoch.value);
-  return sql;
+  return fmt::format("execute weir_fence({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}); ",
+                     a.page, a.position, a.digest, a.pages, a.fetched, a.inserted, a.updated, a.unchanged,
+                     a.rejected, a.duplicates, a.requests, a.busy_ms, a.quoted_key.value_or("null"), a.done,
+                     task.id.value, task.epoch.value);
 }
 
 std::string GuardSql(const ClaimedTask& task) {
-  return fmt::format("select 1 / count(*) from weir.tasks where id = {} and epoch = {}; ", task.id.value,
-                     task.epoch.value);
+  return fmt::format("execute weir_guard({}, {}); ", task.id.value, task.epoch.value);
 }
 
 namespace {

@@ -91,6 +91,8 @@ struct Advance {
   std::optional<std::string> quoted_key{};  // the selector's key from now on, as an SQL literal
 };
 
+// Prepares what FenceSql and GuardSql execute, on the session that is to run them.
+Result<void> PrepareFence(pg::Session& session);
 // The fence: the first statement of every batch's transaction (one line of SQL).
 std::string FenceSql(const ClaimedTask& task, const Advance& advance);
 

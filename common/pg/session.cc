@@ -130,6 +130,13 @@ Result<void> Session::Impl::Prepare(std::string_view sql, const std::string& nam
   return {};
 }
 
+Result<void> Session::Prepare(std::string_view name, std::string_view sql) {
+  if (impl_->prepared.contains(name) && Connected()) return {};
+  if (HoldsNul(sql)) return Fail(NulError());
+  if (auto r = impl_->Ready(); !r) return r;
+  return impl_->Prepare(sql, std::string(name));
+}
+
 Result<Rows> Session::Exec(std::string_view sql, const ParamsList& params, std::string_view name) {
   if (HoldsNul(sql)) return Fail(NulError());
   std::vector<const char*> values;
@@ -214,7 +221,6 @@ Result<void> Session::Impl::SendFenced(std::string_view sql) {
 }
 
 Result<void> Session::SubmitFenced(std::string_view sql, std::string_view copy_data) {
-  if (HoldsNul(copy_data)) return Fail(NulError());
   if (!copy_data.empty()) return SubmitFenced(sql, [&](const CopyPut& put) { return put(copy_data); });
   if (auto r = impl_->SendFenced(sql); !r) return r;
   if (auto r = impl_->connection.Flush(); !r) return r;
@@ -237,10 +243,8 @@ Result<void> Session::SubmitFenced(std::string_view sql, const CopyRows& rows) {
     if (auto r = impl_->connection.EndCopy("fenced by a newer epoch"); !r) return r;
     return impl_->Settle();
   }
-  auto put = rows([this](std::string_view piece) -> Result<void> {
-    if (HoldsNul(piece)) return Fail(NulError());
-    return impl_->connection.PutCopy(piece);
-  });
+  auto put =
+      rows([this](std::string_view piece) -> Result<void> { return impl_->connection.PutCopy(piece); });
   if (!put) {
     // The caller's own error is the one that matters; what the server says of the broken-off COPY is not.
     if (impl_->connection.IsOpen() && impl_->connection.EndCopy("broken off by the client"))

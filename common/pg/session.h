@@ -78,6 +78,9 @@ class Session {
   // One statement with parameters ($1…). `name` non-empty = prepared once per connection under that name.
   // An error inside a transaction that the caller began leaves it to the caller to roll back.
   Result<Rows> Exec(std::string_view sql, const ParamsList& params = {}, std::string_view name = {});
+  // Prepares a statement under a name, once per connection, for `execute name(…)` in a Script or a batch.
+  // Connects if not connected.
+  Result<void> Prepare(std::string_view name, std::string_view sql);
   // Several statements without parameters, in one round trip; returns the last one's rows. An error rolls
   // back.
   Result<Rows> Script(std::string_view sql);
@@ -85,10 +88,11 @@ class Session {
   // The write of one batch (DESIGN §3, Write): `sql` is one query string, e.g.
   //   begin; update weir.tasks … where id = 7 and epoch = 3; <more statements>; copy t (…) from stdin; commit
   // whose FIRST statement after `begin` is the fence. The fence's tag is checked before any row is sent: if
-  // it touched no row the transaction is rolled back and the error is kFenced. `copy_data` is COPY text
-  // format, empty if `sql` has no COPY. Submit sends everything and returns without waiting for the commit;
-  // Await waits for it. Between the two the session takes no other call. Data errors (SQLSTATE class 22,
-  // 23505, 54001, …) come back as kBadRecord with the sqlstate; everything else as kDatabase.
+  // it touched no row the transaction is rolled back and the error is kFenced. `copy_data` is rows in
+  // the format that it names, empty if `sql` has no COPY. Submit sends everything and returns without waiting
+  // for the commit; Await waits for it. Between the two the session takes no other call. Data errors
+  // (SQLSTATE class 22, 23505, 54001, …) come back as kBadRecord with the sqlstate; everything else as
+  // kDatabase.
   //
   // With a COPY, Submit has the fence's answer before it sends a row, and nothing is committed when it fails.
   // Without one (`copy_data` empty) Submit does not wait at all and the string's `commit` runs whatever the

@@ -42,6 +42,35 @@ TEST_F(PageTest, AnUnchangedSyncWritesNoRow) {
   EXPECT_EQ(Text("select max(xmin::text::int8) from chesscom.games"), rows) << "no row has a newer version";
 }
 
+// COPY's binary format needs the very types; who altered one still gets his rows.
+TEST_F(PageTest, ATableWithAlteredColumnsTakesItsRowsAsText) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=1200"));
+  ASSERT_TRUE(session_.Script("alter table chesscom.games alter white_rating type bigint"));
+  const auto first = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(first.state, "succeeded");
+  EXPECT_EQ(first.totals.inserted, 1200);
+  EXPECT_EQ(first.totals.rejected, 0);
+}
+
+// Rows that others put between a page's are read with it and change nothing; more of them than twice a page
+// end the look-up by time, and the keys decide.
+TEST_F(PageTest, ALookUpByTimeIsOnlyAWayToTheKeys) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=700"));
+  auto request = Request("chesscom", {"hikaru"});
+  request.mode = JobMode::kFull;
+  Sync(request);
+  ASSERT_TRUE(session_.Script(
+      "insert into chesscom.games (account, id, end_time, raw, content_hash) "
+      "select account, id || '-' || n, end_time, raw, content_hash from chesscom.games, generate_series(1, "
+      "4) n"));
+  ASSERT_TRUE(session_.Script(
+      "update chesscom.games set end_time = null where id in (select id from chesscom.games where id not "
+      "like '%-_' limit 10)"));
+  const auto again = Sync(request);
+  EXPECT_EQ(again.totals.unchanged, 700);
+  EXPECT_EQ(again.totals.inserted + again.totals.updated, 0);
+}
+
 // Invariant 1.
 TEST_F(PageTest, RecordsPositionAndCountersCommitTogether) {
   ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=1900"));
@@ -69,6 +98,7 @@ TEST_F(PageTest, AZombiesWriteDoesNothing) {
   auto newer = ledger::ClaimTask(session_, ready.front().id, {.owner = "worker-b"});
   ASSERT_TRUE(newer && newer->task);
   EXPECT_GT(newer->task->epoch, old->task->epoch);
+  ASSERT_TRUE(ledger::PrepareFence(session_));
   auto wrote = session_.SubmitFenced(
       "begin; " + ledger::FenceSql(*old->task, {.fetched = 5, .done = true}) + "commit", "");
   if (wrote) wrote = session_.Await();
@@ -90,6 +120,7 @@ TEST_F(PageTest, AZombieInsideItsCopyDoesNotHoldUpTheNextOwner) {
   auto old = ledger::ClaimTask(session_, ready.front().id, {.owner = "worker-a"});
   ASSERT_TRUE(old && old->task);
   pg::Session zombie(database_.Options());
+  ASSERT_TRUE(ledger::PrepareFence(zombie));
   ASSERT_TRUE(zombie.Exec("begin"));
   ASSERT_TRUE(zombie.Exec(ledger::FenceSql(*old->task, {.fetched = 5})
                               .substr(0, ledger::FenceSql(*old->task, {.fetched = 5}).rfind(';'))));
@@ -114,7 +145,7 @@ TEST_F(PageTest, ATaskIsClaimedOnItsOwnLaneOnly) {
   auto claimed = ledger::ClaimTask(session_, task.id, {.owner = "a", .lane = task.lane});
   ASSERT_TRUE(claimed);
   EXPECT_EQ(claimed->kind, ledger::ClaimResult::Kind::kClaimed);
-  EXPECT_EQ(claimed->task->epoch.value, 1);
+  EXPECT_GE(claimed->task->epoch.value, 1);
 }
 
 TEST_F(PageTest, ATaskThatCrashesItsWorkerThreeTimesIsPoison) {
