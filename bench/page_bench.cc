@@ -169,7 +169,7 @@ int Main(const Flags& flags) {
 }  // namespace weir::bench
 
 int main(int argc, char** argv) {
-  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_ARENA_MAX, 1);
   CLI::App app("Times a sync of a worker's parts without Kafka");
   weir::bench::Flags flags;
   app.add_option("--database", flags.database)->required();

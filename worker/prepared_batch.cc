@@ -190,6 +190,8 @@ void PreparedBatch::EncodeNewRows(CopyFormat& out, RecordMapper& mapper, const s
   const bool bounded = max_new != std::numeric_limits<std::int64_t>::max();
   std::vector<std::size_t> order;
   std::int64_t fresh = 0;
+  // As in RecordBatch: once, and not by doubling. A row holds its record, and most of it again in columns.
+  copy.reserve(2 * records.Bytes() + 256 * records.Size());
   out.Begin();
   for (std::size_t i = 0; i < records.Size(); ++i) {
     if (fates_[i] == Fate::kReject) RejectRecord(i, std::string(records.Records()[i].bad));

@@ -7,9 +7,20 @@
 
 namespace weir::worker {
 
+namespace {
+
+// What a usual batch takes. Growing to it by doubling would hold it twice while it is copied, and leave holes
+// in the heap; what is reserved and not touched takes no memory.
+constexpr std::size_t kUsualBytes = 512 << 10;
+constexpr std::size_t kUsualRecords = 512;
+
+}  // namespace
+
 void RecordBatch::Clear() {
   // One record near its cap must not stay allocated for the rest of the run.
   if (arena_.capacity() > (1U << 20)) arena_ = std::string();
+  arena_.reserve(kUsualBytes);
+  records_.reserve(kUsualRecords);
   arena_.clear();
   records_.clear();
 }
