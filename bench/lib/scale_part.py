@@ -14,7 +14,8 @@ def pages_per_second(services, lanes, workers, executors, seconds):
     players = -(-pages // 200)
     names = [f"player{i}" for i in range(players)]
     specs = [f"chesscom/{name}={5 * -(-pages // players)};page=5" for name in names]
-    settings = [f"sources.chesscom.lanes={lanes}", f"worker.executors={executors}"]
+    settings = [f"sources.chesscom.lanes={lanes}", f"worker.executors={executors}",
+                f"worker.sessions={max(4, executors // 4)}"]
     services.forget()
     flags = ["--static", "--parallel", "0,0", "--latency-ms", str(LATENCY_MS)]
     with services.upstream(*specs, flags=flags) as upstream:
