@@ -24,6 +24,7 @@ using Code = boost::system::error_code;
 
 constexpr std::size_t kStackBytes = 256 << 10;
 constexpr std::size_t kReadBytes = 16 << 10;  // of a connection's buffer, beyond its limits
+constexpr std::size_t kMostDrained = 16 << 20;
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
 template <typename Text>
@@ -45,21 +46,22 @@ HttpServerRequest FromBeast(http::request<http::string_body>& request) {
   return out;
 }
 
-HttpReply Answer(const HttpHandler& handler, const HttpServerRequest& request) {
+HttpReply Answer(const HttpHandler& handler, const HttpServerOptions& options,
+                 const HttpServerRequest& request) {
   try {
     return handler(request);
   } catch (const std::exception&) {
     // What it says may hold anything; the handler logs what it wants known.
-    return {500, "text/plain; charset=utf-8", "internal error\n", {}};
+    return options.refusal(500, "internal error");
   }
 }
 
-HttpReply Refusal(const Code& error) {
+HttpReply Refusal(const HttpServerOptions& options, const Code& error) {
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return {431, "text/plain; charset=utf-8", "headers too large\n", {}};
+    return options.refusal(431, "headers too large");
   }
-  if (error == http::error::body_limit) return {413, "text/plain; charset=utf-8", "body too large\n", {}};
-  return {400, "text/plain; charset=utf-8", "bad request\n", {}};
+  if (error == http::error::body_limit) return options.refusal(413, "body too large");
+  return options.refusal(400, "bad request");
 }
 
 class Session;
@@ -97,11 +99,11 @@ class Session : public std::enable_shared_from_this<Session> {
       const bool head = request.method() == http::verb::head;
       const bool keep = request.keep_alive();
       const unsigned version = request.version();
-      return Write(Answer(handler_, FromBeast(request)), version, keep, head);
+      return Write(Answer(handler_, options_, FromBeast(request)), version, keep, head);
     }
     const bool ours = error.category() == make_error_code(http::error::bad_method).category();
     if (ours && error != http::error::end_of_stream && error != http::error::partial_message) {
-      return Write(Refusal(error), 11, false, false);
+      return Write(Refusal(options_, error), 11, false, false);
     }
     Shut();  // gone, too slow, or closed by us
   }
@@ -117,9 +119,25 @@ class Session : public std::enable_shared_from_this<Session> {
     if (!head) response_.body() = std::move(reply.body);
     stream_.expires_after(options_.timeout);
     http::async_write(stream_, response_, [self = shared_from_this(), keep](const Code& error, std::size_t) {
-      if (error || !keep) return self->Shut();
-      self->Read();
+      if (error) return self->Shut();
+      if (keep) return self->Read();
+      self->Shut();
+      self->Drain();
     });
+  }
+
+  // What a peer still sends is read and dropped for a while: closed over unread bytes, a connection is reset,
+  // and the answer that was sent lost with it.
+  void Drain() {
+    if (drained_ > kMostDrained) return;
+    if (drained_ == 0) stream_.expires_after(options_.timeout);
+    buffer_.clear();
+    stream_.async_read_some(buffer_.prepare(kReadBytes),
+                            [self = shared_from_this()](const Code& error, std::size_t read) {
+                              if (error) return;
+                              self->drained_ += read;
+                              self->Drain();
+                            });
   }
 
   void Shut() {
@@ -135,6 +153,7 @@ class Session : public std::enable_shared_from_this<Session> {
   beast::flat_buffer buffer_{kReadBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
   http::response<http::string_body> response_;
+  std::size_t drained_ = 0;
 };
 
 }  // namespace
@@ -244,10 +263,14 @@ void HttpServer::Stop() {
   impl_->acceptor.close(ignored);
 }
 
+HttpReply PlainRefusal(int status, std::string_view why) {
+  return {status, "text/plain; charset=utf-8", std::string(why) + "\n", {}};
+}
+
 HttpHandler RouteByPath(std::map<std::string, HttpHandler, std::less<>> routes) {
   return [routes = std::move(routes)](const HttpServerRequest& request) -> HttpReply {
     const auto route = routes.find(request.path);
-    if (route == routes.end()) return {404, "text/plain; charset=utf-8", "not found\n", {}};
+    if (route == routes.end()) return PlainRefusal(404, "not found");
     if (request.method != "GET" && request.method != "HEAD") {
       return {405, "text/plain; charset=utf-8", "method not allowed\n", {{"Allow", "GET, HEAD"}}};
     }

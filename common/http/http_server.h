@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/result.h"
@@ -36,6 +37,11 @@ using HttpHandler = std::function<HttpReply(const HttpServerRequest&)>;
 // Exact paths for GET and HEAD; anything else is 404 or 405.
 HttpHandler RouteByPath(std::map<std::string, HttpHandler, std::less<>> routes);
 
+// What a request is answered that never reaches the handler, or whose handler threw: a status and a word on
+// why.
+using HttpRefusal = std::function<HttpReply(int status, std::string_view why)>;
+HttpReply PlainRefusal(int status, std::string_view why);
+
 struct HttpServerOptions {
   std::string address = "127.0.0.1";  // a numeric address
   int port = 0;                       // 0 = any free one
@@ -44,6 +50,7 @@ struct HttpServerOptions {
   std::uint64_t max_body_bytes = 64 << 10;
   // A request must have come whole, and an answer been taken, within this; also between two requests.
   std::chrono::milliseconds timeout{10'000};
+  HttpRefusal refusal = PlainRefusal;
 };
 
 // A small HTTP/1.1 server for metrics, health and control, on a thread of its own (256 KiB stack). Bad peers

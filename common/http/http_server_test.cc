@@ -123,6 +123,22 @@ TEST_F(HttpServerTest, RefusesOversizeAndGarbage) {
   ExpectAlive();
 }
 
+// More than the sockets hold: closed over it, the connection would be reset and the answer lost.
+TEST_F(HttpServerTest, ARefusalReachesAPeerThatIsStillSending) {
+  HttpServerOptions options;
+  options.refusal = [](int status, std::string_view why) {
+    return HttpReply{status, "text/x-own", "own: " + std::string(why), {}};
+  };
+  Start(options);
+  Client client(server_->Port());
+  EXPECT_TRUE(
+      client.Send("POST / HTTP/1.1\r\nContent-Length: 8000000\r\n\r\n" + std::string(8'000'000, 'a')));
+  const std::string answer = client.ReadAll();
+  EXPECT_EQ(answer.find("HTTP/1.1 413 "), 0U);
+  EXPECT_NE(answer.find("own: body too large"), std::string::npos) << answer;
+  EXPECT_NE(Ask("GET /throw HTTP/1.0\r\n\r\n").find("own: internal error"), std::string::npos);
+}
+
 TEST_F(HttpServerTest, SurvivesAbruptCloses) {
   Start();
   for (int i = 0; i < 20; ++i) {
