@@ -62,6 +62,9 @@ struct Config {
   std::chrono::milliseconds drain_timeout{25'000};  // worker.drain_timeout
   int metrics_port = 0;                             // metrics.port, WEIR_METRICS_PORT; 0 = any free port
   std::string metrics_address = "127.0.0.1";        // metrics.address
+  int api_port = 8080;                              // api.port, WEIR_API_PORT; 0 = any free port
+  std::string api_address = "127.0.0.1";            // api.address
+  Secret api_token;  // WEIR_API_TOKEN, from the environment alone; empty = none, and loopback only
 
   int max_attempts = 8;                               // retry.max_attempts
   std::chrono::milliseconds base_delay{1'000};        // retry.base_delay

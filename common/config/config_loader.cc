@@ -222,6 +222,7 @@ class Loader {
   // What only the whole can tell.
   Result<void> Finish() {
     if (auto key = FromEnv(inputs_, "WEIR_ENCRYPTION_KEY")) config_.encryption_key = Secret(std::move(*key));
+    if (auto token = FromEnv(inputs_, "WEIR_API_TOKEN")) config_.api_token = Secret(std::move(*token));
     if (config_.home.empty()) return tl::unexpected(home_error_);
     if (config_.base_delay > config_.max_delay) {
       return Fail(

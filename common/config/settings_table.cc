@@ -119,6 +119,13 @@ void AddWork(TableBuilder& t) {
   t.Integer("metrics.port", &Config::metrics_port, 0, 65'535,
             "of /metrics, /livez and /readyz; 0 = any free port");
   t.Text("metrics.address", SettingType::kAddress, &Config::metrics_address, "address that port listens on");
+  t.Integer("api.port", &Config::api_port, 0, 65'535,
+            "of the control API of `weir serve`; 0 = any free port");
+  t.Text("api.address", SettingType::kAddress, &Config::api_address,
+         "address that port listens on; one that others reach wants WEIR_API_TOKEN");
+  t.Duration("sync.deadline", &Config::sync_deadline, 0, 365 * 24 * kHour,
+             "a job without a deadline of its own gives up what is unfinished after this long; 0 = never",
+             {"MAX_FUNCTION_RUNTIME"});
   t.Duration("dispatch.lost_after", &Config::lost_after, 1'000, kHour,
              "a task sent to the workers that nobody advances for so long is sent again");
   t.Duration("lanes.lease", &Config::lease, 500, kMinute, "how long a lane's lease holds without renewal");

@@ -23,7 +23,8 @@ std::vector<CommandEntry> Commands(const Actions& actions) {
         "weir plan lichess/games --account DrNykterstein --since 2026-01-01", MakePlanCommand);
   }
   if (actions.serve)
-    add("serve", "Plan, dispatch and watch over jobs until stopped", "weir serve", MakeServeCommand);
+    add("serve", "Plan, dispatch and watch over jobs until stopped; answer the control API",
+        "weir serve --port 8080", MakeServeCommand);
   add("status", "A job's state and numbers", "weir status 12 --watch", MakeStatusCommand);
   add("jobs list", "Jobs, the newest first", "weir jobs list --open", MakeJobsListCommand);
   add("cancel", "End a job; what is committed stays", "weir cancel 12", MakeCancelCommand);

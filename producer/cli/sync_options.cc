@@ -75,7 +75,7 @@ class AccountList {
   std::vector<std::string> names_;
 };
 
-Result<std::optional<std::int64_t>> Time(const char* option, const std::string& text) {
+Result<std::optional<std::int64_t>> Time(const std::string& option, const std::string& text) {
   if (text.empty()) return std::optional<std::int64_t>();
   const auto time = ParseTime(text);
   if (!time) {
@@ -86,21 +86,23 @@ Result<std::optional<std::int64_t>> Time(const char* option, const std::string& 
 }
 
 Result<void> ParseBounds(const SyncFlags& flags, SyncOptions& options) {
-  auto since = Time("--since", flags.since);
+  auto since = Time(flags.dashes + "since", flags.since);
   if (!since) return tl::unexpected(since.error());
-  auto until = Time("--until", flags.until);
+  auto until = Time(flags.dashes + "until", flags.until);
   if (!until) return tl::unexpected(until.error());
   if (*since && *until && **since >= **until)
-    return Fail(ErrorClass::kConfig, "--since is not before --until", "nothing lies between them");
+    return Fail(ErrorClass::kConfig, fmt::format("{0}since is not before {0}until", flags.dashes),
+                "nothing lies between them");
   options.filter.since_ms = *since;
   options.filter.until_ms = *until;
   options.filter.limit = flags.limit;
   if (flags.deadline.empty()) return {};
   options.deadline = ParseDuration(flags.deadline);
   if (options.deadline && options.deadline->count() > 0) return {};
-  return Fail(ErrorClass::kConfig,
-              fmt::format("--deadline: \"{}\" is not a duration", Printable(flags.deadline, 60)),
-              "write 90s, 10m, 2h or 1d");
+  return Fail(
+      ErrorClass::kConfig,
+      fmt::format("{}deadline: \"{}\" is not a duration", flags.dashes, Printable(flags.deadline, 60)),
+      "write 90s, 10m, 2h or 1d");
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ struct SyncOptions {
   OnInterrupt on_interrupt = OnInterrupt::kLeave;
 };
 
-// The options as written on the command line.
+// The options as written on the command line, or in a request.
 struct SyncFlags {
+  std::string dashes = "--";  // before an option's name in an error
   std::string target;
   std::vector<std::string> accounts, account_files;
   std::string mode, since, until, deadline, priority = "bulk", on_interrupt = "leave";

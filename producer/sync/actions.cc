@@ -45,18 +45,6 @@ SayProgress SayTo(CommandContext& context) {
   return [&context](const std::string& text) { *context.io.err << text << std::endl; };
 }
 
-Result<ledger::JobRequest> RequestOf(const Config& config, const SyncOptions& options, const Clock& clock) {
-  SyncTarget target;
-  target.source = options.source;
-  target.stream = options.stream;
-  target.accounts = options.accounts;
-  target.mode = options.mode;
-  target.filter = options.filter;
-  target.priority = options.priority;
-  target.deadline = options.deadline;
-  return MakeJobRequest(config, target, clock.UnixMillis());
-}
-
 // --config and --set for the workers, without what they get in their environment: others can read a command
 // line.
 std::vector<std::string> ConfigArguments(const Config& config, const ConfigInputs& inputs) {
@@ -75,7 +63,7 @@ std::vector<std::string> ConfigArguments(const Config& config, const ConfigInput
 Result<int> Sync(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto job = RequestOf(*config, options, *context.clock);
+  auto job = MakeJobRequest(*config, options, *context.clock);
   if (!job) return Fail(job.error());
   SyncRequest request;
   request.job = std::move(*job);
@@ -112,7 +100,7 @@ Result<std::unique_ptr<LocalServices>> DatabaseOnly(const Config& config, SayPro
 Result<int> Enqueue(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto request = RequestOf(*config, options, *context.clock);
+  auto request = MakeJobRequest(*config, options, *context.clock);
   if (!request) return Fail(request.error());
   auto services = DatabaseOnly(*config, SayTo(context));
   if (!services) return Fail(services.error());

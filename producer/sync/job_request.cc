@@ -32,4 +32,17 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget
   return request;
 }
 
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options,
+                                          const Clock& clock) {
+  SyncTarget target;
+  target.source = options.source;
+  target.stream = options.stream;
+  target.accounts = options.accounts;
+  target.mode = options.mode;
+  target.filter = options.filter;
+  target.priority = options.priority;
+  target.deadline = options.deadline;
+  return MakeJobRequest(config, target, clock.UnixMillis());
+}
+
 }  // namespace weir

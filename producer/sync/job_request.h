@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/ledger/jobs.h"
+#include "producer/cli/sync_options.h"
 
 namespace weir {
 
@@ -24,5 +25,8 @@ struct SyncTarget {
 // configuration. Accounts that are one under Source::AccountKey are named once. Errors: kConfig.
 Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target,
                                           std::int64_t now_ms);
+// Likewise, as the command line or a request to the control API says it.
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options,
+                                          const Clock& clock);
 
 }  // namespace weir

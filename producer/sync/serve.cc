@@ -12,7 +12,9 @@
 #include "common/obs/metrics.h"
 #include "common/obs/producer_metrics.h"
 #include "common/pg/migrations.h"
+#include "producer/api/control_api.h"
 #include "producer/engine/engine.h"
+#include "producer/sync/job_request.h"
 #include "producer/sync/sync_runner.h"
 
 namespace weir {
@@ -95,9 +97,76 @@ Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engi
                             {"/metrics", [&](const auto&) { return Exposition(engine, metrics); }}}));
 }
 
+// Opens and shows jobs for the control API, on its thread: a session of its own, which gives up soon, since
+// all who ask wait for it.
+class JobDesk {
+ public:
+  JobDesk(const Config& config, std::string url, const Clock& clock)
+      : config_(config), clock_(clock), session_(Options(std::move(url))) {}
+
+  Result<ledger::OpenedJob> Open(const cli::SyncOptions& options) {
+    const auto request = MakeJobRequest(config_, options, clock_);
+    if (!request) return Fail(request.error());
+    auto opened = ledger::OpenJob(session_, *request);
+    if (!opened) return Failed(opened.error());
+    Log(LogLevel::kInfo, opened->resumed ? "a job was asked for that is open already" : "a job was opened",
+        {{"job", std::to_string(opened->id.value)}, {"from", "api"}});
+    return opened;
+  }
+  Result<ledger::JobStatus> Get(JobId id) {
+    auto job = ledger::GetJob(session_, id);
+    if (!job) return Failed(job.error());
+    return job;
+  }
+
+ private:
+  static pg::SessionOptions Options(std::string url) {
+    pg::SessionOptions options;
+    options.url = std::move(url);
+    options.application_name = "weir api";
+    options.connect_timeout = milliseconds(2'000);
+    options.statement_deadline = milliseconds(10'000);
+    return options;
+  }
+  tl::unexpected<Error> Failed(const Error& error) {
+    if (error.error_class == ErrorClass::kDatabase) session_.Reset();
+    return Fail(error);
+  }
+
+  const Config& config_;
+  const Clock& clock_;
+  pg::Session session_;
+};
+
+api::Health HealthOf(const Engine& engine) {
+  // The class alone: what ails a database, and where that is, is for the log.
+  if (const auto trouble = engine.Trouble()) return {false, std::string(ToString(trouble->error_class))};
+  if (engine.LastPass() == milliseconds(0)) return {false, "starting"};
+  return {true, engine.Leading() ? "leading" : "standing by"};
+}
+
+Result<std::unique_ptr<HttpServer>> StartControl(const Config& config, const HttpServerOptions& options,
+                                                 const Engine& engine, JobDesk& desk) {
+  api::ControlParts parts;
+  parts.token = config.api_token;
+  parts.health = [&engine] { return HealthOf(engine); };
+  parts.open = [&desk](const cli::SyncOptions& asked) { return desk.Open(asked); };
+  parts.get = [&desk](JobId id) { return desk.Get(id); };
+  auto server = HttpServer::Start(options, api::ControlHandler(std::move(parts)));
+  if (server) return server;
+  Error error = server.error();
+  error.message = "control API: " + error.message;
+  error.hint =
+      "another program, maybe another `weir serve`, listens there: choose a port by --port or WEIR_API_PORT, "
+      "0 for any free one";
+  return Fail(std::move(error));
+}
+
 }  // namespace
 
 Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const Clock& clock) {
+  const auto control_options = api::ControlServerOptions(config);
+  if (!control_options) return Fail(control_options.error());
   LocalServicesOptions local;
   local.stopped = [&] { return callbacks.wait_stop(milliseconds(0)) != 0; };
   auto services = LocalServices::Acquire(config, callbacks.say, local);
@@ -113,15 +182,20 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
   BacklogWatch backlog((*services)->DatabaseUrl(), clock, metrics);
   auto health = StartHealth(config, engine, metrics, clock);
   if (!health) return Fail(health.error());
+  JobDesk desk(config, (*services)->DatabaseUrl(), clock);
+  auto control = StartControl(config, *control_options, engine, desk);
+  if (!control) return Fail(control.error());
   engine.Start();
-  callbacks.say(
-      fmt::format("serving; health and metrics on {}:{}", config.metrics_address, (*health)->Port()));
+  callbacks.say(fmt::format("serving; health and metrics on {}:{}, control API on {}:{}{}",
+                            config.metrics_address, (*health)->Port(), config.api_address, (*control)->Port(),
+                            config.api_token.empty() ? " (without a token)" : ""));
   int signal = 0;
   while (signal == 0) {
     signal = callbacks.wait_stop(milliseconds(1'000));
     (*services)->Maintain();
     backlog.Look();
   }
+  (*control)->Stop();
   engine.Stop();
   (*health)->Stop();
   return signal;

@@ -15,7 +15,8 @@ struct ServeCallbacks {
 };
 
 // `weir serve`: dispatches and coordinates until it is asked to stop, or stands by while another one leads.
-// Answers /livez, /readyz and /metrics on metrics.address. Returns the signal. Errors: those of the parts at
+// Answers /livez, /readyz and /metrics on metrics.address, and the control API (producer/api) on api.address.
+// Returns the signal. Errors: those of the parts at
 // the start.
 Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const Clock& clock);
 

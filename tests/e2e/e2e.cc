@@ -60,6 +60,7 @@ void E2eTest::SetUp() {
           {"WEIR_SOURCES_HIGHLEVEL_RETRY_AFTER_FLOOR", "50ms"},
           {"WEIR_SOURCES_LICHESS_RETRY_AFTER_FLOOR", "50ms"},
           {"WEIR_SOURCES_CHESSCOM_RETRY_AFTER_FLOOR", "50ms"},
+          {"WEIR_API_PORT", "0"},  // several run at once
           {"WEIR_RETRY_BASE_DELAY", "20ms"},
           {"WEIR_RETRY_MAX_DELAY", "200ms"}};
   if (database_ == Database::kPrivate) return;
