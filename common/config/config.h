@@ -88,6 +88,8 @@ struct Config {
   std::chrono::milliseconds lost_after{60'000};
   std::chrono::milliseconds session_timeout{10'000};  // kafka.session_timeout (embedded broker: 4 s)
 
+  std::chrono::milliseconds sync_deadline{0};  // sync.deadline, MAX_FUNCTION_RUNTIME; 0 = none
+
   // A sweep that follows a full job by itself marks so many rows at most: either bound will do.
   int sweep_max_stale_percent = 10;  // sweep.max_stale_percent: of the account's rows that are not stale
   int sweep_max_stale_rows = 10;     // sweep.max_stale_rows

@@ -144,6 +144,7 @@ TEST_F(ConfigTest, TheOriginProjectsNamesWork) {
   inputs_.env["IMPORT_BATCH_SIZE"] = "250";
   inputs_.env["EXISTING_GAMES_PAGE_SIZE"] = "1000";
   inputs_.env["ID_SET_PAGE"] = "2";
+  inputs_.env["MAX_FUNCTION_RUNTIME"] = "540";
   inputs_.env["WEIR_SOURCES_CHESS_LANES"] = "2";
   inputs_.env["WEIR_KAFKA_PROPERTIES_SASL_PASSWORD"] = "hunter2";
   inputs_.env["WEIR_UNKNOWN_THING"] = "x";  // others may use the prefix
@@ -152,9 +153,25 @@ TEST_F(ConfigTest, TheOriginProjectsNamesWork) {
   EXPECT_EQ(config->executors, 3);
   EXPECT_EQ(config->batch_records, 250);
   EXPECT_EQ(config->id_set_page, 1000);
+  EXPECT_EQ(config->sync_deadline, std::chrono::minutes(9));
   EXPECT_EQ(config->sources.at("chess").lanes, 2);
   EXPECT_EQ(config->kafka_properties.at("sasl.password"), "hunter2");
   EXPECT_EQ(config->settings.at("kafka.properties.sasl.password").value, "***");
+}
+
+TEST_F(ConfigTest, TheControlApisTokenIsNowhereShown) {
+  inputs_.env["WEIR_API_PORT"] = "9090";
+  inputs_.env["WEIR_API_TOKEN"] = "hunter2";
+  const auto config = Load();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->api_port, 9090);
+  EXPECT_EQ(config->api_address, "127.0.0.1");
+  EXPECT_TRUE(IsSecret(config->api_token, "hunter2"));
+  EXPECT_FALSE(IsSecret(config->api_token, "hunter3"));
+  EXPECT_FALSE(IsSecret(config->api_token, "hunter"));
+  EXPECT_FALSE(IsSecret(config->api_token, ""));
+  EXPECT_FALSE(IsSecret(Secret(), ""));
+  for (const auto& [key, setting] : config->settings) EXPECT_NE(setting.value, "hunter2") << key;
 }
 
 TEST_F(ConfigTest, FilesAreLookedForInOrder) {

@@ -65,9 +65,9 @@ class TableBuilder {
     spec.store = [field](Config& c, const SettingValue& v) { c.*field = v.number; };
   }
   void Duration(std::string key, milliseconds Config::*field, std::int64_t min, std::int64_t max,
-                std::string help) {
-    SettingSpec& spec =
-        Add(std::move(key), SettingType::kDuration, FormatExactDuration(defaults_.*field), std::move(help));
+                std::string help, std::vector<std::string> more_env = {}) {
+    SettingSpec& spec = Add(std::move(key), SettingType::kDuration, FormatExactDuration(defaults_.*field),
+                            std::move(help), std::move(more_env));
     spec.min = min;
     spec.max = max;
     spec.store = [field](Config& c, const SettingValue& v) { c.*field = milliseconds(v.number); };

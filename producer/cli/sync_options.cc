@@ -127,7 +127,10 @@ void SyncFlags::Declare(CLI::App& app, bool waits) {
   app.add_option("--priority", priority, "interactive is served first, on the same lanes")
       ->check(CLI::IsMember({"bulk", "interactive"}))
       ->capture_default_str();
-  app.add_option("--deadline", deadline, "Give up what is unfinished after this long")->type_name("DURATION");
+  app.add_option(
+         "--deadline", deadline,
+         "Give up what is unfinished after this long (default: sync.deadline or MAX_FUNCTION_RUNTIME)")
+      ->type_name("DURATION");
   if (!waits) return;
   app.add_option("--workers", workers,
                  "Local workers for its duration (default: 2 on the embedded broker, else 0)")

@@ -42,6 +42,7 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncO
   target.filter = options.filter;
   target.priority = options.priority;
   target.deadline = options.deadline;
+  if (!target.deadline && config.sync_deadline.count() > 0) target.deadline = config.sync_deadline;
   return MakeJobRequest(config, target, clock.UnixMillis());
 }
 

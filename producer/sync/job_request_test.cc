@@ -32,6 +32,21 @@ TEST(JobRequestTest, AccountsHaveTheirKeyMeterAndLanes) {
   EXPECT_EQ(request->now_ms, 1234);
 }
 
+// Whoever asks: the command line, or the control API.
+TEST(JobRequestTest, WithoutADeadlineOfItsOwnAJobHasTheConfiguredOne) {
+  const SystemClock clock;
+  Config config;
+  cli::SyncOptions options;
+  options.source = "chesscom";
+  options.stream = "games";
+  options.accounts = {"hikaru"};
+  EXPECT_EQ(MakeJobRequest(config, options, clock)->deadline, std::nullopt);
+  config.sync_deadline = std::chrono::minutes(9);
+  EXPECT_EQ(MakeJobRequest(config, options, clock)->deadline, std::chrono::minutes(9));
+  options.deadline = std::chrono::seconds(5);
+  EXPECT_EQ(MakeJobRequest(config, options, clock)->deadline, std::chrono::seconds(5));
+}
+
 TEST(JobRequestTest, WhatCannotBeIsAConfigurationError) {
   SyncTarget target;
   target.source = "chesscom";
