@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <tuple>
 
 #include "common/sources/highlevel/key_text.h"
 
@@ -25,15 +26,18 @@ std::int64_t Guess(std::int64_t from_day, std::int64_t records, const BorderOpti
          std::max<std::int64_t>(days * options.slice_records / std::max<std::int64_t>(records, 1), 1);
 }
 
-// The slice from the search's left edge to `border`, or to the end. It ends at the first record created at or
-// after `hi`; `endDate` only spares the upstream work, so it is a day later.
-Result<void> SendSlice(const BorderSearch& search, std::optional<std::int64_t> border,
-                       std::optional<std::int64_t> hi, const BorderOptions& options, const TaskSink& sink) {
+// The slice from `from`, a place behind the search's left edge or that edge itself, to `hi`, or to the end.
+// It ends at the first record created at or after `hi`, which must lie before its `endDate`: that only spares
+// the upstream work, and is two days later than `hi`, since its days may be another zone's and not counted
+// in.
+Result<void> SendSlice(const BorderSearch& search, const Cursor& from, std::optional<std::int64_t> hi,
+                       const BorderOptions& options, const TaskSink& sink) {
   SlicePage page;
   page.from_day = search.from_day;
-  page.to_day = border ? std::optional(*border + 1) : LastDay(options.filter);
+  page.to_day = hi ? std::optional(DayOf(*hi) + 2) : LastDay(options.filter);
+  page.cursor = from;
   NewTask task;
-  task.selector = {SelectorKind::kCursor, search.left_ms,
+  task.selector = {SelectorKind::kCursor, from.IsStart() ? search.left_ms : from.after_ms,
                    hi.value_or(std::numeric_limits<std::int64_t>::max()), page.Text()};
   return sink(std::move(task));
 }
@@ -44,6 +48,37 @@ Result<void> Ask(BorderSearch search, std::int64_t day, const TaskSink& sink) {
   return sink({{SelectorKind::kDiscover, search.left_ms, 0, search.Text()}, std::nullopt});
 }
 
+Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const TaskSink& sink);
+
+// Goes on behind a border whose slices are all sent.
+Result<void> CrossBorder(BorderSearch search, std::int64_t border, std::int64_t hi, std::int64_t behind,
+                         const BorderOptions& options, const TaskSink& sink) {
+  search.from_day = border;
+  search.left_day = border;
+  search.left_ms = hi;
+  search.left_total = behind;
+  return AskFirst(std::move(search), options, sink);
+}
+
+// All from the search's left edge to the border, as one slice, or cut further when it is too much for one.
+Result<void> Settle(BorderSearch search, std::optional<std::int64_t> border, std::int64_t hi,
+                    std::int64_t count, const BorderOptions& options, const TaskSink& sink) {
+  if (count > 2 * options.slice_records && search.steps < kMaxSteps) {
+    RunCut cut;
+    cut.search = search;
+    ++cut.search.steps;
+    cut.border = border;
+    cut.hi = hi;
+    cut.count = count;
+    cut.asked = options.slice_records;
+    return sink({{SelectorKind::kDiscover, search.left_ms, 0, cut.Text()}, std::nullopt});
+  }
+  if (!border) return SendSlice(search, {}, std::nullopt, options, sink);
+  if (auto sent = SendSlice(search, {}, hi, options, sink); !sent) return sent;
+  const std::int64_t behind = search.left_total - count;
+  return CrossBorder(std::move(search), *border, hi, behind, options, sink);
+}
+
 // Goes on behind a left edge that is settled.
 Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const TaskSink& sink) {
   search.near_day = search.left_day;
@@ -51,7 +86,8 @@ Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const T
   const std::int64_t day = Guess(search.left_day, search.left_total, options);
   const bool small = search.left_total <= options.slice_records + options.slice_records / 2;
   if (small || day >= EndDay(options) || search.steps >= kMaxSteps) {
-    return SendSlice(search, std::nullopt, std::nullopt, options, sink);
+    const std::int64_t left = search.left_total;
+    return Settle(std::move(search), std::nullopt, 0, left, options, sink);
   }
   return Ask(std::move(search), day, sink);
 }
@@ -95,7 +131,7 @@ Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options
   search.from_day = FirstDay(options.filter);
   search.left_total = std::min(answer.total.value_or(0), kMaxTotal);
   // Nothing tells where to cut: one slice, whose reading tells what there is.
-  if (!answer.next) return SendSlice(search, std::nullopt, std::nullopt, options, sink);
+  if (!answer.next) return SendSlice(search, {}, std::nullopt, options, sink);
   search.left_day = DayOf(answer.next->after_ms) - 1;
   search.left_ms = answer.next->after_ms;
   if (search.left_total > 0) return AskFirst(std::move(search), options, sink);
@@ -118,7 +154,10 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
     return Ask(search, std::clamp(nearer, search.near_day + 1, asked - 1), sink);
   }
   // Nothing stands behind the border, as far as is known: what is left is one slice, open to its end.
-  if (!answer.next) return SendSlice(search, std::nullopt, std::nullopt, options, sink);
+  if (!answer.next) {
+    const std::int64_t left = search.left_total;
+    return Settle(std::move(search), std::nullopt, 0, left, options, sink);
+  }
   if (may_ask && count < wanted / 2) {
     // At least twice as far as before: totals that do not move must not be asked for day by day.
     const std::int64_t further = search.far_day
@@ -129,12 +168,55 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
       return Ask(search, further, sink);
     }
   }
-  if (auto sent = SendSlice(search, asked, answer.next->after_ms, options, sink); !sent) return sent;
-  search.from_day = asked;
-  search.left_day = asked;
-  search.left_ms = answer.next->after_ms;
-  search.left_total = behind;
-  return AskFirst(std::move(search), options, sink);
+  return Settle(std::move(search), asked, answer.next->after_ms, count, options, sink);
+}
+
+std::string RunCut::Text() const {
+  return fmt::format("cut;{};{};{};{};{};{};{};{};{};{};{}", KeyPart(search.from_day), search.left_day,
+                     search.left_ms, search.left_total, search.steps, KeyPart(border), hi, count, asked,
+                     from.after_ms, from.after_id);
+}
+
+std::optional<RunCut> RunCut::Parse(std::string_view key) {
+  const auto parts = KeyParts(key);
+  if (parts.size() != 12 || parts[0] != "cut") return std::nullopt;
+  RunCut cut;
+  cut.search.from_day = KeyNumber(parts[1]);
+  cut.border = KeyNumber(parts[6]);
+  std::int64_t* const numbers[] = {
+      &cut.search.left_day, &cut.search.left_ms, &cut.search.left_total, &cut.search.steps, &cut.hi,
+      &cut.count,           &cut.asked,          &cut.from.after_ms};
+  const std::size_t places[] = {2, 3, 4, 5, 7, 8, 9, 10};
+  for (std::size_t i = 0; i < std::size(places); ++i) {
+    const auto value = KeyNumber(parts[places[i]]);
+    if (!value) return std::nullopt;
+    *numbers[i] = *value;
+  }
+  cut.from.after_id = parts[11];
+  return cut;
+}
+
+Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& options,
+                     const TaskSink& sink) {
+  const auto hi = cut.border ? std::optional(cut.hi) : std::nullopt;
+  const bool found = answer.next && (!hi || answer.next->after_ms < *hi);
+  const bool moves = found && (cut.from.IsStart() || std::tie(answer.next->after_ms, answer.next->after_id) >
+                                                         std::tie(cut.from.after_ms, cut.from.after_id));
+  if (moves) {
+    // The slice ends behind all of that millisecond; the next one begins behind that record.
+    const auto end = std::optional(answer.next->after_ms + 1);
+    if (auto sent = SendSlice(cut.search, cut.from, end, options, sink); !sent) return sent;
+    cut.from = *answer.next;
+    cut.asked += options.slice_records;
+    if (cut.count - cut.asked > options.slice_records / 2 && cut.search.steps < kMaxSteps) {
+      ++cut.search.steps;
+      return sink({{SelectorKind::kDiscover, cut.from.after_ms, 0, cut.Text()}, std::nullopt});
+    }
+  }
+  if (auto sent = SendSlice(cut.search, cut.from, hi, options, sink); !sent) return sent;
+  if (!cut.border) return {};
+  const std::int64_t behind = cut.search.left_total - cut.count;
+  return CrossBorder(std::move(cut.search), *cut.border, cut.hi, behind, options, sink);
 }
 
 }  // namespace weir::highlevel

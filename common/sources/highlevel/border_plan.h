@@ -29,6 +29,23 @@ struct BorderSearch {
   static std::optional<BorderSearch> Parse(std::string_view key);
 };
 
+// Cuts what lies between two borders and yet is more than a slice: an import of one day, as a rule. Pages of
+// one record are counted from the left border's day on; what stands there is a place in the order by
+// creation, and a slice reads from one such place to the next. A page that is not where it was counted
+// (records go, totals lie) makes a slice larger or smaller, and no more. Where the upstream does not answer
+// such a page, what is left is one slice.
+struct RunCut {
+  BorderSearch search;                 // its left edge; steps
+  std::optional<std::int64_t> border;  // the day that ends it, where the plan goes on; nothing = the end
+  std::int64_t hi = 0;                 // when the first record behind the border was created
+  std::int64_t count = 0;              // records to cut, about
+  std::int64_t asked = 0;              // the record in question, counted from 1
+  Cursor from;                         // where the slice begins that is being cut
+
+  std::string Text() const;
+  static std::optional<RunCut> Parse(std::string_view key);
+};
+
 struct BorderOptions {
   std::int64_t slice_records = 5000;  // about so many a slice
   Filter filter;
@@ -46,5 +63,8 @@ std::optional<std::int64_t> FirstDay(const Filter& filter);
 Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options, const TaskSink& sink);
 Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const BorderOptions& options,
                         const TaskSink& sink);
+// The same for a cut's answer; without a place in it, nothing more is cut before the border.
+Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& options,
+                     const TaskSink& sink);
 
 }  // namespace weir::highlevel

@@ -21,7 +21,8 @@ struct Model {
   std::vector<std::int64_t> times;  // of the records, ascending; record i has id "r<i>"
   std::int64_t zone_ms = 0;
   bool end_counts = true;
-  int questions = 0, pages = 0;
+  int questions = 0, pages = 0, cuts = 0;
+  enum class Pages { kAnswered, kIgnored, kRefused } deep = Pages::kAnswered;  // a page behind the first
 
   std::int64_t LocalDay(std::int64_t ms) const { return DayOf(ms + zone_ms); }
   std::size_t FirstFrom(std::int64_t day) const {
@@ -47,7 +48,38 @@ struct Model {
     if (to > from) meta.next = Cursor{times[to - 1], Id(to - 1)};
     return meta;
   }
+
+  // The answer to one of the plan's questions; `skip` records of one page each stand before it.
+  SearchMeta AnswerQuestion(const SlicePage& page, std::int64_t skip) const {
+    std::size_t from = 0, to = 0;
+    SearchMeta meta = Answer(page, 1, from, to);
+    if (skip == 0 || deep == Pages::kIgnored) return meta;
+    if (deep == Pages::kRefused) return {};
+    meta.next.reset();
+    const auto end = from + static_cast<std::size_t>(*meta.total);
+    const auto place = from + static_cast<std::size_t>(skip);
+    if (place < end) meta.next = Cursor{times[place], Id(place)};
+    return meta;
+  }
 };
+
+// One step of a plan: asks the model what `key` asks, and goes on from its answer. `total_is` in place of the
+// truth.
+Result<void> Step(Model& model, const std::string& key, const BorderOptions& options, const TaskSink& sink,
+                  std::optional<std::int64_t> total_is = std::nullopt) {
+  const auto search = BorderSearch::Parse(key);
+  const auto cut = RunCut::Parse(key);
+  EXPECT_EQ(search || cut, !key.empty());
+  SlicePage asked{FirstDay(options.filter), LastDay(options.filter), {}};
+  if (search) asked.from_day = search->asked_day;
+  if (cut) asked.from_day = cut->search.from_day;
+  SearchMeta answer = model.AnswerQuestion(asked, cut ? cut->asked - 1 : 0);
+  if (total_is) answer.total = total_is;
+  ++model.questions;
+  model.cuts += cut ? 1 : 0;
+  if (cut) return NextCut(*cut, answer, options, sink);
+  return search ? NextBorder(*search, answer, options, sink) : BeginBorders(answer, options, sink);
+}
 
 // Plans by the model until no question is left; returns the slices.
 std::vector<Selector> PlanAll(Model& model, const BorderOptions& options) {
@@ -63,16 +95,9 @@ std::vector<Selector> PlanAll(Model& model, const BorderOptions& options) {
   };
   while (!questions.empty()) {
     EXPECT_EQ(questions.size(), 1u) << "one question at a time";
-    const auto search = BorderSearch::Parse(questions.front().key);
-    EXPECT_EQ(search.has_value(), !questions.front().key.empty());
+    const std::string key = questions.front().key;
     questions.pop_front();
-    SlicePage asked{FirstDay(options.filter), LastDay(options.filter), {}};
-    if (search) asked.from_day = search->asked_day;
-    std::size_t from = 0, to = 0;
-    const SearchMeta answer = model.Answer(asked, 1, from, to);
-    ++model.questions;
-    const auto sent =
-        search ? NextBorder(*search, answer, options, sink) : BeginBorders(answer, options, sink);
+    const auto sent = Step(model, key, options, sink);
     EXPECT_TRUE(sent);
   }
   return slices;
@@ -99,8 +124,10 @@ void ReadSlice(Model& model, Selector selector, std::set<std::size_t>& seen) {
             : fmt::format(R"({{"opportunities":[],"meta":{{"total":{},"startAfter":null}}}})", *meta.total);
     const auto end = FinishSearch(task, result, {.task_pages = 1});
     ASSERT_TRUE(end) << end.error().message;
+    EXPECT_EQ(end->doubt, "") << "nothing moved, and nothing lies";
     if (end->successors.empty()) return;
     ASSERT_EQ(end->successors.size(), 1u);
+    if (end->successors.front().selector.kind == SelectorKind::kDiscover) return;  // how many there are now
     selector = end->successors.front().selector;
   }
 }
@@ -141,6 +168,22 @@ TEST(HighLevelBorders, SlicesListEveryRecordWhateverTheDaysMean) {
   }
 }
 
+// A border in the middle of weeks without a record: its slice ends where the next one begins, weeks later.
+TEST(HighLevelBorders, GapsAreNoDoubt) {
+  Model model;
+  for (int week = 0; week < 100; week += 4) {
+    for (int i = 0; i < 60; ++i) model.times.push_back(kNow - (700 - 7 * week) * kDayMs + i);
+  }
+  BorderOptions options;
+  options.slice_records = 100;
+  options.now_ms = kNow;
+  const auto slices = PlanAll(model, options);
+  EXPECT_GE(slices.size(), 5u);
+  std::set<std::size_t> seen;
+  for (const Selector& slice : slices) ReadSlice(model, slice, seen);
+  EXPECT_EQ(seen.size(), model.times.size());
+}
+
 TEST(HighLevelBorders, AFewRecordsAreOneSliceAndOneQuestion) {
   Model model;
   for (int i = 0; i < 400; ++i) model.times.push_back(kNow - i * kDayMs / 4);
@@ -153,20 +196,87 @@ TEST(HighLevelBorders, AFewRecordsAreOneSliceAndOneQuestion) {
   EXPECT_EQ(slices.front().key, "slice;;;0;");
 }
 
-TEST(HighLevelBorders, AnImportOnOneDayIsOneSliceAndTheRestIsCutAroundIt) {
+// Records before, on and after a day that holds most of them.
+Model WithAnImport() {
   Model model;
   for (int i = 0; i < 900; ++i) model.times.push_back(kNow - 300 * kDayMs + i * kDayMs / 9);
-  for (int i = 0; i < 20'000; ++i) model.times.push_back(kNow - 150 * kDayMs + i);
+  for (int i = 0; i < 20'000; ++i) model.times.push_back(kNow - 150 * kDayMs + i / 7);
   std::sort(model.times.begin(), model.times.end());
+  return model;
+}
+
+TEST(HighLevelBorders, AnImportOnOneDayIsCutEvenlyByPlacesInItsOrder) {
+  Model model = WithAnImport();
   BorderOptions options;
   options.slice_records = 500;
   options.now_ms = kNow;
   const auto slices = PlanAll(model, options);
+  EXPECT_GE(slices.size(), 38u);
   std::set<std::size_t> seen;
-  for (const Selector& slice : slices) ReadSlice(model, slice, seen);
+  int longest = 0;
+  for (const Selector& slice : slices) {
+    const int before = model.pages;
+    ReadSlice(model, slice, seen);
+    longest = std::max(longest, model.pages - before);
+  }
   EXPECT_EQ(seen.size(), model.times.size());
-  EXPECT_LE(slices.size(), 8u);
-  EXPECT_LE(model.questions, 40);
+  EXPECT_LE(longest, 12);  // 500 records, one and a half times that for the last, and the edges
+  EXPECT_LE(model.questions, 80);
+}
+
+TEST(HighLevelBorders, WithoutPagesAnImportIsOneSlice) {
+  for (const auto deep : {Model::Pages::kIgnored, Model::Pages::kRefused}) {
+    Model model = WithAnImport();
+    model.deep = deep;
+    BorderOptions options;
+    options.slice_records = 500;
+    options.now_ms = kNow;
+    const auto slices = PlanAll(model, options);
+    std::set<std::size_t> seen;
+    for (const Selector& slice : slices) ReadSlice(model, slice, seen);
+    EXPECT_EQ(seen.size(), model.times.size());
+    EXPECT_LE(slices.size(), 9u);
+    EXPECT_GE(model.cuts, 1);
+    EXPECT_LE(model.questions, 45);
+  }
+}
+
+// What was found where to cut may be gone, and others have come, before a slice is read.
+TEST(HighLevelBorders, PlacesThatMoveAwayLoseNothing) {
+  std::mt19937_64 random(3);
+  Model model = WithAnImport();
+  BorderOptions options;
+  options.slice_records = 500;
+  options.now_ms = kNow;
+  std::vector<Selector> slices;
+  std::deque<std::string> questions{""};
+  const TaskSink sink = [&](NewTask task) -> Result<void> {
+    if (task.selector.kind == SelectorKind::kDiscover)
+      questions.push_back(task.selector.key);
+    else
+      slices.push_back(task.selector);
+    return {};
+  };
+  // Record i keeps its id by its time here: one a millisecond.
+  for (std::size_t i = 0; i < model.times.size(); ++i)
+    model.times[i] = kNow - 200 * kDayMs + static_cast<std::int64_t>(i);
+  while (!questions.empty()) {
+    const std::string key = questions.front();
+    questions.pop_front();
+    ASSERT_TRUE(Step(model, key, options, sink));
+    for (int n = 0; n < 40; ++n)
+      model.times.erase(model.times.begin() + static_cast<std::ptrdiff_t>(random() % model.times.size()));
+  }
+  // Ids of the model follow places, so a cursor's id may name another one now: its time is what counts here.
+  std::set<std::int64_t> seen;
+  for (const Selector& slice : slices) {
+    const auto page = SlicePage::Parse(slice.key);
+    ASSERT_TRUE(page);
+    for (const std::int64_t t : model.times) {
+      if (t > (page->cursor.IsStart() ? -1 : page->cursor.after_ms) && t < slice.hi) seen.insert(t);
+    }
+  }
+  EXPECT_EQ(seen.size(), model.times.size());
 }
 
 // Totals are only hints: none of these lies may lose a record or keep the plan from ending.
@@ -187,15 +297,10 @@ TEST(HighLevelBorders, TotalsThatLieCostNoRecord) {
       return {};
     };
     while (!questions.empty() && asked_total < 10'000) {
-      const auto search = BorderSearch::Parse(questions.front().key);
+      const std::string key = questions.front().key;
       questions.pop_front();
-      SlicePage asked;
-      if (search) asked.from_day = search->asked_day;
-      std::size_t from = 0, to = 0;
-      SearchMeta answer = model.Answer(asked, 1, from, to);
-      if (++asked_total % 3 == 0 || lie > 1) answer.total = lie;
-      const auto sent =
-          search ? NextBorder(*search, answer, options, sink) : BeginBorders(answer, options, sink);
+      const bool lies = ++asked_total % 3 == 0 || lie > 1;
+      const auto sent = Step(model, key, options, sink, lies ? std::optional(lie) : std::nullopt);
       ASSERT_TRUE(sent);
     }
     EXPECT_LT(asked_total, 300) << lie;
@@ -217,6 +322,20 @@ TEST(HighLevelBorders, KeysSurviveTheLedger) {
   const auto parsed = BorderSearch::Parse(search.Text());
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->Text(), search.Text());
+  RunCut cut;
+  cut.search = search;
+  cut.search.near_day = cut.search.asked_day = 0;
+  cut.search.far_day.reset();
+  cut.border = 17'200;
+  cut.hi = 1'500'000'100'000;
+  cut.count = 900;
+  cut.asked = 300;
+  cut.from = {1'500'000'000'500, "abc"};
+  const auto parsed_cut = RunCut::Parse(cut.Text());
+  ASSERT_TRUE(parsed_cut);
+  EXPECT_EQ(parsed_cut->Text(), cut.Text());
+  EXPECT_FALSE(RunCut::Parse("cut;;1;2;3;4;;5;6;7;8"));
+  EXPECT_FALSE(BorderSearch::Parse(cut.Text()));
   for (const char* bad : {"", "border", "border;;1;2;3;4;5;6", "border;;x;2;3;4;5;6;7", "slice;;;0;"}) {
     EXPECT_FALSE(BorderSearch::Parse(bad)) << bad;
   }

@@ -20,6 +20,7 @@ namespace {
 
 using highlevel::BorderSearch;
 using highlevel::ChangesPage;
+using highlevel::RunCut;
 using highlevel::SlicePage;
 
 constexpr std::string_view kSearchPath = "/opportunities/search";
@@ -105,10 +106,20 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
   page.from_day = highlevel::FirstDay(task.filter);
   page.to_day = highlevel::LastDay(task.filter);
   if (task.selector.key.empty()) return page;
-  const auto search = BorderSearch::Parse(task.selector.key);
-  if (!search) return Fail(ErrorClass::kInternal, "highlevel has no such plan: " + task.selector.key);
-  page.from_day = search->asked_day;
+  if (const auto search = BorderSearch::Parse(task.selector.key)) {
+    page.from_day = search->asked_day;
+  } else if (const auto cut = RunCut::Parse(task.selector.key)) {
+    page.from_day = cut->search.from_day;
+  } else {
+    return Fail(ErrorClass::kInternal, "highlevel has no such plan: " + task.selector.key);
+  }
   return page;
+}
+
+// A question that a sync can do without: where to cut a crowded day.
+bool IsOptional(const TaskContext& task) {
+  return task.selector.kind == SelectorKind::kDiscover &&
+         RunCut::Parse(task.selector.key).has_value();
 }
 
 // POST: what changed in the window, oldest change first.
@@ -203,6 +214,8 @@ Result<PageRequest> HighLevelSource::Request(const TaskContext& task) const {
     auto slice = AskedSlice(task);
     if (!slice) return Fail(std::move(slice.error()));
     page.request.target = SearchTarget(Info(), task, *slice, 1);
+    if (const auto cut = RunCut::Parse(task.selector.key))
+      page.request.target += fmt::format("&page={}", cut->asked);
   } else {
     page.record_path = "opportunities";
     if (const auto slice = SlicePage::Parse(task.selector.key)) {
@@ -226,6 +239,8 @@ Verdict HighLevelSource::Judge(const TaskContext& task, const HttpResponseHead& 
   Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
   auto* e = std::get_if<Error>(&verdict);
   if (e == nullptr) return verdict;
+  // An answer without the place or the number that was asked for is one, too.
+  if (e->error_class == ErrorClass::kInvalid && IsOptional(task)) return ReadBody{};
   const std::string name = Printable(task.account.name, 64);
   if (e->error_class == ErrorClass::kAuth && head.status == 403) {
     e->message = fmt::format("HTTP 403: HighLevel does not let this token see location \"{}\"", name);
@@ -247,7 +262,8 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
                                    std::string_view document, const TaskSink& sink) const {
   if (task.stream == kPipelines) return sink({{SelectorKind::kPages, 0, 1, ""}, std::nullopt});
   const auto answer = highlevel::ParseMeta(document);
-  if (!answer) return Fail(answer.error());
+  const auto cut = RunCut::Parse(task.selector.key);
+  if (!answer && !cut) return Fail(answer.error());
   if (task.filter.limit) {
     const SlicePage first{highlevel::FirstDay(task.filter), highlevel::LastDay(task.filter), {}};
     return sink({{SelectorKind::kNewest, 0, task.now_ms, first.Text()}, task.filter.limit});
@@ -258,10 +274,12 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
   const auto slice_records = ParamCount(Info(), task.account, "slice_records");
   if (!slice_records) return Fail(slice_records.error());
   const highlevel::BorderOptions options{*slice_records, task.filter, task.now_ms};
+  if (cut) return highlevel::NextCut(*cut, answer.value_or(highlevel::SearchMeta{}), options, sink);
   const auto search = BorderSearch::Parse(task.selector.key);
   if (search) return highlevel::NextBorder(*search, *answer, options, sink);
   return highlevel::BeginBorders(*answer, options, sink);
 }
+
 
 PlanEstimate HighLevelSource::EstimatePlan(const TaskContext& task, std::string_view document,
                                            const std::vector<NewTask>& tasks) const {
