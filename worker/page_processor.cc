@@ -175,6 +175,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   auto state = ledger::LoadAccountState(**session, work.task);
   if (!state) return Fail(state.error());
   ledger::PlanNote note;
+  note.total = work.source->TotalIn(ContextOf(work), document);
   if (work.task.selector == Selector{}) {
     auto empty = ledger::TableIsEmpty(**session, work.stream->table, work.task.account);
     if (!empty) return Fail(empty.error());

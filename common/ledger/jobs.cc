@@ -33,7 +33,7 @@ constexpr std::string_view kAccountsSql = R"sql(
               else '' end,
          case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
               else 0 end,
-         a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, '')
+         a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met
     from weir.job_accounts a
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
@@ -78,6 +78,9 @@ AccountStatus ReadAccount(const pg::Rows& rows, int i) {
   a.counters.stale = rows.Int(i, 22);
   a.sweep = rows.Text(i, 23);
   a.sweep_reason = rows.Text(i, 24);
+  if (!rows.IsNull(i, 25)) a.total_before = rows.Int(i, 25);
+  if (!rows.IsNull(i, 26)) a.total_after = rows.Int(i, 26);
+  if (!rows.IsNull(i, 27)) a.met = rows.Int(i, 27);
   return a;
 }
 

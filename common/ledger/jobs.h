@@ -46,6 +46,9 @@ struct AccountStatus {
   std::int64_t waiting_ms = 0;      // for how much longer
   std::string error_class, error_message, error_hint;
   std::string sweep, sweep_reason;  // weir.job_accounts.sweep; "" = none follows
+  // What the upstream said there is, when asked first and last, and how many different records were met;
+  // nothing = not told, not counted.
+  std::optional<std::int64_t> total_before{}, total_after{}, met{};
 };
 
 struct JobStatus {

@@ -320,9 +320,12 @@ void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, con
 }
 
 std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, const PlanNote& note) {
+  const std::string totals =
+      note.total ? fmt::format(", total_before = coalesce(total_before, {0}), total_after = {0}", *note.total)
+                 : "";
   return fmt::format(
-      "update weir.job_accounts set planned = {}, empty_at_start = {} where job_id = {} and account = {}; ",
-      note.whole, note.empty_at_start ? (*note.empty_at_start ? "true" : "false") : "empty_at_start",
+      "update weir.job_accounts set planned = {}, empty_at_start = {}{} where job_id = {} and account = {}; ",
+      note.whole, note.empty_at_start ? (*note.empty_at_start ? "true" : "false") : "empty_at_start", totals,
       discover.job.value, session.Quote(discover.account));
 }
 

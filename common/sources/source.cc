@@ -116,6 +116,10 @@ std::optional<milliseconds> ParseRetryAfter(std::string_view value, std::int64_t
   return milliseconds(std::min(*date - now_ms, kMaxSeconds * 1000));
 }
 
+std::optional<std::int64_t> Source::TotalIn(const TaskContext&, std::string_view) const {
+  return std::nullopt;
+}
+
 PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
                                   const std::vector<NewTask>& tasks) const {
   const auto count = static_cast<std::int64_t>(tasks.size());

@@ -266,6 +266,10 @@ class Source {
   virtual Result<void> Plan(const TaskContext& task, const AccountState& state, std::string_view document,
                             const TaskSink& sink) const = 0;
 
+  // How many records there are of what the job asks for, by a kDiscover's document; nothing = it does not
+  // tell. The first one told and the last one stand in the job's summary: they show how much moved meanwhile.
+  virtual std::optional<std::int64_t> TotalIn(const TaskContext& task, std::string_view document) const;
+
   // About what `tasks`, as Plan made them from the same document, will take. Unless a source knows better:
   // one request a task, a second each.
   virtual PlanEstimate EstimatePlan(const TaskContext& task, std::string_view document,

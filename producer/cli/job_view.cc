@@ -2,10 +2,12 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "common/base/json_text.h"
 #include "common/base/time_text.h"
 
 namespace weir::cli {
@@ -57,6 +59,11 @@ Json JobJson(const ledger::JobStatus& job) {
   for (const ledger::AccountStatus& a : job.accounts) {
     Json account = {{"account", a.account}, {"state", a.state}};
     AddCounters(account, a.counters);
+    // Only where the upstream tells how much there is.
+    if (a.total_before) {
+      account["total"] = {{"begin", *a.total_before}, {"end", *a.total_after}};
+      if (a.met) account["total"]["met"] = *a.met;
+    }
     // Only where a sweep was not done: the shape of a good run stays as documented.
     if (a.sweep == "held" || a.sweep == "refused" || a.sweep == "spent") {
       account["sweep"] = {{"state", a.sweep}, {"reason", a.sweep_reason}};
@@ -111,6 +118,24 @@ void PrintSweepRemarks(const Io& io, const ledger::JobStatus& job) {
     PrintWarning(io, fmt::format("nor any of {} more accounts", not_swept - kMostAccounts));
 }
 
+// What the upstream said there is, where that changed while it was read, or is not what came.
+void PrintTotalRemarks(const Io& io, const ledger::JobStatus& job) {
+  constexpr int kMostAccounts = 10;
+  int told = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (!a.total_before || !a.total_after) continue;
+    const auto [least, most] = std::minmax({*a.total_before, *a.total_after});
+    const bool fits = !a.met || (*a.met >= least && *a.met <= most);
+    if ((least == most && fits) || ++told > kMostAccounts) continue;
+    std::string text =
+        fmt::format("{}: the upstream told of {} records at the beginning and of {} at the end",
+                    Printable(a.account, 200), Grouped(*a.total_before), Grouped(*a.total_after));
+    if (a.met) text += fmt::format("; {} different ones came", Grouped(*a.met));
+    *io.err << text << "\n";
+  }
+  if (told > kMostAccounts) *io.err << "and so of " << Counted(told - kMostAccounts, "more account") << "\n";
+}
+
 }  // namespace
 
 void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
@@ -123,6 +148,7 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
     PrintError(io, error);
   }
   if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
+  PrintTotalRemarks(io, job);
   PrintSweepRemarks(io, job);
   if (job.totals.rejected > 0) {
     PrintWarning(

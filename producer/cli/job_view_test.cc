@@ -120,6 +120,31 @@ TEST(JobView, RemarksNameWhatFailedAndWhatToDo) {
   EXPECT_THAT(err.str(), HasSubstr("its deadline passed"));
 }
 
+TEST(JobView, TotalsThatMovedOrDoNotFitAreTold) {
+  auto moved = MakeAccount("Moved", "succeeded");
+  moved.total_before = 5'000;
+  moved.total_after = 4'990;
+  moved.met = 4'995;
+  auto still = moved, odd = moved;
+  still.account = "Still";
+  still.total_after = 5'000;
+  still.met = 5'000;
+  odd.account = "Odd";
+  odd.total_before = odd.total_after = 7;
+  const auto job = MakeJob(7, "succeeded", {moved, still, odd, MakeAccount("silent", "succeeded")});
+  std::ostringstream out, err;
+  PrintJobRemarks({&out, &err}, job);
+  EXPECT_EQ(
+      err.str(),
+      "Moved: the upstream told of 5,000 records at the beginning and of 4,990 at the end; 4,995 different "
+      "ones came\n"
+      "Odd: the upstream told of 7 records at the beginning and of 7 at the end; 4,995 different ones "
+      "came\n");
+  const ordered_json object = JobJson(job);
+  EXPECT_EQ(object["accounts"][0]["total"], (ordered_json{{"begin", 5'000}, {"end", 4'990}, {"met", 4'995}}));
+  EXPECT_FALSE(object["accounts"][3].contains("total"));
+}
+
 TEST(Output, TheStatusOfAnAnswerIsSaidOnce) {
   std::ostringstream out, err;
   Error error = MakeError(ErrorClass::kGone, "HTTP 404: no such player", "check its spelling");

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kLockSql = R"sql(
   select j.source, j.stream, a.state, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.began_at::text,
          j.since_ms, j.until_ms, a.mode = 'full' and j.record_limit is null, coalesce(a.doubt, ''),
-         coalesce(a.empty_at_start, false)
+         coalesce(a.empty_at_start, false), a.total_before, a.total_after
     from weir.job_accounts a join weir.jobs j on j.id = a.job_id
    where a.job_id = $1::int8 and a.account = $2 for update of a)sql";
 
@@ -103,6 +103,8 @@ Result<std::optional<SweepBasis>> LoadSweepBasis(pg::Session& session, JobId job
   basis.facts.full = rows->Bool(0, 8);
   basis.facts.doubt = rows->Text(0, 9);
   basis.empty_at_start = rows->Bool(0, 10);
+  basis.facts.total_before = OptionalInt(*rows, 11);
+  basis.facts.total_after = OptionalInt(*rows, 12);
   if (const Source* source = FindSource(basis.source)) basis.info = FindStream(*source, basis.stream);
   basis.facts.lists_all = basis.info != nullptr && basis.info->sweep.lists_all;
   basis.facts.scope_known = (!basis.since_ms && !basis.until_ms) ||

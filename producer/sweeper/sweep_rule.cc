@@ -2,10 +2,23 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace weir {
 namespace {
 
 SweepDecision Refuse(std::string reason) { return {SweepDecision::Kind::kRefuse, std::move(reason)}; }
+
+// Whether what came and what the upstream says there is are the same, as far as they can be while records
+// come and go: what the total moved by may be missing or too much. More than it says is no loss, and forgiven
+// where it is little.
+bool TotalsFit(const SweepFacts& facts) {
+  if (!facts.total_before || !facts.total_after) return true;
+  const auto [least, most] = std::minmax({*facts.total_before, *facts.total_after});
+  const std::int64_t moved = most - least;
+  const std::int64_t forgiven = std::max<std::int64_t>(10, facts.met / 100);
+  return facts.met >= least - moved && facts.met - most <= moved + forgiven;
+}
 
 }  // namespace
 
@@ -32,6 +45,11 @@ SweepDecision DecideSweep(const SweepFacts& facts, const SweepLimits& limits) {
   if (facts.noted == 0) return Refuse("the job met no record at all");
   if (facts.noted < facts.stored) {
     return Refuse(fmt::format("of {} records that were met only {} are noted", facts.stored, facts.noted));
+  }
+  if (facts.to_mark > 0 && !TotalsFit(facts)) {
+    return Refuse(fmt::format(
+        "{} different records came, and the upstream told of {} at the beginning and {} at the end",
+        facts.met, *facts.total_before, *facts.total_after));
   }
   if (limits.Allow(facts.to_mark, facts.live)) return {SweepDecision::Kind::kMark, ""};
   return {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,14 +22,17 @@ SweepLimits SweepLimitsOf(const Config& config, std::string_view source);
 
 // What is known of a full job of one account when its sweep is decided.
 struct SweepFacts {
-  bool lists_all = false;    // SweepRule::lists_all
-  bool full = false;         // mode full, no limit
-  bool read_whole = false;   // every task of the account is done: none open, dead, cancelled or expired
-  bool scope_known = true;   // false: since or until, and rows that have no time
-  std::string doubt;         // why records may have been missed; "" = no reason
-  std::int64_t stored = 0;   // records that its counters say were met and stored, over its chain of jobs
-  std::int64_t noted = 0;    // ids noted by those jobs, each batch's once
-  std::int64_t live = 0;     // rows in scope that are not stale
+  bool lists_all = false;   // SweepRule::lists_all
+  bool full = false;        // mode full, no limit
+  bool read_whole = false;  // every task of the account is done: none open, dead, cancelled or expired
+  bool scope_known = true;  // false: since or until, and rows that have no time
+  std::string doubt;        // why records may have been missed; "" = no reason
+  std::int64_t stored = 0;  // records that its counters say were met and stored, over its chain of jobs
+  std::int64_t noted = 0;   // ids noted by those jobs, each batch's once
+  std::int64_t live = 0;    // rows in scope that are not stale
+  // What the upstream said there is, before and after; nothing = it does not tell. `met`: different ids.
+  std::optional<std::int64_t> total_before{}, total_after{};
+  std::int64_t met = 0;
   std::int64_t to_mark = 0;  // of them: not met, not touched since it began, not watched
 };
 

@@ -72,5 +72,26 @@ TEST(SweepRule, RefusesWhenOneThingIsMissing) {
   }
 }
 
+// A total or an enumeration that falls short of the other is no deletion; what moved meanwhile is.
+TEST(SweepRule, ATotalAndAnEnumerationMustFit) {
+  struct Case {
+    std::int64_t before, after, met;
+    Kind kind;
+  };
+  for (const Case& c : {Case{1'000, 1'000, 1'000, Kind::kMark}, Case{1'000, 1'000, 999, Kind::kRefuse},
+                        Case{1'000, 990, 985, Kind::kMark}, Case{1'000, 990, 979, Kind::kRefuse},
+                        Case{1'000, 1'050, 1'060, Kind::kMark}, Case{1'000, 900, 700, Kind::kRefuse},
+                        Case{0, 0, 1'000, Kind::kRefuse}, Case{7, 7, 1'000, Kind::kRefuse},
+                        Case{1'000, 1'000, 1'010, Kind::kMark}, Case{1'000, 1'000, 1'100, Kind::kRefuse}}) {
+    SweepFacts facts = Good();
+    facts.total_before = c.before;
+    facts.total_after = c.after;
+    facts.met = c.met;
+    EXPECT_EQ(DecideSweep(facts, {}).kind, c.kind) << c.before << " " << c.after << " " << c.met;
+    facts.to_mark = 0;  // then there is nothing to refuse
+    EXPECT_EQ(DecideSweep(facts, {}).kind, Kind::kMark);
+  }
+}
+
 }  // namespace
 }  // namespace weir

@@ -98,19 +98,23 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
   if (!*basis || (*basis)->sweep != "due") return {};  // another leader was first
   SweepFacts facts = (*basis)->facts;
   SweepCount count;
+  bool counted_all = false;
   const SweepLimits limits = limits_((*basis)->source);
   SweepDecision decision = DecideSweep(facts, limits);
   if (decision.kind != SweepDecision::Kind::kRefuse) {
     auto gone = CountGone(session_, **basis);
     if (!gone) return Fail(gone.error());
-    // Most sweeps find nothing, and then how many rows there are does not matter.
-    if (gone->to_mark > 0) {
+    // Most sweeps find nothing, and then how many rows there are does not matter; how many came does, where
+    // the upstream tells how many there are.
+    if (gone->to_mark > 0 || facts.total_before) {
       auto counted = CountSweep(session_, **basis);
       if (!counted) return Fail(counted.error());
       count = *counted;
+      counted_all = true;
     }
     facts.live = count.live;
     facts.to_mark = count.gone.to_mark;
+    facts.met = count.met;
     decision = DecideSweep(facts, limits);
   }
   std::string state = "marked";
@@ -134,9 +138,10 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
     }
   }
   auto noted = session_.Exec(
-      "update weir.job_accounts set sweep = $3, sweep_reason = nullif($4, '') where job_id = $1::int8 and "
-      "account = $2",
-      {std::to_string(job.value), account, state, decision.reason});
+      "update weir.job_accounts set sweep = $3, sweep_reason = nullif($4, ''), met = $5::int8 "
+      "where job_id = $1::int8 and account = $2",
+      {std::to_string(job.value), account, state, decision.reason,
+       counted_all ? pg::Param(std::to_string(count.met)) : pg::Param()});
   if (!noted) return Fail(noted.error());
   Log(state == "marked" ? LogLevel::kInfo : LogLevel::kWarn, "sweep",
       {{"job", job.value},

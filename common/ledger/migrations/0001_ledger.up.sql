@@ -58,6 +58,9 @@ create table weir.job_accounts (
   sweep         text check (sweep in ('due', 'marked', 'held', 'refused', 'spent')),
   sweep_reason  text,
   stale         bigint  not null default 0,      -- rows it marked
+  total_before  bigint,            -- what the upstream said there is, when it was asked first and last;
+  total_after   bigint,            -- null = it does not tell
+  met           bigint,            -- different records that were met, counted by the sweep
   error_class   text,              -- why the whole account failed
   error_message text,
   error_hint    text,

@@ -106,6 +106,7 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
   page.from_day = highlevel::FirstDay(task.filter);
   page.to_day = highlevel::LastDay(task.filter);
   if (task.selector.key.empty()) return page;
+  if (task.selector.key == highlevel::kLastQuestion) return page;
   if (const auto search = BorderSearch::Parse(task.selector.key)) {
     page.from_day = search->asked_day;
   } else if (const auto cut = RunCut::Parse(task.selector.key)) {
@@ -116,10 +117,10 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
   return page;
 }
 
-// A question that a sync can do without: where to cut a crowded day.
+// Questions that a sync can do without: where to cut a crowded day, and how many there are at its end.
 bool IsOptional(const TaskContext& task) {
   return task.selector.kind == SelectorKind::kDiscover &&
-         RunCut::Parse(task.selector.key).has_value();
+         (task.selector.key == highlevel::kLastQuestion || RunCut::Parse(task.selector.key));
 }
 
 // POST: what changed in the window, oldest change first.
@@ -261,6 +262,7 @@ std::optional<std::string> HighLevelSource::RenamedTo(std::string_view) const { 
 Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& state,
                                    std::string_view document, const TaskSink& sink) const {
   if (task.stream == kPipelines) return sink({{SelectorKind::kPages, 0, 1, ""}, std::nullopt});
+  if (task.selector.key == highlevel::kLastQuestion) return {};
   const auto answer = highlevel::ParseMeta(document);
   const auto cut = RunCut::Parse(task.selector.key);
   if (!answer && !cut) return Fail(answer.error());
@@ -280,6 +282,14 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
   return highlevel::BeginBorders(*answer, options, sink);
 }
 
+std::optional<std::int64_t> HighLevelSource::TotalIn(const TaskContext& task,
+                                                     std::string_view document) const {
+  const bool whole = task.selector.key.empty() || task.selector.key == highlevel::kLastQuestion;
+  if (task.stream == kPipelines || task.mode != JobMode::kFull || task.filter.limit || !whole)
+    return std::nullopt;
+  const auto answer = highlevel::ParseMeta(document);
+  return answer && answer->total && *answer->total >= 0 ? answer->total : std::nullopt;
+}
 
 PlanEstimate HighLevelSource::EstimatePlan(const TaskContext& task, std::string_view document,
                                            const std::vector<NewTask>& tasks) const {

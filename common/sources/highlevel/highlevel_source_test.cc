@@ -212,7 +212,45 @@ TEST(HighLevelFinish, ASliceWithoutABoundEndsWhereTheJobBegan) {
   EXPECT_TRUE(FinishOf(task, 100, Around(1'700, "b"))->next_key);  // past it, but full
   const auto end = FinishOf(task, 3, Around(1'700, "b"));
   ASSERT_TRUE(end);
-  EXPECT_TRUE(!end->next_key && end->successors.empty());
+  EXPECT_FALSE(end->next_key);
+  // Then it is asked once more how many there are.
+  ASSERT_EQ(end->successors.size(), 1U);
+  const TaskContext last = TaskOf(end->successors[0].selector);
+  EXPECT_EQ(last.selector.kind, SelectorKind::kDiscover);
+  EXPECT_EQ(RequestOf(last).request.target,
+            "/opportunities/search?location_id=LocNorth&order=added_asc&limit=1");
+  EXPECT_EQ(HighLevelSource().TotalIn(last, R"({"opportunities":[{}],"meta":{"total":41}})"), 41);
+  EXPECT_TRUE(PlanOf(last, "no JSON").empty());
+}
+
+TEST(HighLevelPlan, TotalsAreThoseOfTheWhole) {
+  const HighLevelSource source;
+  const char* document = R"({"opportunities":[{}],"meta":{"total":41}})";
+  EXPECT_EQ(source.TotalIn(TaskOf(), document), 41);
+  EXPECT_EQ(source.TotalIn(TaskOf(), R"({"meta":{"total":-3}})"), std::nullopt);
+  EXPECT_EQ(source.TotalIn(TaskOf({SelectorKind::kDiscover, 0, 0, "border;;1;2;3;4;;5;6"}), document),
+            std::nullopt);
+  TaskContext other = TaskOf();
+  other.mode = JobMode::kIncremental;
+  EXPECT_EQ(source.TotalIn(other, document), std::nullopt);
+  other = TaskOf();
+  other.filter.limit = 5;
+  EXPECT_EQ(source.TotalIn(other, document), std::nullopt);
+}
+
+// A crowded day is cut by pages of one record; an upstream that takes no such page is read without.
+TEST(HighLevelPlan, ACutAsksForAPageAndDoesWithoutAnAnswer) {
+  const Selector cut{SelectorKind::kDiscover, 1, 0, "cut;19782;19782;1700000000000;900;3;;0;900;300;0;"};
+  EXPECT_THAT(RequestOf(TaskOf(cut)).request.target, HasSubstr("&limit=1&date=02-29-2024&page=300"));
+  const auto refused = HighLevelSource().Judge(TaskOf(cut), {422, {{"Content-Type", "application/json"}}},
+                                               R"({"message":["page must not be greater than 100"]})");
+  EXPECT_TRUE(std::holds_alternative<ReadBody>(refused));
+  const auto tasks = PlanOf(TaskOf(cut), R"({"message":["page must not be greater than 100"]})");
+  ASSERT_EQ(tasks.size(), 1U);
+  EXPECT_EQ(tasks[0].selector.kind, SelectorKind::kCursor);
+  EXPECT_EQ(tasks[0].selector.hi, kNoBound);
+  EXPECT_TRUE(std::holds_alternative<Error>(
+      HighLevelSource().Judge(TaskOf(cut), {401, {{"Content-Type", "application/json"}}}, "{}")));
 }
 
 TEST(HighLevelFinish, APageThatRepeatsItselfIsInvalid) {

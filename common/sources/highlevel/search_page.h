@@ -33,6 +33,9 @@ struct SearchMeta {
 // `envelope`: the answer, with its records or without. Errors: kInvalid.
 Result<SearchMeta> ParseMeta(std::string_view envelope);
 
+// Selector::key of the question that is asked again when all is read: how many there are.
+inline constexpr std::string_view kLastQuestion = "total";
+
 // Days since 1970-01-01 and the upstream's "mm-dd-yyyy".
 std::int64_t DayOf(std::int64_t unix_ms);
 std::string DayText(std::int64_t day);

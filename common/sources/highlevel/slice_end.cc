@@ -31,6 +31,15 @@ void GoOn(const TaskContext& task, std::string key, const FinishOptions& options
   end.successors.push_back({std::move(selector), std::nullopt});
 }
 
+// The slice without a bound is the last of its plan: when it ends, the upstream is asked once more how many
+// there are. Slices of other lanes may still be read then; a total is never more than a hint.
+void AskTotal(const TaskContext& task, PageEnd& end) {
+  if (task.selector.hi != std::numeric_limits<std::int64_t>::max()) return;
+  NewTask question;
+  question.selector = {SelectorKind::kDiscover, 0, 0, std::string(kLastQuestion)};
+  end.successors.push_back(std::move(question));
+}
+
 // Why a slice that has come to an end may lack records; "" = no reason.
 std::string DoubtAtEnd(const TaskContext& task, const SlicePage& page, const PageResult& result,
                        std::int64_t total) {
@@ -52,6 +61,7 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
   // slice.
   if (result.records == 0 || !meta->next) {
     end.doubt = DoubtAtEnd(task, page, result, meta->total.value_or(0));
+    AskTotal(task, end);
     return end;
   }
   if (meta->next->after_ms >= task.selector.hi) return end;
@@ -61,7 +71,10 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
   }
   // Past the job's beginning a short page is enough: who asks on for the records that come meanwhile may
   // never end. They are the next incremental sync's.
-  if (result.records < kPageRecords && task.now_ms > 0 && next.after_ms >= task.now_ms) return end;
+  if (result.records < kPageRecords && task.now_ms > 0 && next.after_ms >= task.now_ms) {
+    AskTotal(task, end);
+    return end;
+  }
   page.cursor = next;
   GoOn(task, page.Text(), options, end);
   return end;
