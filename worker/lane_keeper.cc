@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/obs/memory.h"
+
 namespace weir::worker {
 
 using std::chrono::milliseconds;
@@ -71,7 +73,9 @@ Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
 
 Result<void> LaneKeeper::RunOnce(pg::Session& session) {
   if (auto ok = Renew(session); !ok) return ok;
-  if (auto ok = ledger::Heartbeat(session, options_.worker, options_.host, options_.pid); !ok) return ok;
+  if (auto ok = ledger::Heartbeat(session, options_.worker, options_.host, options_.pid, ResidentBytes());
+      !ok)
+    return ok;
   return ReleaseIdle(session);
 }
 

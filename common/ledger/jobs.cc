@@ -165,4 +165,13 @@ Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::millise
   return rows->Int(0, 0);
 }
 
+Result<WorkersMemory> LiveWorkersMemory(pg::Session& session, std::chrono::milliseconds within) {
+  auto rows = session.Exec(
+      "select count(*), coalesce(sum(memory), 0), coalesce(max(memory), 0) from weir.workers "
+      "where seen_at > clock_timestamp() - $1::int8 * interval '1 ms'",
+      {std::to_string(within.count())}, "workers_memory");
+  if (!rows) return Fail(rows.error());
+  return WorkersMemory{rows->Int(0, 0), rows->Int(0, 1), rows->Int(0, 2)};
+}
+
 }  // namespace weir::ledger

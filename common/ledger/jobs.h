@@ -102,4 +102,12 @@ Result<void> ResumeJob(pg::Session& session, JobId id);
 // Workers seen within the last `within`.
 Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within);
 
+struct WorkersMemory {
+  std::int64_t workers = 0;
+  std::int64_t bytes = 0;    // of all, as they last said
+  std::int64_t largest = 0;  // of one
+};
+// Likewise.
+Result<WorkersMemory> LiveWorkersMemory(pg::Session& session, std::chrono::milliseconds within);
+
 }  // namespace weir::ledger

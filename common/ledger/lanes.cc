@@ -151,11 +151,12 @@ Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::strin
   return {};
 }
 
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid) {
+Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid,
+                       std::int64_t memory) {
   auto rows = session.Exec(
-      "insert into weir.workers (id, host, pid) values ($1, $2, $3::int) "
-      "on conflict (id) do update set seen_at = clock_timestamp()",
-      {worker, host, std::to_string(pid)}, "worker_heartbeat");
+      "insert into weir.workers (id, host, pid, memory) values ($1, $2, $3::int, $4::int8) "
+      "on conflict (id) do update set seen_at = clock_timestamp(), memory = excluded.memory",
+      {worker, host, std::to_string(pid), std::to_string(memory)}, "worker_heartbeat");
   if (!rows) return Fail(rows.error());
   return {};
 }

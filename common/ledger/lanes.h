@@ -64,6 +64,7 @@ Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::strin
                       std::chrono::milliseconds wait, const std::string& waiting_for);
 
 // This worker is alive.
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid);
+Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid,
+                       std::int64_t memory = 0);
 
 }  // namespace weir::ledger

@@ -8,6 +8,7 @@
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
+#include "common/obs/memory.h"
 
 namespace weir::cli {
 namespace {
@@ -38,6 +39,10 @@ std::string WaitText(const ledger::AccountStatus& a) {
 // The tasks that are left are taken for as large as those that are done, at the rate of late: accounts that
 // share a lane wait for each other, and all do when a worker is lost. Nothing while the plan is not whole.
 std::string EtaText(const ledger::AccountStatus& a, double rate, double records_each) {
+  if (a.total_before.value_or(0) > 0) {
+    const auto left = static_cast<double>(*a.total_before - a.counters.fetched);
+    return left > 0 && rate > 0 ? "ETA " + Short(left / rate) : "";
+  }
   if (!a.planned || a.finished_tasks >= a.planned_tasks || rate <= 0) return {};
   const double left =
       records_each * static_cast<double>(a.planned_tasks) - static_cast<double>(a.counters.fetched);
@@ -95,12 +100,75 @@ std::int64_t EndedAccounts(const ledger::JobStatus& job) {
 }
 
 std::string Head(const ledger::JobStatus& job, const RateMeter& rates) {
-  return fmt::format("{}/{}  job {}  {}  {}/{} accounts  {} records  {}  {}", job.source, job.stream,
-                     job.id.value, job.state, EndedAccounts(job), job.accounts.size(),
-                     Grouped(job.totals.fetched), RateText(rates.Total()), Short(job.seconds));
+  return fmt::format("{}/{}  job {}  {}  {}/{} accounts  {}  {}", job.source, job.stream, job.id.value,
+                     job.state, EndedAccounts(job), job.accounts.size(), RateText(rates.Total()),
+                     Short(job.seconds));
+}
+
+bool HasEnded(const ledger::AccountStatus& a) {
+  return a.state != "queued" && a.state != "running" && a.state != "paused";
+}
+
+std::optional<double> DoneShareOf(const ledger::AccountStatus& a) {
+  if (HasEnded(a)) return 1;
+  // What is read twice at the edges of slices must not look like the end.
+  constexpr double kMostWhileRunning = 0.99;
+  if (a.total_before.value_or(0) > 0) {
+    const double share = static_cast<double>(a.counters.fetched) / static_cast<double>(*a.total_before);
+    return std::min(share, kMostWhileRunning);
+  }
+  if (!a.planned || a.planned_tasks == 0) return std::nullopt;
+  return static_cast<double>(a.finished_tasks) / static_cast<double>(a.planned_tasks);
+}
+
+// Of the whole job; from the time it took so far, since accounts that share a lane do not run at once.
+std::string JobEta(const ledger::JobStatus& job, double share) {
+  constexpr double kTooEarly = 0.01;
+  if (job.state != "running" || share < kTooEarly || share >= 1) return {};
+  return "  ETA " + Short(job.seconds * (1 - share) / share);
+}
+
+std::string MemoryText(const ProgressMemory& memory) {
+  constexpr double kMiB = 1 << 20;
+  const auto mib = [](std::int64_t bytes) { return std::llround(static_cast<double>(bytes) / kMiB); };
+  if (memory.own == 0) return {};
+  std::string text = fmt::format("  memory {} MiB", mib(memory.own));
+  if (memory.workers > 0)
+    text += fmt::format(", {} {} MiB", Counted(memory.workers, "worker"), mib(memory.workers_bytes));
+  return text;
+}
+
+// What the summary will say, as far as it has come.
+std::string Numbers(const ledger::JobStatus& job, const ProgressMemory& memory) {
+  const ledger::Counters& c = job.totals;
+  std::string text =
+      fmt::format("{} pages  {} retrieved  {} inserted  {} updated  {} unchanged", Grouped(c.pages),
+                  Grouped(c.fetched), Grouped(c.inserted), Grouped(c.updated), Grouped(c.unchanged));
+  if (const auto share = DoneShare(job)) {
+    text += fmt::format("  {}%", static_cast<int>(*share * 100));
+    text += JobEta(job, *share);
+  }
+  return text + MemoryText(memory);
 }
 
 }  // namespace
+
+std::optional<double> DoneShare(const ledger::JobStatus& job) {
+  double sum = 0;
+  std::int64_t fetched = 0, total = 0;
+  bool all_told = true;
+  for (const auto& a : job.accounts) {
+    const auto share = DoneShareOf(a);
+    if (!share) return std::nullopt;
+    sum += *share;
+    all_told = all_told && a.total_before.value_or(0) > 0;
+    total += a.total_before.value_or(0);
+    fetched += static_cast<std::int64_t>(*share * static_cast<double>(a.total_before.value_or(0)));
+  }
+  if (job.accounts.empty()) return std::nullopt;
+  if (all_told) return static_cast<double>(fetched) / static_cast<double>(total);
+  return sum / static_cast<double>(job.accounts.size());
+}
 
 void RateMeter::Observe(const ledger::JobStatus& job, milliseconds at) {
   const auto add = [at](std::deque<Sample>& samples, std::int64_t fetched) {
@@ -138,7 +206,7 @@ double RateMeter::RecordsEach(const std::string& account) const {
 double RateMeter::Total() const { return Rate(total_); }
 
 std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const RateMeter& rates,
-                                        const ProgressStyle& style) {
+                                        const ProgressStyle& style, const ProgressMemory& memory) {
   const auto shown = Shown(job, style.max_accounts);
   int name_width = 0, pages_width = 0;
   for (const auto* a : shown) {
@@ -146,7 +214,8 @@ std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const Rate
     pages_width = std::max(pages_width, DisplayWidth(Pages(*a)));
   }
   std::vector<std::string> lines = {
-      Paint(Shorten(Head(job, rates), style.width), Colour::kBold, style.colour)};
+      Paint(Shorten(Head(job, rates), style.width), Colour::kBold, style.colour),
+      Shorten("  " + Numbers(job, memory), style.width)};
   for (const auto* a : shown) {
     std::string name = Shorten(Printable(a->account, 200), name_width);
     name.append(static_cast<std::size_t>(name_width - DisplayWidth(name)), ' ');
@@ -173,8 +242,9 @@ std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const Rate
   return lines;
 }
 
-std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates) {
-  std::string line = Head(job, rates);
+std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates,
+                               const ProgressMemory& memory) {
+  std::string line = Head(job, rates) + "  " + Numbers(job, memory);
   const ledger::AccountStatus* longest = nullptr;
   for (const auto& a : job.accounts) {
     if (Waits(a) && (longest == nullptr || a.waiting_ms > longest->waiting_ms)) longest = &a;
@@ -183,22 +253,36 @@ std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& ra
   return line;
 }
 
-void ProgressPrinter::Update(const ledger::JobStatus& job, milliseconds now) {
+void ProgressPrinter::Update(const ledger::JobStatus& job, milliseconds now,
+                             const ledger::WorkersMemory& workers) {
   rates_.Observe(job, now);
+  const ProgressMemory memory{ResidentBytes(), workers.workers, workers.bytes, workers.largest};
+  peak_.own = std::max(peak_.own, memory.own);
+  peak_.workers = std::max(peak_.workers, memory.workers);
+  peak_.largest_worker = std::max(peak_.largest_worker, memory.largest_worker);
   if (!io_.err_is_terminal) {
     if (last_line_.count() >= 0 && now - last_line_ < kLineEvery && job.state == last_state_) return;
     last_line_ = now;
     last_state_ = job.state;
-    *io_.err << RenderProgressLine(job, rates_) << std::endl;
+    *io_.err << RenderProgressLine(job, rates_, memory) << std::endl;
     return;
   }
   // One column less than there is: a full line would make some terminals wrap and the drawing climb.
-  const auto lines = RenderProgress(job, rates_, {std::max(20, io_.width - 1), 8, io_.err_colour});
+  const auto lines = RenderProgress(job, rates_, {std::max(20, io_.width - 1), 8, io_.err_colour}, memory);
   std::string frame = drawn_ > 0 ? fmt::format("\x1b[{}A\r", drawn_) : "";
   for (const std::string& line : lines) frame += "\x1b[2K" + line + "\n";
   frame += "\x1b[J";
   drawn_ = static_cast<int>(lines.size());
   *io_.err << frame << std::flush;
+}
+
+void ProgressPrinter::PrintPeaks() const {
+  constexpr double kMiB = 1 << 20;
+  if (peak_.own == 0) return;
+  *io_.err << fmt::format("memory at most: weir {:.0f} MiB", static_cast<double>(peak_.own) / kMiB);
+  if (peak_.largest_worker > 0)
+    *io_.err << fmt::format(", a worker {:.0f} MiB", static_cast<double>(peak_.largest_worker) / kMiB);
+  *io_.err << std::endl;
 }
 
 void ProgressPrinter::Clear() {

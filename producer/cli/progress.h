@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,27 +38,42 @@ class RateMeter {
   std::deque<Sample> total_;
 };
 
+// What the programs hold at the moment; zeros = not known.
+struct ProgressMemory {
+  std::int64_t own = 0;      // bytes of this process
+  std::int64_t workers = 0;  // how many there are
+  std::int64_t workers_bytes = 0, largest_worker = 0;
+};
+
+// How much of the job is done, 0 to 1: by what the upstream said there is, else by the tasks of a plan that
+// is whole; nothing = it cannot be told.
+std::optional<double> DoneShare(const ledger::JobStatus& job);
+
 struct ProgressStyle {
   int width = 80;
   int max_accounts = 8;  // lines of accounts; the rest is summed up in one
   bool colour = false;
 };
 
-// What a job looks like now: a head, a line an account, and a line for those that have no room. Pure; no line
-// is wider than the style's width.
+// What a job looks like now: a head, its numbers, a line an account, and a line for those that have no room.
+// Pure; no line is wider than the style's width.
 std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const RateMeter& rates,
-                                        const ProgressStyle& style);
+                                        const ProgressStyle& style, const ProgressMemory& memory = {});
 // The same in one plain line, for logs.
-std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates);
+std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates,
+                               const ProgressMemory& memory = {});
 
 // Keeps a job's progress on io.err: redrawn in place on a terminal, elsewhere one line every few seconds and
 // one for each change of state. One thread.
 class ProgressPrinter {
  public:
   explicit ProgressPrinter(const Io& io) : io_(io) {}
-  void Update(const ledger::JobStatus& job, std::chrono::milliseconds now);
+  void Update(const ledger::JobStatus& job, std::chrono::milliseconds now,
+              const ledger::WorkersMemory& workers = {});
   // Takes the drawing away, so that what follows stands where it stood.
   void Clear();
+  // The most that this process and a worker held at any Update; to err.
+  void PrintPeaks() const;
 
  private:
   static constexpr std::chrono::milliseconds kLineEvery{5'000};
@@ -67,6 +83,7 @@ class ProgressPrinter {
   int drawn_ = 0;
   std::chrono::milliseconds last_line_{-1};
   std::string last_state_;
+  ProgressMemory peak_;
 };
 
 }  // namespace weir::cli

@@ -44,7 +44,8 @@ TEST(Progress, EachAccountHasItsLine) {
   EXPECT_THAT(
       RenderProgress(job, rates, {100, 8, false}),
       ElementsAre(
-          "lichess/games  job 12  running  2/7 accounts  1,715 records  100/s  12s",
+          "lichess/games  job 12  running  2/7 accounts  100/s  12s",
+          "  12 pages  1,715 retrieved  1,215 inserted  0 updated  0 unchanged",
           "  DrNykterstein  running    2/10 pages       1,500 records    100/s  ETA 35s",
           "  thibault       running     1/4 pages         200 records           waiting for limit 41s",
           "  carl           running       - pages           0 records           asking how much there is",
@@ -61,13 +62,46 @@ TEST(Progress, HeightAndWidthAreBounded) {
   accounts.push_back(Running("the one that runs, with a very long name indeed \x1b[2J", 5, 1, 2));
   const auto job = MakeJob(1, "running", accounts);
   const auto lines = RenderProgress(job, RateMeter(), {60, 3, false});
-  ASSERT_EQ(lines.size(), 5u);
-  EXPECT_THAT(lines[1], HasSubstr("the one that runs"));  // what happens comes first
-  EXPECT_EQ(lines[4], "  and 198 more: 48 queued, 150 succeeded");
+  ASSERT_EQ(lines.size(), 6u);
+  EXPECT_THAT(lines[2], HasSubstr("the one that runs"));  // what happens comes first
+  EXPECT_EQ(lines[5], "  and 198 more: 48 queued, 150 succeeded");
   for (const std::string& line : lines) {
     EXPECT_LE(DisplayWidth(line), 60);
     EXPECT_THAT(line, Not(HasSubstr("\x1b")));
   }
+}
+
+TEST(Progress, NumbersShareTimeLeftAndMemory) {
+  auto counted = Running("a", 300, 2, 3);
+  counted.total_before = 1'200;
+  counted.counters.pages = 3;
+  counted.counters.inserted = 100;
+  counted.counters.updated = 40;
+  counted.counters.unchanged = 160;
+  auto job = MakeJob(1, "running", {counted});
+  job.seconds = 10;
+  const ProgressMemory memory{18 << 20, 2, 41 << 20, 21 << 20};
+  EXPECT_EQ(
+      RenderProgress(job, RateMeter(), {200, 8, false}, memory).at(1),
+      "  3 pages  300 retrieved  100 inserted  40 updated  160 unchanged  25%  ETA 30s  memory 18 MiB, 2 "
+      "workers 41 MiB");
+  EXPECT_THAT(RenderProgressLine(job, RateMeter(), memory),
+              HasSubstr("160 unchanged  25%  ETA 30s  memory 18"));
+}
+
+TEST(Progress, TheShareIsOfWhatTheUpstreamTellsElseOfThePlan) {
+  auto counted = Running("a", 900, 1, 50);
+  counted.total_before = 1'000;
+  auto planned = Running("b", 5, 1, 2);
+  EXPECT_DOUBLE_EQ(*DoneShare(MakeJob(1, "running", {counted})), 0.9);
+  EXPECT_DOUBLE_EQ(*DoneShare(MakeJob(1, "running", {counted, planned})), 0.7);
+  planned.planned = false;
+  EXPECT_FALSE(DoneShare(MakeJob(1, "running", {counted, planned})));
+  counted.counters.fetched = 1'100;  // slices overlap, or the upstream lied
+  EXPECT_LT(*DoneShare(MakeJob(1, "running", {counted})), 1);
+  counted.state = "succeeded";
+  EXPECT_EQ(*DoneShare(MakeJob(1, "running", {counted})), 1);
+  EXPECT_FALSE(DoneShare(MakeJob(1, "queued", {})));
 }
 
 TEST(Progress, RatesForgetWhatIsLongAgo) {
@@ -108,12 +142,15 @@ TEST(ProgressPrinter, OnATerminalItRedrawsInPlaceAndCleansUp) {
   printer.Update(job, milliseconds(0));
   EXPECT_THAT(err.str(), Not(HasSubstr("A\r")));
   printer.Update(job, milliseconds(100));
-  EXPECT_THAT(err.str(), HasSubstr("\x1b[2A\r"));
+  EXPECT_THAT(err.str(), HasSubstr("\x1b[3A\r"));
   err.str("");
   printer.Clear();
-  EXPECT_EQ(err.str(), "\x1b[2A\r\x1b[J");
+  EXPECT_EQ(err.str(), "\x1b[3A\r\x1b[J");
   printer.Clear();
-  EXPECT_EQ(err.str(), "\x1b[2A\r\x1b[J");
+  EXPECT_EQ(err.str(), "\x1b[3A\r\x1b[J");
+  err.str("");
+  printer.PrintPeaks();
+  EXPECT_THAT(err.str(), testing::MatchesRegex("memory at most: weir [0-9]+ MiB\n"));
 }
 
 }  // namespace

@@ -76,13 +76,16 @@ Result<int> Sync(const SyncOptions& options, CommandContext& context) {
     progress.Clear();
     *context.io.err << text << std::endl;
   };
-  callbacks.snapshot = [&](const ledger::JobStatus& now) { progress.Update(now, context.clock->Boot()); };
+  callbacks.snapshot = [&](const ledger::JobStatus& now, const ledger::WorkersMemory& workers) {
+    progress.Update(now, context.clock->Boot(), workers);
+  };
   callbacks.stop_signal = [&] { return context.stop->Received(); };
   SyncRunner runner(*config, std::move(request), std::move(callbacks), *context.clock);
   auto outcome = runner.Run();
   progress.Clear();
   if (!outcome) return Fail(outcome.error());
   cli::PrintJob(context.io, context.output, outcome->job);
+  if (context.output == cli::OutputFormat::kTable) progress.PrintPeaks();
   if (config->database_url.empty() && context.output == cli::OutputFormat::kTable) {
     *context.io.err << "the data stays in the private PostgreSQL; to look at it: weir up" << std::endl;
   }

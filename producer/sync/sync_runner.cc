@@ -175,7 +175,8 @@ std::optional<ledger::JobStatus> SyncRunner::Look() {
     if (last_trouble_ != job.error().message) callbacks_.say(last_trouble_ = job.error().message);
     return std::nullopt;
   }
-  callbacks_.snapshot(*job);
+  const auto workers = ledger::LiveWorkersMemory(*session_, kLiveWorker);
+  callbacks_.snapshot(*job, workers ? *workers : ledger::WorkersMemory{});
   return std::move(*job);
 }
 

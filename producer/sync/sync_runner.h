@@ -26,7 +26,9 @@ struct SyncRequest {
 
 struct SyncCallbacks {
   SayProgress say = [](const std::string&) {};  // what happens, a sentence each
-  std::function<void(const ledger::JobStatus&)> snapshot = [](const auto&) {};  // about twice a second
+  // About twice a second.
+  std::function<void(const ledger::JobStatus&, const ledger::WorkersMemory&)> snapshot = [](const auto&,
+                                                                                            const auto&) {};
   std::function<int()> stop_signal = [] { return 0; };  // the signal that asks to stop; 0 = none
 };
 
