@@ -4,9 +4,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 
-#include <fstream>
-
-#include "tests/e2e/e2e.h"
+#include "tests/e2e/highlevel.h"
 
 namespace weir::e2e {
 namespace {
@@ -16,46 +14,6 @@ using ::testing::Ge;
 using ::testing::HasSubstr;
 using ::testing::Le;
 using ::testing::Not;
-
-constexpr const char* kLocation = "LocNorth0000000000aa";
-constexpr const char* kStream = "highlevel/opportunities";
-
-class HighLevel : public OnDatabase {
- protected:
-  void SetUp() override {
-    OnDatabase::SetUp();
-    env_["HL_TOKEN"] = "pit-good";
-    env_["WEIR_SOURCES_HIGHLEVEL_QUOTA"] = "1000/1s";
-    env_["WEIR_SOURCES_HIGHLEVEL_SLICE_RECORDS"] = "500";
-    env_["WEIR_SOURCES_HIGHLEVEL_TASK_PAGES"] = "3";
-    Configure("");
-  }
-
-  // weir.yaml with the account and what else stands in it.
-  void Configure(const std::string& more, const std::string& secrets = "{token: env:HL_TOKEN}") const {
-    std::ofstream(dir_ + "/weir.yaml")
-        << "accounts:\n  - {name: " << kLocation << ", source: highlevel, secrets: " << secrets << "}\n"
-        << more;
-  }
-  void Location(Json settings) const {
-    settings["location"] = settings.value("location", kLocation);
-    Control("highlevel", settings);
-  }
-  Json Facts() const { return Control(fmt::format("highlevel?location={}", kLocation)); }
-  Outcome SyncAll(const Strings& more = {}) const { return Sync(kStream, {kLocation}, more); }
-
-  // Of the records that nobody touched while they were read, none is missing or different.
-  void ExpectSurvivors() const {
-    pg::SessionOptions options;
-    options.url = DatabaseUrl();
-    pg::Session session(options);
-    const auto result =
-        sim::CheckUpstream(upstream_.url(), session, {"highlevel", kLocation, "untouched=true"});
-    ASSERT_TRUE(result) << result.error().message;
-    EXPECT_EQ(result->missing, 0) << result->Summary();
-    EXPECT_EQ(result->different, 0) << result->Summary();
-  }
-};
 
 TEST_F(HighLevel, AFullSyncIsCutIntoSlicesAndCopiesAll) {
   Location({{"add", 5000}});

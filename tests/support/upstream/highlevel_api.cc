@@ -401,6 +401,7 @@ void SetHighLevel(World& world, const Json& json) {
     if (json.contains("add")) {
       data.Add(l, json["add"].get<std::int64_t>(), time("from", kDefaultFrom), time("to", kDefaultTo));
     }
+    if (json.value("restore", false)) data.Restore(l);
     if (json.contains("remove")) data.Remove(l, json["remove"].get<std::int64_t>());
     if (json.contains("update")) data.Update(l, json["update"].get<std::int64_t>(), time("at", now));
     if (json.contains("churn")) {

@@ -80,8 +80,16 @@ void HighLevelData::Remove(Location& location, std::int64_t count) const {
   for (std::int64_t i = 0; i < count && !location.opportunities.empty(); ++i) {
     const auto at =
         Mix(seed_ + 2, static_cast<std::uint64_t>(location.removed++)) % location.opportunities.size();
+    location.bin.push_back(location.opportunities[at]);
     location.opportunities.erase(location.opportunities.begin() + static_cast<std::ptrdiff_t>(at));
   }
+}
+
+void HighLevelData::Restore(Location& location) const {
+  auto& all = location.opportunities;
+  all.insert(all.end(), location.bin.begin(), location.bin.end());
+  std::sort(all.begin(), all.end(), Earlier);
+  location.bin.clear();
 }
 
 void HighLevelData::Stir(Location& location, std::int64_t now_ms) const {

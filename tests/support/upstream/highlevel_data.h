@@ -48,6 +48,7 @@ struct Location {
   std::int64_t total_off = 0, total_is = -1;
   Churn churn;
   std::int64_t pages = 0, churns = 0;
+  std::vector<Opportunity> bin;  // what was removed
   std::int64_t removed = 0, inserted = 0, updated = 0;
   std::set<std::int64_t> touched;  // numbers that were inserted or updated while it was read
   // Requests as the limit counts them.
@@ -71,6 +72,8 @@ class HighLevelData {
   // Changes or removes `count`, chosen by the seed, at `now_ms`.
   void Update(Location& location, std::int64_t count, std::int64_t now_ms) const;
   void Remove(Location& location, std::int64_t count) const;
+  // Puts back all that was removed.
+  void Restore(Location& location) const;
   // What Churn orders, if it is time.
   void Stir(Location& location, std::int64_t now_ms) const;
 
