@@ -12,10 +12,12 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import cluster  # noqa: E402
+import highlevel_part  # noqa: E402
 import limit_part  # noqa: E402
 import memory_part  # noqa: E402
 import plan_part  # noqa: E402
 import scale_part  # noqa: E402
+import seen_part  # noqa: E402
 import sync_part  # noqa: E402
 import table  # noqa: E402
 
@@ -23,10 +25,12 @@ PARTS = {
     "sync": (sync_part.run, "first and unchanged second sync against one psql COPY of the same rows"),
     "memory": (memory_part.run, "a worker's peak RSS, and how much of it is anonymous"),
     "plan": (plan_part.run, "page ranges a second into the ledger, and what planning and dispatching them holds"),
+    "seen": (seen_part.run, "noting known ids for a sweep against one COPY of their records"),
+    "highlevel": (highlevel_part.run, "a location of HighLevel: time, memory, and requests beside two passes over it"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
     "limit": (limit_part.run, "goodput of 4 workers on an API with a quota; the origin's limiter beside it"),
 }
-DEFAULT = ["sync", "memory", "plan"]
+DEFAULT = ["sync", "memory", "plan", "seen"]
 
 
 def parse(arguments):
@@ -44,6 +48,8 @@ def parse(arguments):
     parser.add_argument("--response-records", type=int, default=350_000,
                         help="records of the one large response of `memory` (350000 = 200 MB)")
     parser.add_argument("--tasks", type=int, help="page ranges of `plan` (default and full 1000000)", default=1_000_000)
+    parser.add_argument("--ids", type=int, help="of `seen` (200000, full 1000000)")
+    parser.add_argument("--opportunities", type=int, help="of `highlevel` (20000, full 500000)")
     parser.add_argument("--seconds", type=float, help="of each point of `scale` and `limit` (8, full 20)")
     parser.add_argument("--workers", type=int, default=1, help="workers of `sync`")
     parser.add_argument("--case", default="", metavar="TEXT", help="only cases of `sync` whose name contains it")
@@ -53,8 +59,10 @@ def parse(arguments):
     for name in options.parts:
         if name not in PARTS and name != "all":
             parser.error(f"unknown part: {name}")
-    defaults = (200_000, 5, 1_000_000, 20.0) if options.full else (60_000, 3, 200_000, 8.0)
-    for name, value in zip(("records", "pairs", "big_records", "seconds"), defaults):
+    names = ("records", "pairs", "big_records", "ids", "opportunities", "seconds")
+    defaults = ((200_000, 5, 1_000_000, 1_000_000, 500_000, 20.0) if options.full
+                else (60_000, 3, 200_000, 200_000, 20_000, 8.0))
+    for name, value in zip(names, defaults):
         if getattr(options, name) is None:
             setattr(options, name, value)
     options.parts = list(PARTS) if "all" in options.parts else options.parts or DEFAULT

@@ -47,6 +47,19 @@ TEST(BenchTest, PlansPageRanges) {
   EXPECT_THAT(result.out, ContainsRegex("tasks a second +[0-9.]+/s +≥ 50000/s"));
 }
 
+TEST(BenchTest, NotesIdsForASweep) {
+  const auto result = Bench({"seen", "--ids", "3000"});
+  EXPECT_THAT(result.out, ContainsRegex("of the COPY of the records +[0-9.]+ +≤ 0.5 +(yes|NO)"));
+}
+
+TEST(BenchTest, ReadsALocationOnce) {
+  const auto result = Bench({"highlevel", "--opportunities", "3000"});
+  EXPECT_THAT(result.out,
+              ContainsRegex("worker's peak RSS over both syncs, MiB +[1-9][0-9.]+ +≤ 28 +(yes|NO)"));
+  EXPECT_THAT(result.out, ContainsRegex("the producer's peak RSS, MiB +[1-9][0-9.]+ +≤ 32 +(yes|NO)"));
+  EXPECT_THAT(result.out, ContainsRegex("requests; of two passes +[0-9]+; 60"));
+}
+
 TEST(BenchTest, AnUnknownPartIsAUsageError) {
   process::SpawnOptions options;
   options.argv = {WEIR_BENCH_SCRIPT, "nonsense"};

@@ -172,8 +172,8 @@ class Cluster:
 
     def forget(self):
         """Empties the tables and the ledger, and brings every run to the same start."""
-        self.psql("truncate lichess.games, chesscom.games, weir.jobs, weir.read_ranges, weir.archives, weir.watched, "
-                  "weir.full_syncs cascade", "update weir.lanes set task_ms = 0, delay_ms = 0, not_before = null",
+        self.psql("truncate lichess.games, chesscom.games, highlevel.opportunities, weir.jobs, weir.read_ranges, "
+                  "weir.archives, weir.watched, weir.seen, weir.full_syncs cascade", "update weir.lanes set task_ms = 0, delay_ms = 0, not_before = null",
                   "checkpoint")
 
     # weir's programs
@@ -278,6 +278,7 @@ class Upstream:
 
     def settings(self):
         return [f"sources.lichess.base_url={self.url}", f"sources.chesscom.base_url={self.url}",
+                f"sources.highlevel.base_url={self.url}", "sources.highlevel.user_agent=weir-bench (bench@example.org)",
                 "sources.lichess.user_agent=weir-bench (bench@example.org)",
                 "sources.chesscom.user_agent=weir-bench (bench@example.org)"]
 
