@@ -73,10 +73,30 @@ Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
 
 Result<void> LaneKeeper::RunOnce(pg::Session& session) {
   if (auto ok = Renew(session); !ok) return ok;
-  if (auto ok = ledger::Heartbeat(session, options_.worker, options_.host, options_.pid, ResidentBytes());
-      !ok)
-    return ok;
+  if (auto ok = Tell(session); !ok) return ok;
   return ReleaseIdle(session);
+}
+
+Result<void> LaneKeeper::Tell(pg::Session& session) {
+  ledger::WorkerSigns signs{options_.host, options_.pid};
+  signs.memory = ResidentBytes();
+  {
+    std::lock_guard lock(mutex_);
+    signs.member = member_;
+    untold_ = false;
+  }
+  return ledger::Heartbeat(session, options_.worker, signs);
+}
+
+void LaneKeeper::Joined(std::string member) {
+  std::lock_guard lock(mutex_);
+  untold_ = untold_ || member != member_;
+  member_ = std::move(member);
+}
+
+bool LaneKeeper::Untold() const {
+  std::lock_guard lock(mutex_);
+  return untold_;
 }
 
 Result<void> LaneKeeper::ReleaseAll(pg::Session& session) {

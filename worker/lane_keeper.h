@@ -41,6 +41,10 @@ class LaneKeeper {
 
   // Renews, tells that this worker lives, and gives idle lanes back. A failure leaves leases to run out.
   Result<void> RunOnce(pg::Session& session);
+  // The worker is a member of the group, by this name. Until that is told, Untold: whoever buries this worker
+  // needs it, so RunOnce is not to wait for its turn.
+  void Joined(std::string member);
+  bool Untold() const;
   // `save` writes down what is known of a lane, before it is given back. Set before any thread is started.
   using Save = std::function<Result<void>(pg::Session&, const LaneId&)>;
   void OnRelease(Save save) { save_ = std::move(save); }
@@ -49,6 +53,7 @@ class LaneKeeper {
 
  private:
   Result<void> Renew(pg::Session& session);
+  Result<void> Tell(pg::Session& session);
   Result<void> ReleaseIdle(pg::Session& session);
   Result<void> SaveAll(pg::Session& session, const std::vector<LaneId>& lanes) const;
 
@@ -58,6 +63,8 @@ class LaneKeeper {
   Save save_;
   mutable std::mutex mutex_;
   std::map<LaneId, std::chrono::milliseconds> until_;  // guarded by mutex_; on the boot clock
+  std::string member_;                                 // guarded by mutex_
+  bool untold_ = false;                                // guarded by mutex_
 };
 
 }  // namespace weir::worker

@@ -35,6 +35,8 @@ class PollLoop final : public kafka::RebalanceListener {
     // Make clients, also anew after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
     std::function<Result<std::unique_ptr<kafka::Producer>>()> new_producer;
+    // Told the group's name for this member whenever it gets partitions.
+    std::function<void(std::string)> joined = {};
   };
   explicit PollLoop(Parts parts) : parts_(std::move(parts)) {}
   ~PollLoop() override;

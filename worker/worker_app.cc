@@ -93,6 +93,11 @@ PollLoop::Parts WorkerApp::LoopParts() {
     options.session_timeout = config_.session_timeout;
     return kafka::Consumer::Create(std::move(options), listener);
   };
+  parts.joined = [this](std::string member) {
+    std::lock_guard lock(keeper_mutex_);
+    keeper_.Joined(std::move(member));
+    keeper_wake_.notify_all();
+  };
   parts.new_producer = [this] { return kafka::Producer::Create(ClientOf(config_, identity_.id)); };
   return parts;
 }
@@ -148,7 +153,7 @@ void WorkerApp::KeepLanes() {
     // What came for a lane after it had begun to wait.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), pool_, scheduler_, finished_);
     lock.lock();
-    keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load(); });
+    keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load() || keeper_.Untold(); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)

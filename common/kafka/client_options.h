@@ -19,6 +19,9 @@ struct ClientOptions {
   std::function<void(int level, std::string_view text)> log = {};
 };
 
+// Only the embedded broker's address is a file.
+inline bool OnEmbeddedBroker(const ClientOptions& options) { return options.brokers.starts_with("file:"); }
+
 // The bootstrap list of `brokers`; "" if the file is not there yet. Reads at most 4 KiB of it.
 std::string ResolveBrokers(const std::string& brokers);
 

@@ -10,6 +10,7 @@
 #include "common/kafka/client_config.h"
 #include "common/kafka/client_statistics.h"
 #include "common/kafka/consumer_config.h"
+#include "common/kafka/leader_pause.h"
 #include "common/kafka/wake_signal.h"
 
 namespace weir::kafka {
@@ -67,6 +68,7 @@ class RdConsumer final : public Consumer, private ClientContext {
     auto conf = MakeConf(options_.client, brokers_, *config, this);
     if (!conf) return Fail(std::move(conf.error()));
     SetCallbacks(conf->get());
+    if (OnEmbeddedBroker(options_.client)) PauseLeader(conf->get());
     auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
@@ -131,6 +133,14 @@ class RdConsumer final : public Consumer, private ClientContext {
   }
 
   void Close(milliseconds timeout) override;
+
+  std::string MemberId() const override {
+    if (client_ == nullptr) return {};
+    char* const id = rd_kafka_memberid(client_.get());
+    std::string text = id == nullptr ? "" : id;
+    if (id != nullptr) rd_kafka_mem_free(client_.get(), id);
+    return text;
+  }
 
   std::int64_t BytesReceived() const override { return bytes_received_; }
   std::int64_t Lag() const override { return lag_; }

@@ -81,6 +81,9 @@ class Consumer {
   // Leaves the group (OnRevoked is called) and frees everything; waits up to `timeout`, the listener's own
   // time aside, and then goes without a farewell.
   virtual void Close(std::chrono::milliseconds timeout) = 0;
+  // What the group's coordinator calls this member; "" before it has joined. The polling thread's, also in a
+  // listener's call.
+  virtual std::string MemberId() const { return {}; }
   // Bytes received from the brokers so far (librdkafka's statistics, a second old), to watch for prefetch
   // storms.
   virtual std::int64_t BytesReceived() const = 0;

@@ -34,9 +34,9 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
       // minutes.
       {"topic.metadata.refresh.interval.ms", "5000"},
   };
-  // Only the embedded broker's address is a file; it answers a fetch that found nothing when this time is
-  // over and no earlier, so this is what a message waits there.
-  if (options.client.brokers.starts_with("file:")) config.defaults.emplace_back("fetch.wait.max.ms", "50");
+  // It answers a fetch that found nothing when this time is over and no earlier, so this is what a message
+  // waits there.
+  if (OnEmbeddedBroker(options.client)) config.defaults.emplace_back("fetch.wait.max.ms", "50");
   config.optional_defaults = {{"fetch.queue.backoff.ms", "10"}};  // librdkafka ≥ 2.2
   const auto session = options.session_timeout.count();
   config.fixed = {

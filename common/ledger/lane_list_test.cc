@@ -19,7 +19,7 @@ TEST_F(LaneListTest, ALaneTellsItsOwnerItsWaitAndItsTasks) {
   const int lane = std::stoi(Text("select lane from weir.tasks limit 1"));
   Run("update weir.tasks set state = 'running', owner = 'w' where kind = 1 and lo = 0");
   Run("update weir.tasks set state = 'dispatched' where kind = 1 and lo = 1");
-  ASSERT_TRUE(Heartbeat(session_, "w", "host", 42));
+  ASSERT_TRUE(Heartbeat(session_, "w", {"host", 42}));
   ASSERT_TRUE(AcquireLane(session_, LaneId{"m", lane}, "w", seconds(60), seconds(1)));
   ASSERT_TRUE(HoldLane(session_, LaneId{"m", lane}, "w", seconds(60), "throttled"));
   Run("update weir.lanes set delay_ms = 250, successes = 99, throttles = 1 where holder = 'w'");

@@ -151,14 +151,23 @@ Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::strin
   return {};
 }
 
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid,
-                       std::int64_t memory) {
+Result<void> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs) {
   auto rows = session.Exec(
-      "insert into weir.workers (id, host, pid, memory) values ($1, $2, $3::int, $4::int8) "
-      "on conflict (id) do update set seen_at = clock_timestamp(), memory = excluded.memory",
-      {worker, host, std::to_string(pid), std::to_string(memory)}, "worker_heartbeat");
+      "insert into weir.workers (id, host, pid, member, memory) values ($1, $2, $3::int, $4, $5::int8) "
+      "on conflict (id) do update set seen_at = clock_timestamp(), member = excluded.member, memory = "
+      "excluded.memory",
+      {worker, signs.host, std::to_string(signs.pid), signs.member, std::to_string(signs.memory)},
+      "worker_heartbeat");
   if (!rows) return Fail(rows.error());
   return {};
+}
+
+Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker) {
+  auto rows = session.Exec("delete from weir.workers where id = $1 returning host, pid, member", {worker});
+  if (!rows) return Fail(rows.error());
+  if (rows->Empty()) return std::nullopt;
+  return WorkerSigns{std::string(rows->Text(0, 0)), static_cast<int>(rows->Int(0, 1)),
+                     std::string(rows->Text(0, 2))};
 }
 
 }  // namespace weir::ledger

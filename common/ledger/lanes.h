@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -63,8 +64,15 @@ Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::strin
 Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                       std::chrono::milliseconds wait, const std::string& waiting_for);
 
+struct WorkerSigns {
+  std::string host;
+  int pid = 0;
+  std::string member{};     // the broker's name for it in the group; "" = not joined yet
+  std::int64_t memory = 0;  // bytes it holds
+};
 // This worker is alive.
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const std::string& host, int pid,
-                       std::int64_t memory = 0);
+Result<void> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs);
+// Takes a worker that ended off the list; returns the last signs of it, nothing if it was not on it.
+Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker);
 
 }  // namespace weir::ledger

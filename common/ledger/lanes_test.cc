@@ -60,6 +60,19 @@ TEST_F(LanesTest, OneWhoLostTheLaneWritesNothing) {
   EXPECT_EQ(Acquire("b").lease_epoch, 2) << "b's again: the same epoch";
 }
 
+TEST_F(LanesTest, AWorkerIsKnownByItsSignsUntilItIsForgotten) {
+  ASSERT_TRUE(Heartbeat(session_, "w", {"host", 42}));
+  ASSERT_TRUE(Heartbeat(session_, "w", {"host", 42, "member-7"}));
+  const auto last = ForgetWorker(session_, "w");
+  ASSERT_TRUE(last && *last);
+  EXPECT_EQ((*last)->host, "host");
+  EXPECT_EQ((*last)->pid, 42);
+  EXPECT_EQ((*last)->member, "member-7");
+  const auto again = ForgetWorker(session_, "w");
+  ASSERT_TRUE(again);
+  EXPECT_FALSE(*again);
+}
+
 // The database's clock was set back: a window that began in the future begins now.
 TEST_F(LanesTest, AWindowFromTheFutureBeginsNow) {
   ASSERT_TRUE(Acquire("a").held);

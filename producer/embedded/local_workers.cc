@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <random>
 
+#include "common/kafka/client_options.h"
+#include "common/kafka/leave_group.h"
 #include "common/ledger/dispatch.h"
 #include "common/ledger/lanes.h"
 #include "common/obs/log.h"
@@ -21,6 +23,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{50};
 constexpr milliseconds kBuryAgain{500};
 constexpr milliseconds kKillGrace{5'000};
+constexpr milliseconds kFarewell{500};
 constexpr int kUsageExit = 2;  // a configuration that is not going to get better by itself
 
 }  // namespace
@@ -118,7 +121,7 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
                                               : fmt::format("exit code {}", WEXITSTATUS(status));
   Log(LogLevel::kWarn, "a local worker ended", {{"worker", slot.id}, {"pid", slot.pid}, {"by", how}});
   const bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-  dead_.push_back({slot.id, !killed});
+  dead_.push_back({slot.id, !killed, WIFSIGNALED(status)});
   bury_at_ = milliseconds(0);
   slot.pid = 0;
   if (WIFEXITED(status) && WEXITSTATUS(status) == kUsageExit)
@@ -144,16 +147,24 @@ void LocalWorkers::Bury() {
     // worker.
     auto requeued = ledger::RequeueOwner(session_, id, dead_.back().crashed);
     auto released = requeued ? ledger::ReleaseHolder(session_, id) : Result<void>(Fail(requeued.error()));
-    auto forgotten = released ? session_.Exec("delete from weir.workers where id = $1", {id})
-                              : Result<pg::Rows>(Fail(released.error()));
+    auto forgotten = released ? ledger::ForgetWorker(session_, id)
+                              : Result<std::optional<ledger::WorkerSigns>>(Fail(released.error()));
     if (!forgotten) {
       // Its leases run out by themselves; this only makes it quicker.
       session_.Reset();
       bury_at_ = clock_.Boot() + kBuryAgain;
       return;
     }
+    if (dead_.back().farewell && *forgotten) SayFarewell((*forgotten)->member);
     dead_.pop_back();
   }
+}
+
+void LocalWorkers::SayFarewell(const std::string& member) {
+  if (member.empty() || options_.embedded_broker.empty()) return;
+  auto left = kafka::LeaveGroupFor(options_.embedded_broker, kafka::kWorkerGroup, member, kFarewell);
+  // Its session times out by itself; this only makes it quicker.
+  if (!left) LogError(LogLevel::kDebug, "a dead worker keeps its partitions for a while", left.error());
 }
 
 void LocalWorkers::StopAll() {
@@ -176,7 +187,7 @@ bool LocalWorkers::AwaitEnd(milliseconds until) {
         int status = 0;
         if (slot.pid <= 0 || waitpid(slot.pid, &status, WNOHANG) != slot.pid) continue;
         slot.pid = 0;
-        dead_.push_back({slot.id, false});
+        dead_.push_back({slot.id, false, WIFSIGNALED(status)});
       }
     }
     if (Pids().empty()) return true;

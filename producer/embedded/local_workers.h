@@ -39,13 +39,14 @@ struct LocalWorkersOptions {
   std::string log_dir;                             // their output goes to worker-N.log
   int count = 2;
   pg::SessionOptions database;
+  std::string embedded_broker;  // its address ("file:PATH"); empty = a real Kafka
   std::chrono::milliseconds drain_timeout{25'000};
 };
 
 // Worker processes for the duration of a sync. One that dies is buried at once (its lanes released, its
-// running tasks requeued, so that nobody waits for a lease or a rebalance) and started again within reason.
-// They get SIGTERM when this process dies. Owns a thread, which is the only one to start them: the kernel
-// ties their life to it.
+// running tasks requeued, its membership of the group ended, so that nobody waits for a lease or a session)
+// and started again within reason. They get SIGTERM when this process dies. Owns a thread, which is the only
+// one to start them: the kernel ties their life to it.
 class LocalWorkers {
  public:
   LocalWorkers(LocalWorkersOptions options, const Clock& clock);
@@ -80,6 +81,9 @@ class LocalWorkers {
   void OnDeath(Slot& slot, int status);
   // Buries those whose database could not be told yet.
   void Bury();
+  // Says on its behalf that it left the group of workers. Only for one that ended without a chance to: the
+  // embedded broker gives the name of a member that left to the next one.
+  void SayFarewell(const std::string& member);
   void GiveUp(Slot& slot, const std::string& why);
   void StopAll();
   bool AwaitEnd(std::chrono::milliseconds until);
@@ -90,7 +94,8 @@ class LocalWorkers {
   pg::Session session_;
   struct Dead {
     std::string id;
-    bool crashed = false;  // by itself, not killed
+    bool crashed = false;   // by itself, not killed
+    bool farewell = false;  // it could not leave the group itself
   };
   std::vector<Dead> dead_;  // to bury
   std::chrono::milliseconds bury_at_{0};

@@ -15,7 +15,9 @@
 namespace weir::e2e {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
+using ::testing::Lt;
 using Steady = std::chrono::steady_clock;
 
 class Crash : public OnDatabase {
@@ -61,15 +63,14 @@ class Crash : public OnDatabase {
   }
 };
 
-// Each time the one that is reading: its lane must go on elsewhere, within 10 seconds. The nine kills after
-// the first hit a group that may not have buried the one before yet, each of which costs the broker another
-// session timeout.
+// Each time the one that is reading, as soon as it has read something: its lane must go on elsewhere within
+// 10 seconds, also when it had only just come from another one that was killed.
 TEST_F(Crash, AWorkerKilledTenTimes) {
   Players({"lichess/alice=3000"});
   SetPace(300, 300);
   const auto sync = StartSync("lichess", {"alice"});
   int killed = 0;
-  std::vector<Millis> took;
+  std::vector<std::int64_t> took;
   for (std::int64_t held = 0; killed < 10; ++killed) {
     ASSERT_TRUE(AwaitFetched(held + 1)) << "after " << killed << " kills: " << sync->Err();
     const pid_t worker = BusyWorker();
@@ -80,14 +81,14 @@ TEST_F(Crash, AWorkerKilledTenTimes) {
     ASSERT_EQ(kill(worker, SIGKILL), 0);
     const auto before = Steady::now();
     held = Fetched();
-    ASSERT_TRUE(AwaitFetched(held + 1, Millis(20'000))) << "after " << killed << " kills: " << sync->Err();
-    took.push_back(std::chrono::duration_cast<Millis>(Steady::now() - before));
+    ASSERT_TRUE(AwaitFetched(held + 1)) << "after " << killed << " kills: " << sync->Err();
+    took.push_back(std::chrono::duration_cast<Millis>(Steady::now() - before).count());
   }
   SetPace(0, 0);
   const Outcome outcome = Finish(*sync);
   ExpectFirstSync(outcome, 3000);
   ExpectCopy("lichess", "alice");
-  EXPECT_LT(took.front(), Millis(10'000));
+  EXPECT_THAT(took, Each(Lt(10'000)));
   EXPECT_THAT(outcome.err, HasSubstr("a worker ended and was started again"));
   EXPECT_EQ(Control("stats")["violations"], 0);
 }

@@ -284,6 +284,7 @@ create table weir.workers (
   id         text primary key,
   host       text        not null,
   pid        int         not null,
+  member     text        not null default '',  -- what the broker calls it as a member of the group
   memory     bigint      not null default 0,  -- bytes it holds, as it last said
   started_at timestamptz not null default now(),
   seen_at    timestamptz not null default now()
