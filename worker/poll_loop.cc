@@ -19,11 +19,14 @@ constexpr milliseconds kClientRetry{500};
 constexpr milliseconds kDeadLetterTimeout{5'000};
 
 // Its original bytes and headers, and what was wrong with it.
-kafka::OutgoingMessage DeadLetterOf(const kafka::Message& message, const std::string& reason) {
-  return {kafka::kDeadLetterTopic, message.key, message.value,
-          kafka::DeadLetterHeaders(
-              message.headers,
-              {.from = message.from, .offset = message.offset, .message = reason, .kind = "garbage"})};
+kafka::OutgoingMessage DeadLetterOf(const kafka::Topics& topics, const kafka::Message& message,
+                                    const std::string& reason) {
+  return {topics.dead_letters, message.key, message.value,
+          kafka::DeadLetterHeaders(message.headers, {.from = message.from,
+                                                     .offset = message.offset,
+                                                     .group = topics.group,
+                                                     .message = reason,
+                                                     .kind = "garbage"})};
 }
 
 }  // namespace
@@ -130,7 +133,7 @@ bool PollLoop::TakeOne(const kafka::TopicPartition& from, Partition& partition) 
   delivery.from = from;
   delivery.offset = message->offset;
   delivery.assignment = partition.assignment;
-  delivery.interactive = from.topic == kafka::kInteractiveTopic;
+  delivery.interactive = from.topic == parts_.topics.interactive;
   parts_.scheduler->Add(std::move(delivery));
   return true;
 }
@@ -142,7 +145,7 @@ void PollLoop::KeepGarbage() {
     if (!session) return;
     auto kept = ledger::SaveGarbage(**session, one.message.from.topic, one.message.from.partition,
                                     one.message.offset, one.reason, one.message.value);
-    if (!kept || !SendDeadLetter(DeadLetterOf(one.message, one.reason))) return;
+    if (!kept || !SendDeadLetter(DeadLetterOf(parts_.topics, one.message, one.reason))) return;
     FinishOffset(one.message.from, one.message.offset, one.assignment);
     garbage_.pop_back();
   }

@@ -35,6 +35,7 @@ class PollLoop final : public kafka::RebalanceListener {
     // Make clients, also anew after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
     std::function<Result<std::unique_ptr<kafka::Producer>>()> new_producer;
+    kafka::Topics topics = {};
     // Told the group's name for this member whenever it gets partitions.
     std::function<void(std::string)> joined = {};
   };

@@ -26,6 +26,7 @@ kafka::ClientOptions ClientOf(const Config& config, const std::string& id) {
   kafka::ClientOptions options;
   options.brokers = config.kafka_brokers;
   options.properties = config.kafka_properties;
+  options.topic_prefix = config.kafka_topic_prefix;
   options.client_id = "weir-worker-" + id;
   options.log = [](int level, std::string_view text) {
     // librdkafka's levels are syslog's; its connection errors repeat while a broker is away.
@@ -85,11 +86,13 @@ PollLoop::Parts WorkerApp::LoopParts() {
   parts.finished = &finished_;
   parts.pool = &pool_;
   parts.metrics = &metrics_;
+  parts.topics = kafka::TopicsOf(ClientOf(config_, identity_.id));
   parts.new_consumer = [this](kafka::RebalanceListener* listener) {
     kafka::ConsumerOptions options;
     options.client = ClientOf(config_, identity_.id);
-    options.group = kafka::kWorkerGroup;
-    options.topics = {kafka::kTaskTopic, kafka::kInteractiveTopic};
+    const kafka::Topics topics = kafka::TopicsOf(options.client);
+    options.group = topics.group;
+    options.topics = {topics.tasks, topics.interactive};
     options.session_timeout = config_.session_timeout;
     return kafka::Consumer::Create(std::move(options), listener);
   };

@@ -46,6 +46,7 @@ struct Config {
   Secret database_url;
   // kafka.brokers; "" = the embedded broker.
   std::string kafka_brokers;
+  std::string kafka_topic_prefix;
   std::map<std::string, std::string> kafka_properties;
   int kafka_replication_factor = -1;  // kafka.replication_factor; -1 = the broker's default
 

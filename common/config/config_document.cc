@@ -32,6 +32,8 @@ Json TypeSchema(const SettingSpec& spec) {
       return Json{{"type", "string"}, {"pattern", "^https?://[^?# ]+$"}};
     case SettingType::kBrokers:
       return Json{{"type", {"string", "array"}}, {"items", {{"type", "string"}}}};
+    case SettingType::kTopicPrefix:
+      return Json{{"type", "string"}, {"pattern", "^[A-Za-z0-9._-]*$"}};
     case SettingType::kText:
       return Json{{"type", {"string", "number", "boolean"}}};
     default:

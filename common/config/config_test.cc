@@ -64,6 +64,7 @@ kafka:
   brokers: [a:1, b:2]
   replication_factor: 3
   session_timeout: 6s
+  topic_prefix: team-a.
   properties: {compression.type: lz4, sasl: {mechanism: PLAIN}}
 home: data
 batch: {records: 7, max_bytes: 8KiB}
@@ -83,6 +84,7 @@ sources:
   EXPECT_EQ(config->kafka_brokers, "a:1,b:2");
   EXPECT_EQ(config->kafka_replication_factor, 3);
   EXPECT_EQ(config->session_timeout, milliseconds(6000));
+  EXPECT_EQ(config->kafka_topic_prefix, "team-a.");
   EXPECT_EQ(config->kafka_properties.at("compression.type"), "lz4");
   EXPECT_EQ(config->kafka_properties.at("sasl.mechanism"), "PLAIN");
   EXPECT_EQ(config->home, folder_ + "/data");
@@ -238,6 +240,7 @@ TEST_F(ConfigTest, RefusalsSayWhereWhatAndHow) {
       {"sources: {chess: {user_agent: \"a\\r\\nb\"}}\n", "control character", ""},
       {"sources: {chess: {quota: lots}}\n", "\"lots\" is not a quota", "100/10s"},
       {"kafka: {properties: {bootstrap.servers: x}}\n", "is set by kafka.brokers", ""},
+      {"kafka: {topic_prefix: \"our weir\"}\n", "a topic's name has letters", "letters, digits"},
       {"retry: {base_delay: 2m}\n", "longer than retry.max_delay", ""},
       {"- a\n", ":1: expected settings as key: value", "weir init"},
   };

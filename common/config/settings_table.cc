@@ -24,6 +24,9 @@ constexpr std::int64_t kMinute = 60 * kSecond;
 constexpr std::int64_t kHour = 60 * kMinute;
 constexpr int kMaxLanes = 64;
 constexpr std::int64_t kThousand = 1'000;
+constexpr std::size_t kMaxTopicPrefix = 200;  // Kafka's names have 249 characters at most
+constexpr std::string_view kTopicCharacters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 constexpr int kMaxStaleRows = 1'000'000'000;
 
 // Fills the table; a setting's type and default follow from the field of Config it is stored in.
@@ -97,6 +100,8 @@ void AddServices(TableBuilder& t) {
       .store = [](Config& c, const SettingValue& v) { c.database_url = Secret(v.text); };
   t.Text("kafka.brokers", SettingType::kBrokers, &Config::kafka_brokers,
          "host:port,…; empty = the embedded broker of this machine");
+  t.Text("kafka.topic_prefix", SettingType::kTopicPrefix, &Config::kafka_topic_prefix,
+         "before the names of weir's topics and group, where several weirs share a Kafka");
   t.Integer("kafka.replication_factor", &Config::kafka_replication_factor, -1, 32,
             "of topics that weir creates; -1 = the broker's default");
   t.Duration("kafka.session_timeout", &Config::session_timeout, 3'500, 30 * kMinute,
@@ -268,6 +273,12 @@ std::string Objection(SettingType type, std::string_view text) {
       if (text.find_first_of(" /") != std::string_view::npos && !text.starts_with("file:"))
         return "it is not host:port,host:port";
       return {};
+    case SettingType::kTopicPrefix:
+      if (text.size() > kMaxTopicPrefix)
+        return fmt::format("it is longer than {} characters", kMaxTopicPrefix);
+      if (text.find_first_not_of(kTopicCharacters) != std::string_view::npos)
+        return "a topic's name has letters, digits, \".\", \"_\" and \"-\" alone";
+      return {};
     case SettingType::kAddress:
       return text.empty() || text.find_first_of(" /") != std::string_view::npos ? "it is not an address" : "";
     case SettingType::kPath:
@@ -345,6 +356,8 @@ std::string AllowedValues(const SettingSpec& spec) {
       return "postgresql://user@host:5432/database, key=value pairs, env:NAME or file:PATH";
     case SettingType::kBrokers:
       return "host:port,host:port";
+    case SettingType::kTopicPrefix:
+      return fmt::format("letters, digits, \".\", \"_\" and \"-\", {} at most", kMaxTopicPrefix);
     case SettingType::kQuota:
       return "requests per period, e.g. 100/10s, 200000/day";
     default:

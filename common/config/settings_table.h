@@ -27,6 +27,7 @@ enum class SettingType {
   kUrl,          // http or https, without a query
   kDatabaseUrl,  // secret
   kBrokers,
+  kTopicPrefix,
   kAddress,
   kPath,
   kQuota,

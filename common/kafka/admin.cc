@@ -21,10 +21,11 @@ struct Wanted {
 
 // weir's topics. A task is far under 128 KiB, so the task topics take no more: whatever another program sends
 // there, a worker's memory stays bounded. Dead letters are tasks with their history and may be larger.
-std::vector<Wanted> WeirTopics() {
-  return {{kTaskTopic, kTaskPartitions, 135'168},
-          {kInteractiveTopic, kTaskPartitions, 135'168},
-          {kDeadLetterTopic, 1, 0}};
+std::vector<Wanted> WeirTopics(const ClientOptions& options) {
+  const Topics topics = TopicsOf(options);
+  return {{topics.tasks, kTaskPartitions, 135'168},
+          {topics.interactive, kTaskPartitions, 135'168},
+          {topics.dead_letters, 1, 0}};
 }
 
 // What a broker says of one topic: how many partitions it has, and whether all have a leader.
@@ -50,7 +51,7 @@ class RdAdmin final : public Admin, private ClientContext {
   }
 
   Result<void> EnsureTopics(int replication_factor, milliseconds timeout) override {
-    return Ensure(WeirTopics(), replication_factor, steady_clock::now() + timeout);
+    return Ensure(WeirTopics(options_), replication_factor, steady_clock::now() + timeout);
   }
 
   Result<void> CreateTopic(const std::string& name, int partitions, int replication_factor,
@@ -59,7 +60,7 @@ class RdAdmin final : public Admin, private ClientContext {
   }
 
   Result<void> Check(milliseconds timeout) override {
-    auto missing = Missing(WeirTopics(), steady_clock::now() + timeout);
+    auto missing = Missing(WeirTopics(options_), steady_clock::now() + timeout);
     if (!missing) return Fail(std::move(missing.error()));
     if (missing->empty()) return {};
     return Fail(ErrorClass::kBroker,

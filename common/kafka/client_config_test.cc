@@ -110,5 +110,19 @@ TEST(Statistics, AreTheClientsTotalsAndItsBrokersState) {
             70 + 7 + 5);
 }
 
+TEST(Topics, APrefixGoesBeforeEveryNameButOnTheEmbeddedBroker) {
+  ClientOptions options;
+  options.brokers = "a:1";
+  options.topic_prefix = "team-a.";
+  const Topics topics = TopicsOf(options);
+  EXPECT_EQ(topics.tasks, "team-a.weir.tasks");
+  EXPECT_EQ(topics.interactive, "team-a.weir.tasks.interactive");
+  EXPECT_EQ(topics.dead_letters, "team-a.dlq.weir.tasks");
+  EXPECT_EQ(topics.group, "team-a.weir-workers");
+  options.brokers = "file:/run/broker.address";
+  EXPECT_EQ(TopicsOf(options).tasks, "weir.tasks");
+  EXPECT_EQ(TopicsOf(options).group, "weir-workers");
+}
+
 }  // namespace
 }  // namespace weir::kafka

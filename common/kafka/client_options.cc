@@ -17,4 +17,10 @@ std::string ResolveBrokers(const std::string& brokers) {
   return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
 }
 
+Topics TopicsOf(const ClientOptions& options) {
+  if (OnEmbeddedBroker(options)) return {};
+  const auto named = [&](const char* name) { return options.topic_prefix + name; };
+  return {named(kTaskTopic), named(kInteractiveTopic), named(kDeadLetterTopic), named(kWorkerGroup)};
+}
+
 }  // namespace weir::kafka

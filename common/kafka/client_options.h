@@ -12,6 +12,7 @@ namespace weir::kafka {
 struct ClientOptions {
   std::string brokers;
   std::map<std::string, std::string> properties;  // librdkafka's, as the user set them; may hold secrets
+  std::string topic_prefix = {};                  // before the names of topics and group; see TopicsOf
   // A readable prefix; every client adds its host, process and a number, so that no two are alike.
   std::string client_id = "weir";
   // Where librdkafka's own log lines go (level as in syslog: 3 error … 7 debug); empty = nowhere, never to
@@ -30,5 +31,13 @@ inline constexpr char kInteractiveTopic[] = "weir.tasks.interactive";
 inline constexpr char kDeadLetterTopic[] = "dlq.weir.tasks";
 inline constexpr char kWorkerGroup[] = "weir-workers";
 inline constexpr int kTaskPartitions = 48;
+
+// What weir's topics and its workers' group are called on a cluster.
+struct Topics {
+  std::string tasks = kTaskTopic, interactive = kInteractiveTopic, dead_letters = kDeadLetterTopic;
+  std::string group = kWorkerGroup;
+};
+// Their names behind the prefix. The embedded broker is one weir's own and knows no prefix.
+Topics TopicsOf(const ClientOptions& options);
 
 }  // namespace weir::kafka

@@ -12,6 +12,7 @@ namespace weir::kafka {
 struct DeadLetterFacts {
   TopicPartition from{};  // partition and offset -1: it was never delivered
   std::int64_t offset = -1;
+  std::string group = kWorkerGroup;
   int deliveries = 1;
   std::string message{};  // why
   std::string kind{};     // weir-kind: "task" | "garbage"

@@ -101,6 +101,7 @@ Check CheckBroker(const Config& config) {
   kafka::ClientOptions options;
   options.brokers = config.kafka_brokers;
   options.properties = config.kafka_properties;
+  options.topic_prefix = config.kafka_topic_prefix;
   auto admin = kafka::Admin::Create(std::move(options));
   if (!admin) return Failed("broker", admin.error());
   if (auto reached = (*admin)->Check(kPatience); !reached) return Failed("broker", reached.error());

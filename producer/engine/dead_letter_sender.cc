@@ -9,18 +9,18 @@ namespace {
 constexpr int kBatch = 500;
 constexpr std::chrono::seconds kSendTimeout{3};
 
-kafka::OutgoingMessage MessageOf(const ledger::DeadLetter& letter) {
+kafka::OutgoingMessage MessageOf(const ledger::DeadLetter& letter, const kafka::Topics& topics) {
   const ledger::ReadyTask& task = letter.task;
   kafka::DeadLetterFacts facts;
   facts.from = {letter.topic, letter.partition};
   facts.offset = letter.offset;
-  if (letter.topic.empty())
-    facts.from.topic = task.interactive ? kafka::kInteractiveTopic : kafka::kTaskTopic;
+  if (letter.topic.empty()) facts.from.topic = task.interactive ? topics.interactive : topics.tasks;
+  facts.group = topics.group;
   facts.deliveries = letter.deliveries;
   facts.message = letter.error;
   facts.kind = "task";
   kafka::OutgoingMessage out;
-  out.topic = kafka::kDeadLetterTopic;
+  out.topic = topics.dead_letters;
   out.key = task.lane.Text();
   out.value = letter.message;
   out.headers = kafka::DeadLetterHeaders({{"traceparent", task.traceparent}}, facts);
@@ -45,7 +45,7 @@ Result<std::int64_t> DeadLetterSender::RunOnce() {
   if (due->empty()) return 0;
   std::vector<kafka::OutgoingMessage> messages;
   messages.reserve(due->size());
-  for (const ledger::DeadLetter& letter : *due) messages.push_back(MessageOf(letter));
+  for (const ledger::DeadLetter& letter : *due) messages.push_back(MessageOf(letter, topics_));
   auto acknowledged = publisher_.Send(messages, kSendTimeout);
   if (!acknowledged) return Fail(acknowledged.error());
   std::vector<TaskId> sent;

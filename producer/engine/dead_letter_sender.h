@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include "common/ledger/dead_letters.h"
 #include "common/pg/session.h"
 #include "producer/engine/publisher.h"
@@ -10,7 +12,8 @@ namespace weir {
 // topic. What is sent and not marked is sent again. One thread; the leader's.
 class DeadLetterSender {
  public:
-  DeadLetterSender(pg::Session& session, Publisher& publisher) : session_(session), publisher_(publisher) {}
+  DeadLetterSender(pg::Session& session, Publisher& publisher, kafka::Topics topics = {})
+      : session_(session), publisher_(publisher), topics_(std::move(topics)) {}
 
   // One pass; returns how many were sent. Errors: kDatabase; kBroker, when nothing could be sent.
   Result<std::int64_t> RunOnce();
@@ -18,6 +21,7 @@ class DeadLetterSender {
  private:
   pg::Session& session_;
   Publisher& publisher_;
+  const kafka::Topics topics_;
 };
 
 }  // namespace weir

@@ -10,9 +10,9 @@ namespace {
 // long.
 constexpr std::chrono::seconds kSendTimeout{3};
 
-kafka::OutgoingMessage MessageOf(const ledger::ReadyTask& task) {
+kafka::OutgoingMessage MessageOf(const ledger::ReadyTask& task, const kafka::Topics& topics) {
   kafka::OutgoingMessage message;
-  message.topic = task.interactive ? kafka::kInteractiveTopic : kafka::kTaskTopic;
+  message.topic = task.interactive ? topics.interactive : topics.tasks;
   message.key = task.lane.Text();
   message.value = ledger::EncodeTask(task);
   message.headers = {{"traceparent", task.traceparent}};
@@ -36,7 +36,7 @@ Result<Dispatcher::Pass> Dispatcher::RunOnce() {
   if (ready->empty()) return pass;
   std::vector<kafka::OutgoingMessage> messages;
   messages.reserve(ready->size());
-  for (const ledger::ReadyTask& task : *ready) messages.push_back(MessageOf(task));
+  for (const ledger::ReadyTask& task : *ready) messages.push_back(MessageOf(task, topics_));
   const auto before = clock_.Boot();
   auto acknowledged = publisher_.Send(messages, kSendTimeout);
   pass.in_kafka = clock_.Boot() - before;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/ledger/dispatch.h"
@@ -13,8 +14,13 @@ namespace weir {
 // again, what is marked and lost is requeued by the coordinator. One thread; the leader's.
 class Dispatcher {
  public:
-  Dispatcher(pg::Session& session, Publisher& publisher, const Clock& clock, ledger::DispatchLimits limits)
-      : session_(session), publisher_(publisher), clock_(clock), limits_(limits) {}
+  Dispatcher(pg::Session& session, Publisher& publisher, const Clock& clock, ledger::DispatchLimits limits,
+             kafka::Topics topics = {})
+      : session_(session),
+        publisher_(publisher),
+        clock_(clock),
+        limits_(limits),
+        topics_(std::move(topics)) {}
 
   struct Pass {
     std::int64_t sent = 0;
@@ -35,6 +41,7 @@ class Dispatcher {
   Publisher& publisher_;
   const Clock& clock_;
   ledger::DispatchLimits limits_;
+  const kafka::Topics topics_;
   bool distrusted_ = false;
 };
 

@@ -20,9 +20,9 @@ Engine::Engine(EngineOptions options, const Clock& clock)
       lock_(options_.database),
       session_(options_.database),
       publisher_(options_.producers),
-      letters_(session_, publisher_),
+      letters_(session_, publisher_, options_.topics),
       coordinator_(session_, clock, options_.idle, options_.sweep_limits),
-      dispatcher_(session_, publisher_, clock, options_.limits),
+      dispatcher_(session_, publisher_, clock, options_.limits, options_.topics),
       backoff_(milliseconds(200), milliseconds(5'000), std::random_device{}()) {}
 
 Engine::~Engine() { Stop(); }

@@ -23,6 +23,7 @@ namespace weir {
 struct EngineOptions {
   pg::SessionOptions database;
   Publisher::Factory producers;
+  kafka::Topics topics = {};
   ledger::DispatchLimits limits;
   Sweeper::LimitsOf sweep_limits = [](std::string_view) { return SweepLimits{}; };
   std::chrono::milliseconds idle{60'000};  // see Coordinator; 15 s on the embedded broker

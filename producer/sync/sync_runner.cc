@@ -61,11 +61,13 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   kafka::ClientOptions client;
   client.brokers = brokers;
   client.properties = config.kafka_properties;
+  client.topic_prefix = config.kafka_topic_prefix;
   client.client_id = "weir";
   client.log = [](int level, std::string_view text) {
     // librdkafka's levels are syslog's; its connection errors repeat while a broker is away.
     Log(level <= 3 ? LogLevel::kWarn : LogLevel::kDebug, text, {{"from", "kafka"}});
   };
+  options.topics = kafka::TopicsOf(client);
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   // By value: the engine may outlive what it was made from.
   options.sweep_limits = [config](std::string_view source) { return SweepLimitsOf(config, source); };
