@@ -49,7 +49,7 @@ def reached(lists):
 
 def section(arguments, keyword):
     """The values after a keyword of weir_test, up to the next keyword."""
-    keywords = {"SOURCES", "DEPS", "LABELS", "ENVIRONMENT", "TIMEOUT", "SERIAL"}
+    keywords = {"SOURCES", "DEPS", "LABELS", "ENVIRONMENT", "TIMEOUT", "SERIAL", "KAFKA_TOO"}
     values, inside = [], False
     for word in arguments:
         if word in keywords:

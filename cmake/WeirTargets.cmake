@@ -31,9 +31,10 @@ function(weir_program name)
 endfunction()
 
 # One test program. LABELS: unit | pg | kafka | e2e | fault. A test that needs a service says so by its label;
-# TIMEOUT bounds each of its cases, in seconds.
+# TIMEOUT bounds each of its cases, in seconds. KAFKA_TOO NAME=VALUE: all its cases once more, with that in the
+# environment and "ApacheKafka." before their names.
 function(weir_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;DEPS;LABELS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT;KAFKA_TOO" "SOURCES;DEPS;LABELS;ENVIRONMENT" ${ARGN})
   if(NOT WEIR_TESTS)
     return()
   endif()
@@ -50,6 +51,11 @@ function(weir_test name)
     list(APPEND props ENVIRONMENT "${ARG_ENVIRONMENT}")
   endif()
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60 PROPERTIES ${props})
+  if(ARG_KAFKA_TOO)
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60
+      TEST_PREFIX ApacheKafka. TEST_LIST ${name}_on_kafka
+      PROPERTIES ${props} ENVIRONMENT "${ARG_ENVIRONMENT};${ARG_KAFKA_TOO}")
+  endif()
 endfunction()
 
 # weir_embed(target name file…): the files' text as C++ string literals, `weir::embedded::<name>()`, so that a program

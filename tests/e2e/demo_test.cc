@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 
 class Demo : public E2eTest {
  protected:
-  Demo() : E2eTest(Database::kPrivate) {}
+  Demo() : E2eTest(Database::kPrivate, Broker::kEmbedded) {}
 
   process::SpawnOptions Script() const {
     process::SpawnOptions options;

@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "common/base/clock.h"
+#include "common/kafka/testing/kafka_control.h"
 #include "tests/support/upstream/http_client.h"
 
 namespace weir::e2e {
@@ -44,6 +45,12 @@ Json Outcome::Account(const std::string& name) const {
   return nullptr;
 }
 
+Broker ChosenBroker() {
+  const char* chosen = std::getenv("WEIR_E2E_BROKER");
+  return chosen != nullptr && std::string_view(chosen) == "ApacheKafka" ? Broker::kApacheKafka
+                                                                        : Broker::kEmbedded;
+}
+
 void E2eTest::SetUp() {
   std::string pattern = (fs::temp_directory_path() / "weir-e2e-XXXXXX").string();
   ASSERT_NE(mkdtemp(pattern.data()), nullptr);
@@ -63,11 +70,21 @@ void E2eTest::SetUp() {
           {"WEIR_API_PORT", "0"},  // several run at once
           {"WEIR_RETRY_BASE_DELAY", "20ms"},
           {"WEIR_RETRY_MAX_DELAY", "200ms"}};
+  if (broker_ == Broker::kApacheKafka) UseKafka();
   if (database_ == Database::kPrivate) return;
   postgres_ = std::make_unique<weir::testing::TestPostgres>();
   env_["WEIR_DATABASE_URL"] = postgres_->url();
   const Outcome migrated = Weir({"migrate", "up"});
   ASSERT_EQ(migrated.Status(), 0) << migrated.err;
+}
+
+// A short session, so that a killed worker's partitions are free soon; the node at hand allows it.
+void E2eTest::UseKafka() {
+  const char* const brokers = std::getenv("WEIR_TEST_KAFKA_BROKERS");
+  ASSERT_TRUE(brokers != nullptr && *brokers != '\0') << "WEIR_TEST_KAFKA_BROKERS names no Apache Kafka";
+  env_["WEIR_KAFKA_BROKERS"] = brokers;
+  env_["WEIR_KAFKA_TOPIC_PREFIX"] = fs::path(dir_).filename().string() + ".";
+  env_["WEIR_KAFKA_SESSION_TIMEOUT"] = "4s";
 }
 
 void E2eTest::TearDown() {
@@ -81,6 +98,13 @@ void E2eTest::TearDown() {
     }
   }
   upstream_.Stop();
+  // Hundreds of partitions a test would weigh the node down.
+  if (broker_ == Broker::kApacheKafka && gone) {
+    const kafka::Topics topics = Topics();
+    const auto deleted =
+        kafka::testing::DeleteTopics(Brokers(), {topics.tasks, topics.interactive, topics.dead_letters});
+    EXPECT_TRUE(deleted) << deleted.error().message;
+  }
   if (HasFailure()) {
     for (const char* log : {"supervisor", "broker", "worker-1", "worker-2"}) {
       const std::string text = ReadAll(home_ + "/log/" + log + ".log");
@@ -130,9 +154,13 @@ Outcome E2eTest::Weir(Strings arguments, Millis patience) const {
   return process ? Finish(*process, patience) : Outcome{};
 }
 
-Strings E2eTest::SyncArguments(const std::string& source, const Strings& accounts, const Strings& more) {
+Strings E2eTest::SyncArguments(const std::string& source, const Strings& accounts,
+                               const Strings& more) const {
   const bool whole = source.find('/') != std::string::npos;
   Strings arguments{"sync", whole ? source : source + "/games", "--output", "json"};
+  // Where a Kafka is configured it would start none.
+  const bool chosen = std::find(more.begin(), more.end(), "--workers") != more.end();
+  if (broker_ == Broker::kApacheKafka && !chosen) arguments.insert(arguments.end(), {"--workers", "2"});
   for (const std::string& account : accounts) arguments.insert(arguments.end(), {"--account", account});
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
@@ -159,7 +187,16 @@ std::unique_ptr<Process> E2eTest::StartWorker() {
   return std::move(*worker);
 }
 
+std::unique_ptr<Process> E2eTest::StartServe() const {
+  auto options = Options("weir", {"serve"});
+  options.env["WEIR_KAFKA_BROKERS"] = Brokers();
+  auto serve = Process::Spawn(options);
+  EXPECT_TRUE(serve) << serve.error().message;
+  return serve ? std::move(*serve) : nullptr;
+}
+
 void E2eTest::StartServices() {
+  if (database_ == Database::kByUrl && broker_ == Broker::kApacheKafka) return;
   const Outcome up = Weir({"up"});
   ASSERT_EQ(up.Status(), 0) << up.err;
 }
@@ -168,6 +205,19 @@ void E2eTest::StopServices() {
   if (!fs::exists(home_ + "/run/keep")) return;
   const Outcome down = Weir({"down"});
   EXPECT_EQ(down.Status(), 0) << down.err;
+}
+
+std::string E2eTest::Brokers() const {
+  return broker_ == Broker::kEmbedded ? "file:" + home_ + "/run/broker.address"
+                                      : env_.at("WEIR_KAFKA_BROKERS");
+}
+
+kafka::ClientOptions E2eTest::KafkaClient() const {
+  kafka::ClientOptions client;
+  client.brokers = Brokers();
+  client.client_id = "weir-e2e";
+  if (broker_ == Broker::kApacheKafka) client.topic_prefix = env_.at("WEIR_KAFKA_TOPIC_PREFIX");
+  return client;
 }
 
 std::string E2eTest::DatabaseUrl() const {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/kafka/client_options.h"
 #include "tests/support/postgres/test_postgres.h"
 #include "tests/support/process/process.h"
 #include "tests/support/upstream/sample_upstream.h"
@@ -40,12 +41,16 @@ struct Outcome {
 };
 
 enum class Database { kPrivate, kByUrl };
+enum class Broker { kEmbedded, kApacheKafka };
+// Which one the tests of this run are on: WEIR_E2E_BROKER=ApacheKafka is that at WEIR_TEST_KAFKA_BROKERS,
+// where each test has topics of its own.
+Broker ChosenBroker();
 
 // The real programs as processes, each test in a temporary folder of its own with its own upstream. Nothing
 // of it may be left at the end: a process that still uses the folder fails the test.
 class E2eTest : public ::testing::Test {
  protected:
-  explicit E2eTest(Database database) : database_(database) {}
+  E2eTest(Database database, Broker broker) : database_(database), broker_(broker) {}
   void SetUp() override;
   void TearDown() override;
 
@@ -55,19 +60,23 @@ class E2eTest : public ::testing::Test {
   Outcome Finish(Process& process, Millis patience = kPatience) const;
   Outcome Weir(Strings arguments, Millis patience = kPatience) const;
   // `weir sync SOURCE/games --account … --output json …`; `source` may name its stream itself.
-  static Strings SyncArguments(const std::string& source, const Strings& accounts, const Strings& more = {});
+  Strings SyncArguments(const std::string& source, const Strings& accounts, const Strings& more = {}) const;
   std::unique_ptr<Process> StartSync(const std::string& source, const Strings& accounts,
                                      const Strings& more = {}) const;
   Outcome Sync(const std::string& source, const Strings& accounts, const Strings& more = {}) const;
   // A worker by hand, joined to the group; the services must run (StartServices).
   std::unique_ptr<Process> StartWorker();
-  // `weir up`, so that database and broker are there between the programs.
+  // `weir serve` on this test's parts.
+  std::unique_ptr<Process> StartServe() const;
+  // `weir up`, so that database and broker are there between the programs; nothing where neither is embedded.
   void StartServices();
   void StopServices();
 
   // The database.
   std::string DatabaseUrl() const;
-  std::string Brokers() const { return "file:" + home_ + "/run/broker.address"; }
+  std::string Brokers() const;
+  kafka::ClientOptions KafkaClient() const;
+  kafka::Topics Topics() const { return kafka::TopicsOf(KafkaClient()); }
   // The first column of the first row, "" if there is none.
   std::string Text(const std::string& sql) const;
   std::int64_t Number(const std::string& sql) const;
@@ -94,12 +103,15 @@ class E2eTest : public ::testing::Test {
   // A first sync's numbers: all of `games` inserted, nothing else, pages = tasks.
   void ExpectFirstSync(const Outcome& outcome, std::int64_t games) const;
 
+  void UseKafka();
+
   // Processes of this test, by their environment or arguments.
   std::vector<pid_t> Living() const;
   pid_t PidOf(const std::string& what) const;  // whose command line contains it; 0 = none
   static std::int64_t PeakKib(pid_t pid);      // VmHWM
 
   const Database database_;
+  const Broker broker_;
   std::string dir_, home_;
   std::map<std::string, std::string> env_;
   std::unique_ptr<weir::testing::TestPostgres> postgres_;
@@ -109,13 +121,14 @@ class E2eTest : public ::testing::Test {
 // Nothing configured: a private PostgreSQL and the embedded broker.
 class OnNothing : public E2eTest {
  protected:
-  OnNothing() : E2eTest(Database::kPrivate) {}
+  OnNothing() : E2eTest(Database::kPrivate, Broker::kEmbedded) {}
 };
 
-// A database by URL, migrated by `weir migrate up`, and the embedded broker.
+// A database by URL, migrated by `weir migrate up`, and the embedded broker or, where that is chosen, a
+// Kafka.
 class OnDatabase : public E2eTest {
  protected:
-  OnDatabase() : E2eTest(Database::kByUrl) {}
+  explicit OnDatabase(Broker broker = ChosenBroker()) : E2eTest(Database::kByUrl, broker) {}
 };
 
 }  // namespace weir::e2e

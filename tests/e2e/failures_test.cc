@@ -35,9 +35,9 @@ class Failures : public OnDatabase {
       void OnLost(const std::vector<kafka::TopicPartition>&) override { mine.clear(); }
     } listener;
     kafka::ConsumerOptions options;
-    options.client.brokers = Brokers();
-    options.group = "watcher";
-    options.topics = {kafka::kDeadLetterTopic};
+    options.client = KafkaClient();
+    options.group = Topics().group + "-watcher";
+    options.topics = {Topics().dead_letters};
     options.session_timeout = Millis(4'000);
     auto consumer = kafka::Consumer::Create(options, &listener);
     EXPECT_TRUE(consumer) << consumer.error().message;
@@ -186,11 +186,10 @@ TEST_F(Failures, APageThatCrashesItsWorkerThreeTimesIsPoison) {
 // Garbage and tasks of the future are kept with their reason, shown, and forgotten when asked.
 TEST_F(Failures, GarbageIsShownAndPurged) {
   const auto worker = StartWorker();
-  auto producer =
-      kafka::Producer::Create({.brokers = Brokers(), .properties = {}, .client_id = "weir-e2e", .log = {}});
+  auto producer = kafka::Producer::Create(KafkaClient());
   ASSERT_TRUE(producer) << producer.error().message;
-  const auto sent = (*producer)->Send({{kafka::kTaskTopic, "a", "\xff no task", {{"who", "me"}}},
-                                       {kafka::kTaskTopic, "b", "\x08\x63", {}}},  // schema_version 99
+  const auto sent = (*producer)->Send({{Topics().tasks, "a", "\xff no task", {{"who", "me"}}},
+                                       {Topics().tasks, "b", "\x08\x63", {}}},  // schema_version 99
                                       std::chrono::seconds(20));
   ASSERT_TRUE(sent) << sent.error().message;
   ASSERT_TRUE(Await("count(*) = 2 from weir.garbage"));

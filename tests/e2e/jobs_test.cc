@@ -139,11 +139,10 @@ TEST_F(Jobs, AnotherServeLeadsWhenTheLeaderIsKilled) {
   Players({"lichess/alice=3000"});
   SetPace(600, 600);
   StartServices();
-  env_["WEIR_KAFKA_BROKERS"] = Brokers();
   constexpr const char* kLeads = "this process dispatches and coordinates now";
-  const auto first = Start("weir", {"serve"});
+  const auto first = StartServe();
   ASSERT_TRUE(first->WaitForErr(kLeads, kPatience)) << first->Err();
-  const auto second = Start("weir", {"serve"});
+  const auto second = StartServe();
   ASSERT_TRUE(second->WaitForErr("serving", kPatience)) << second->Err();
   const auto worker = StartWorker();
   const Outcome queued = Weir({"enqueue", "lichess/games", "--account", "alice", "--output", "json"});
@@ -160,7 +159,6 @@ TEST_F(Jobs, AnotherServeLeadsWhenTheLeaderIsKilled) {
     process->Signal(SIGTERM);
     EXPECT_TRUE(process->Wait(kPatience));
   }
-  env_.erase("WEIR_KAFKA_BROKERS");  // weir down ends what weir up started
 }
 
 }  // namespace

@@ -5,35 +5,24 @@
 #include <signal.h>
 
 #include "tests/e2e/e2e.h"
-#include "tests/e2e/own_kafka.h"
 
 namespace weir::e2e {
 namespace {
 
 constexpr int kLanes = 3;
 
-enum class Broker { kEmbedded, kApache };
-
-class Lanes : public OnDatabase, public ::testing::WithParamInterface<Broker> {
+class Lanes : public OnDatabase {
  protected:
   void SetUp() override {
     OnDatabase::SetUp();
     env_["WEIR_SOURCES_LICHESS_LANES"] = std::to_string(kLanes);
     env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "50";
     env_["WEIR_KAFKA_SESSION_TIMEOUT"] = "4s";
-    if (GetParam() == Broker::kApache) {
-      kafka_ = OwnKafka::Start(dir_ + "/kafka");
-      ASSERT_TRUE(kafka_);
-      env_["WEIR_KAFKA_BROKERS"] = kafka_->Brokers();
-      env_["WEIR_KAFKA_SESSION_TIMEOUT"] = "6s";  // the least that Kafka takes unless told otherwise
-    } else {
-      StartServices();
-    }
+    StartServices();
     Control("settings", {{"parallel", {{"lichess", kLanes}, {"chesscom", 1}}}});
   }
   void TearDown() override {
     workers_.clear();
-    kafka_.reset();
     OnDatabase::TearDown();
   }
 
@@ -41,7 +30,7 @@ class Lanes : public OnDatabase, public ::testing::WithParamInterface<Broker> {
   std::string Join() {
     const std::string name = fmt::format("worker-{}", ++joined_);
     auto options = Options("weir-worker", {});
-    if (!kafka_) options.env["WEIR_KAFKA_BROKERS"] = Brokers();
+    options.env["WEIR_KAFKA_BROKERS"] = Brokers();
     options.env["WEIR_DATABASE_URL"] = DatabaseUrl();
     options.env["WEIR_WORKER_ID"] = name;
     auto worker = Process::Spawn(options);
@@ -72,12 +61,11 @@ class Lanes : public OnDatabase, public ::testing::WithParamInterface<Broker> {
     EXPECT_TRUE(Await(fmt::format("not exists (select from weir.lanes where holder = '{}')", name)));
   }
 
-  std::unique_ptr<OwnKafka> kafka_;
   std::map<std::string, std::unique_ptr<Process>> workers_;
   int joined_ = 0;
 };
 
-TEST_P(Lanes, NeverMoreRequestsThanLanes) {
+TEST_F(Lanes, NeverMoreRequestsThanLanes) {
   Players({"lichess/alice=6000"});
   SetPace(100, 100);
   const auto sync = StartSync("lichess", {"alice"}, {"--workers", "0"});
@@ -121,11 +109,6 @@ TEST_P(Lanes, NeverMoreRequestsThanLanes) {
   EXPECT_EQ(Number("select count(*) from weir.tasks where attempts > 0"), 0)
       << "none of this counts as a failure";
 }
-
-INSTANTIATE_TEST_SUITE_P(, Lanes, ::testing::Values(Broker::kEmbedded, Broker::kApache),
-                         [](const auto& param) {
-                           return param.param == Broker::kApache ? "ApacheKafka" : "EmbeddedBroker";
-                         });
 
 }  // namespace
 }  // namespace weir::e2e

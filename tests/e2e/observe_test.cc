@@ -107,8 +107,7 @@ TEST_F(Observe, LinesAndNumbersOfAWorker) {
 TEST_F(Observe, NumbersOfTheProducer) {
   Players({"lichess/alice=400"});
   StartServices();
-  env_["WEIR_KAFKA_BROKERS"] = Brokers();
-  const auto serve = Start("weir", {"serve"});
+  const auto serve = StartServe();
   ASSERT_TRUE(serve->WaitForErr("health and metrics on ", kPatience)) << serve->Err();
   const std::string said = serve->Err();
   std::string address = said.substr(said.find("health and metrics on ") + 22);

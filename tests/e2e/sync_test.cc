@@ -19,35 +19,6 @@ std::string Versions(const std::string& table) {
   return "select md5(string_agg(ctid::text || xmin::text, ',' order by ctid)) from " + table;
 }
 
-TEST_F(OnNothing, BothStreamsFullThenIncremental) {
-  Players({"lichess/alice=1500", "lichess/bob=700", "chesscom/hikaru=900"});
-  const Outcome lichess = Sync("lichess", {"alice", "bob"});
-  EXPECT_THAT(lichess.err, HasSubstr("private PostgreSQL"));
-  const Outcome chesscom = Sync("chesscom", {"hikaru"});
-  // Nothing of it runs any more, and the data is kept.
-  EXPECT_TRUE(process::WaitUntil([this] { return Living().empty(); }, kPatience));
-  StartServices();
-  ExpectFirstSync(lichess, 2200);
-  EXPECT_EQ(lichess.Account("alice")["fetched"], 1500);
-  ExpectFirstSync(chesscom, 900);
-  EXPECT_EQ(lichess.json["mode"], "full");
-  for (const char* player : {"alice", "bob"}) ExpectCopy("lichess", player);
-  ExpectCopy("chesscom", "hikaru");
-
-  // 7 new games, and no other is asked for.
-  AddGames("lichess", "alice", 7);
-  const Outcome more = Sync("lichess", {"alice"});
-  EXPECT_EQ(more.Status(), 0) << more.err;
-  ExpectShape(more, "succeeded");
-  EXPECT_EQ(more.json["mode"], "incremental");
-  EXPECT_EQ(more.Total("inserted"), 7);
-  EXPECT_EQ(more.Total("fetched"), 7);
-  ExpectCopy("lichess", "alice");
-  EXPECT_EQ(Number("select count(*) from lichess.games where (moves is null) <> (raw->>'moves' is null) or "
-                   "white_name is distinct from raw->'players'->'white'->'user'->>'name'"),
-            0);
-}
-
 TEST_F(OnDatabase, IncrementalAsksOnlyForWhatCanHaveChanged) {
   Players({"lichess/alice=800;ongoing=3", "chesscom/hikaru=600"});
   StartServices();

@@ -114,6 +114,34 @@ Result<void> Empty(const std::string& brokers, const std::vector<TopicSize>& top
   return {};
 }
 
+Result<void> DeleteTopics(const std::string& brokers, const std::vector<std::string>& topics) {
+  Control control;
+  if (auto ok = control.Open(brokers, ""); !ok) return Fail(ok.error());
+  std::vector<std::unique_ptr<rd_kafka_DeleteTopic_t, Freed<rd_kafka_DeleteTopic_destroy>>> owned;
+  std::vector<rd_kafka_DeleteTopic_t*> list;
+  for (const std::string& topic : topics) {
+    owned.emplace_back(rd_kafka_DeleteTopic_new(topic.c_str()));
+    list.push_back(owned.back().get());
+  }
+  auto event = Ask(
+      control,
+      [&](rd_kafka_queue_t* queue) {
+        rd_kafka_DeleteTopics(control.get(), list.data(), list.size(), nullptr, queue);
+      },
+      "deleting topics");
+  if (!event) return Fail(event.error());
+  std::size_t count = 0;
+  const auto* done =
+      rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event->get()), &count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto error = rd_kafka_topic_result_error(done[i]);
+    // One that was never made is as good as deleted.
+    if (error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) continue;
+    if (auto ok = Check(error, "deleting topics"); !ok) return ok;
+  }
+  return {};
+}
+
 Result<void> DeleteGroup(const std::string& brokers, const std::string& group) {
   Control control;
   if (auto ok = control.Open(brokers, ""); !ok) return Fail(ok.error());

@@ -23,6 +23,7 @@ Result<std::int64_t> Lag(const std::string& brokers, const std::string& group,
 Result<std::int64_t> Held(const std::string& brokers, const std::vector<TopicSize>& topics);
 // Deletes all records there are (Kafka's DeleteRecords).
 Result<void> Empty(const std::string& brokers, const std::vector<TopicSize>& topics);
+Result<void> DeleteTopics(const std::string& brokers, const std::vector<std::string>& topics);
 // Deletes the group and with it its offsets; refused while it has members.
 Result<void> DeleteGroup(const std::string& brokers, const std::string& group);
 
