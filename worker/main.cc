@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/config/config.h"
+#include "common/config/unknown_variables.h"
 #include "common/config/version.h"
 #include "common/obs/log.h"
 #include "worker/start_pages.h"
@@ -81,6 +82,8 @@ int main(int argc, char** argv) {
   if (!config) return Complain(config.error());
   if (auto ok = weir::SetupLogging(config->log_level, config->log_format, "weir-worker"); !ok)
     return Complain(ok.error());
+  for (const std::string& line : weir::UnknownVariables(inputs, *config))
+    weir::Log(weir::LogLevel::kWarn, line);
   if (config->database_url.empty() || config->kafka_brokers.empty()) {
     return Complain(
         weir::MakeError(weir::ErrorClass::kConfig, "a worker needs database.url and kafka.brokers",

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <map>
+#include <utility>
 
 #include "common/kafka/client_config.h"
 #include "common/kafka/client_statistics.h"
@@ -156,6 +157,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   static void SetCallbacks(rd_kafka_conf_t* conf);
   Result<void> Subscribe();
   void HandleEvent(const rd_kafka_message_t& event);
+  void OnRefusedSession();
   void OnError(rd_kafka_resp_err_t error, const char* reason);
   void OnStatistics(std::string_view json);
   void OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list);
@@ -174,6 +176,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   QueueHandle main_queue_;
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
   bool closing_ = false;
+  bool refusal_said_ = false;
   std::atomic<std::int64_t> bytes_received_{0};
   std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> brokers_down_{false};
@@ -211,7 +214,18 @@ void RdConsumer::HandleEvent(const rd_kafka_message_t& event) {
     Log(3, fmt::format("kafka: {} [{}]: a message in the main queue was not read", topic, event.partition));
     return;
   }
+  if (event.err == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) return OnRefusedSession();
   Log(4, fmt::format("kafka: {} [{}]: {}", topic, event.partition, rd_kafka_message_errstr(&event)));
+}
+
+// It tries again and again; once is enough to say it.
+void RdConsumer::OnRefusedSession() {
+  if (std::exchange(refusal_said_, true)) return;
+  Log(3,
+      fmt::format("the broker lets no member in with a session timeout of {} ms; set kafka.session_timeout "
+                  "to what its group.min.session.timeout.ms and group.max.session.timeout.ms allow (Kafka's "
+                  "defaults: 6 s to 30 min)",
+                  options_.session_timeout.count()));
 }
 
 void RdConsumer::OnError(rd_kafka_resp_err_t error, const char* reason) {

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <mutex>
 #include <set>
 #include <thread>
 
@@ -220,6 +222,32 @@ TEST_P(KafkaTest, AMegabyteOfGarbageDoesNotStopItsPartition) {
   const auto messages = Take(*consumer, 2);
   EXPECT_EQ(messages[0].value.size(), 1'040'000U);
   EXPECT_EQ(messages[1].value, "after");
+}
+
+class KafkaGroupRulesTest : public KafkaTest {};
+INSTANTIATE_TEST_SUITE_P(On, KafkaGroupRulesTest, ::testing::Values(Backend::kApache), BackendName);
+
+TEST_P(KafkaGroupRulesTest, ASessionThatTheBrokerRefusesIsSaidOnceWithWhatToDo) {
+  session_ = std::chrono::minutes{31};  // Kafka's most is 30
+  auto options = ForGroup("g", {tasks_});
+  options.client.properties["max.poll.interval.ms"] = "3600000";
+  std::mutex mutex;
+  std::vector<std::string> lines;
+  options.client.log = [&](int level, std::string_view text) {
+    const std::lock_guard guard(mutex);
+    if (level <= 3) lines.emplace_back(text);
+  };
+  Recorder recorder;
+  const auto consumer = Join(options, &recorder);
+  const auto said = [&] {
+    const std::lock_guard guard(mutex);
+    return std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
+      return line.find("set kafka.session_timeout") != std::string::npos;
+    });
+  };
+  PollUntil({consumer.get()}, [&] { return said() > 0; });
+  EXPECT_EQ(said(), 1);
+  EXPECT_TRUE(recorder.events.empty());
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "common/base/json_text.h"
 #include "common/config/nearest.h"
+#include "common/config/unknown_variables.h"
 #include "common/config/version.h"
 #include "producer/cli/exit_code.h"
 
@@ -264,6 +265,13 @@ int RunCli(int argc, char** argv, Actions actions, std::vector<CommandEntry> mor
   environment.actions = std::move(actions);
   environment.more_commands = std::move(more_commands);
   return RunCli(std::vector<std::string>(argv + 1, argv + argc), environment);
+}
+
+Result<Config> CommandContext::Load() const {
+  auto config = LoadConfig(inputs);
+  if (!config) return config;
+  for (const std::string& line : UnknownVariables(inputs, *config)) *io.err << "warning: " << line << '\n';
+  return config;
 }
 
 }  // namespace weir::cli

@@ -455,8 +455,24 @@ TEST(Cli, DoctorFailsWhenSomethingDoes) {
   cli.services.database = {"database", "fail", "gone", "start it"};
   EXPECT_EQ(cli.Run({"doctor"}), kFailed);
   EXPECT_THAT(cli.out, HasSubstr("hint: start it"));
-  EXPECT_EQ(cli.Run({"doctor", "--set", "nope=1"}), kFailed);
+  EXPECT_EQ(cli.Run({"doctor", "--set", "nope=1"}), kUsage);
   EXPECT_THAT(cli.out, HasSubstr("unknown key"));
+}
+
+TEST(Cli, AVariableThatIsNoSettingIsSaid) {
+  CliHarness cli;
+  cli.environment.inputs.env["WEIR_DATABSE_URL"] = "postgresql://h/d";
+  cli.environment.inputs.env["WEIR_TEST_DATABASE_URL"] = "postgresql://h/d";
+  cli.environment.inputs.env["WEIR_WORKER_ID"] = "a";
+  EXPECT_EQ(cli.Run({"doctor"}), kOk);
+  EXPECT_EQ(cli.err,
+            "warning: the environment variable WEIR_DATABSE_URL is no setting of weir: did you mean "
+            "WEIR_DATABASE_URL?\n");
+  // What the configuration itself refers to is a secret's place, whatever its name.
+  cli.environment.inputs.env.erase("WEIR_DATABSE_URL");
+  cli.environment.inputs.env["WEIR_OUR_DATABASE"] = "postgresql://h/d";
+  EXPECT_EQ(cli.Run({"doctor", "--set", "database.url=env:WEIR_OUR_DATABASE"}), kOk);
+  EXPECT_EQ(cli.err, "");
 }
 
 TEST(Cli, MigrateStatusTellsWhatIsPending) {

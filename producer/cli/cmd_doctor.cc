@@ -9,21 +9,24 @@
 namespace weir::cli {
 namespace {
 
+constexpr char kConfiguration[] = "configuration";
+constexpr char kSecrets[] = "secrets";
+
 std::vector<Check> RunChecks(CommandContext& context, bool online) {
   std::vector<Check> checks = {{"version", "ok", "weir " + std::string(Version()), ""}};
   const auto config = context.Load();
   if (!config) {
-    checks.push_back({"configuration", "fail", config.error().message, config.error().hint});
+    checks.push_back({kConfiguration, "fail", config.error().message, config.error().hint});
     return checks;
   }
   checks.push_back(
-      {"configuration", "ok", config->file.empty() ? "no file; defaults hold" : config->file, ""});
+      {kConfiguration, "ok", config->file.empty() ? "no file; defaults hold" : config->file, ""});
   checks.push_back(context.services->CheckHome(*config));
   checks.push_back(context.services->CheckDatabase(*config));
   checks.push_back(context.services->CheckBroker(*config));
   for (const AccountConfig& account : config->accounts) {
     const auto secrets = ResolveSecrets(account);
-    if (!secrets) checks.push_back({"secrets", "fail", secrets.error().message, secrets.error().hint});
+    if (!secrets) checks.push_back({kSecrets, "fail", secrets.error().message, secrets.error().hint});
   }
   if (!online) return checks;
   for (Check& check : context.services->CheckSources(*config)) checks.push_back(std::move(check));
@@ -51,9 +54,13 @@ class DoctorCommand final : public Command {
     } else {
       table.Print(*context.io.out, context.io.out_colour);
     }
-    const bool failed =
-        std::any_of(checks.begin(), checks.end(), [](const auto& c) { return c.state == "fail"; });
-    return failed ? kFailed : kOk;
+    const auto failed = [&](std::string_view name) {
+      return std::any_of(checks.begin(), checks.end(), [&](const auto& c) {
+        return c.state == "fail" && (name.empty() || c.name == name);
+      });
+    };
+    if (failed(kConfiguration) || failed(kSecrets)) return kUsage;
+    return failed("") ? kFailed : kOk;
   }
 
  private:

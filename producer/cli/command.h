@@ -61,7 +61,8 @@ struct CommandContext {
   const Actions* actions = nullptr;
   const CLI::App* root = nullptr;  // the whole command line, for completion
 
-  Result<Config> Load() const { return LoadConfig(inputs); }
+  // The configuration; of a variable that looks like a setting and is none, it tells the user.
+  Result<Config> Load() const;
 };
 
 // One command: declares its options, then runs with what they were set to.
