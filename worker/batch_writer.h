@@ -75,6 +75,8 @@ class BatchWriter {
 
   // What was committed since Begin or the last call.
   BatchCounts TakeCommitted() { return std::exchange(committed_, {}); }
+  // Any record was, in that time.
+  bool HasCommitted() const { return committed_.fetched > 0; }
 
  private:
   using Prepared = PreparedBatch;

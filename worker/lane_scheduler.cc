@@ -35,21 +35,37 @@ void LaneScheduler::Wait(std::unique_lock<std::mutex>& lock, Millis time) {
   std::erase(waiting_, &self);
 }
 
+std::deque<Delivery>* LaneScheduler::Ready(Lane& lane, Millis now) {
+  if (lane.busy || lane.Empty() || lane.ready_at > now) return nullptr;
+  return lane.interactive.empty() ? &lane.bulk : &lane.interactive;
+}
+
+std::map<LaneId, LaneScheduler::Lane>::iterator LaneScheduler::Lonely(Millis now) {
+  return std::find_if(lanes_.begin(), lanes_.end(), [&](auto& lane) {
+    const auto* queue = Ready(lane.second, now);
+    return queue != nullptr && queue->front().alone;
+  });
+}
+
+LaneScheduler::Work LaneScheduler::TakeFrom(const LaneId& id, Lane& lane) {
+  auto& queue = lane.interactive.empty() ? lane.bulk : lane.interactive;
+  Work work{id, std::move(queue.front())};
+  queue.pop_front();
+  lane.busy = true;
+  alone_ = work.delivery.alone;
+  last_ = id;
+  --queued_;
+  ++running_;
+  return work;
+}
+
 std::optional<LaneScheduler::Work> LaneScheduler::TakeReady(Millis now) {
-  if (lanes_.empty()) return std::nullopt;
+  if (lanes_.empty() || Blocked(now)) return std::nullopt;
+  if (const auto lonely = Lonely(now); lonely != lanes_.end()) return TakeFrom(lonely->first, lonely->second);
   auto at = lanes_.upper_bound(last_);
   for (std::size_t i = 0; i < lanes_.size(); ++i, ++at) {
     if (at == lanes_.end()) at = lanes_.begin();
-    Lane& lane = at->second;
-    if (lane.busy || lane.Empty() || lane.ready_at > now) continue;
-    auto& queue = lane.interactive.empty() ? lane.bulk : lane.interactive;
-    Work work{at->first, std::move(queue.front())};
-    queue.pop_front();
-    lane.busy = true;
-    last_ = at->first;
-    --queued_;
-    ++running_;
-    return work;
+    if (Ready(at->second, now) != nullptr) return TakeFrom(at->first, at->second);
   }
   return std::nullopt;
 }
@@ -74,11 +90,11 @@ std::optional<LaneScheduler::Work> LaneScheduler::Take() {
     const Millis now = clock_->Boot();
     if (auto work = TakeReady(now)) {
       // Whoever waited last now takes what else is ready, or watches for when it will be.
-      if (NextReady(now) < kLongestWait) WakeLast();
+      if (!Blocked(now) && NextReady(now) < kLongestWait) WakeLast();
       return work;
     }
     // Only the last one to come needs to know the time: the others are woken by it, or by what is added.
-    Wait(lock, NextReady(now));
+    Wait(lock, Blocked(now) ? kLongestWait : NextReady(now));
   }
   return std::nullopt;
 }
@@ -89,7 +105,7 @@ void LaneScheduler::Done(const LaneId& id, Millis wait) {
   lane.busy = false;
   lane.idle_since = clock_->Boot();
   lane.ready_at = lane.idle_since + wait;
-  if (--running_ == 0) changed_.notify_all();
+  Ended();
 }
 
 void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
@@ -99,7 +115,18 @@ void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
   ++queued_;
   lane.busy = false;
   lane.ready_at = clock_->Boot() + wait;
+  Ended();
+}
+
+void LaneScheduler::Ended() {
+  alone_ = false;
   if (--running_ == 0) changed_.notify_all();
+}
+
+void LaneScheduler::EndAlone() {
+  std::lock_guard lock(mutex_);
+  if (!std::exchange(alone_, false)) return;
+  WakeLast();
 }
 
 void LaneScheduler::MoveQueued(Lane& lane, std::vector<Delivery>& to) {

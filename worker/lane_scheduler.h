@@ -19,7 +19,9 @@ namespace weir::worker {
 
 // Which lane's turn it is. A lane runs one task at a time; one that waits (limit, retry, lease) is simply not
 // ready until then and holds no executor; ready lanes take turns. Interactive tasks of a lane go before its
-// bulk ones. Thread-safe: the poll loop adds, executors take and give back, the keeper looks for idle lanes.
+// bulk ones. A delivery that must be alone is taken when nothing runs, and nothing is taken beside it; while
+// it waits for that, nothing new begins. Thread-safe: the poll loop adds, executors take and give back, the
+// keeper looks for idle lanes.
 class LaneScheduler {
  public:
   using Millis = std::chrono::milliseconds;
@@ -43,6 +45,8 @@ class LaneScheduler {
   void Done(const LaneId& lane, Millis wait);
   // The lane's task is to be tried again after `wait`, before its others.
   void GiveBack(const LaneId& lane, Delivery delivery, Millis wait);
+  // What runs alone may have company from now on.
+  void EndAlone();
   // Takes all that is queued in a busy lane, for a wait too long to hold its offsets.
   std::vector<Delivery> Drain(const LaneId& lane);
   // Takes all that is queued in lanes that are not ready for longer than `wait`.
@@ -75,7 +79,14 @@ class LaneScheduler {
     bool woken = false;
   };
 
+  // One whose turn it is, with the queue that its next task stands in; null if it must wait.
+  static std::deque<Delivery>* Ready(Lane& lane, Millis now);
   std::optional<Work> TakeReady(Millis now);
+  // A lane whose turn it is with one that must be alone; end() if there is none.
+  std::map<LaneId, Lane>::iterator Lonely(Millis now);
+  Work TakeFrom(const LaneId& id, Lane& lane);
+  bool Blocked(Millis now) { return alone_ || (running_ > 0 && Lonely(now) != lanes_.end()); }
+  void Ended();
   void MoveQueued(Lane& lane, std::vector<Delivery>& to);
   Millis NextReady(Millis now) const;
   void WakeLast();
@@ -89,6 +100,7 @@ class LaneScheduler {
   std::vector<Waiter*> waiting_;     // executors in Take; the last one also watches the time
   std::size_t queued_ = 0;
   std::size_t running_ = 0;
+  bool alone_ = false;  // what runs must be alone
   bool stopped_ = false;
 };
 

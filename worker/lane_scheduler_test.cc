@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <thread>
 
 namespace weir::worker {
 namespace {
@@ -75,6 +76,51 @@ TEST(LaneSchedulerTest, WhatIsGivenBackComesFirstAgain) {
   EXPECT_EQ(Task(lanes.TryTake()), -1);
   clock.Advance(milliseconds(500));
   EXPECT_EQ(Task(lanes.TryTake()), 1);
+}
+
+// It waits for what runs, nothing begins before it or beside it, and several go one after the other.
+TEST(LaneSchedulerTest, OneThatMustBeAloneIs) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  for (const char* meter : {"a", "b", "c", "d"}) lanes.Add(Of(meter, meter[0]));
+  for (const char* meter : {"a", "b"}) {
+    auto suspect = lanes.TryTake();
+    EXPECT_EQ(Task(suspect), meter[0]);
+    suspect->delivery.alone = true;
+    if (meter[0] == 'b') {
+      EXPECT_EQ(Task(lanes.TryTake()), 'c');
+    }
+    lanes.GiveBack(suspect->lane, suspect->delivery, milliseconds(meter[0] == 'a' ? 100 : 0));
+  }
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "c runs";
+  lanes.Done({"c", 0}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 'b') << "before d, whose turn it was";
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "b is alone";
+  lanes.Done({"b", 0}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 'd') << "a waits for its time and holds up nobody";
+  clock.Advance(milliseconds(100));
+  lanes.Done({"d", 0}, milliseconds(0));
+  lanes.Add(Of("d", 1));
+  EXPECT_EQ(Task(lanes.TryTake()), 'a');
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
+  lanes.EndAlone();
+  EXPECT_EQ(Task(lanes.TryTake()), 1) << "a is cleared and may have company";
+}
+
+// Whoever waits for it to end need not be told the time.
+TEST(LaneSchedulerTest, WhatWaitedForTheLonelyOneIsTakenAfterIt) {
+  SystemClock clock;
+  LaneScheduler lanes(&clock);
+  auto delivery = Of("a", 1);
+  delivery.alone = true;
+  lanes.Add(delivery);
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  lanes.Add(Of("b", 2));
+  std::int64_t other = -1;
+  std::thread waiting([&] { other = Task(lanes.Take()); });
+  lanes.EndAlone();
+  waiting.join();
+  EXPECT_EQ(other, 2);
 }
 
 TEST(LaneSchedulerTest, WhatComesForALaneThatWaitsLongIsTakenOut) {

@@ -40,6 +40,7 @@ bool TaskRunner::RunOnce() {
   const bool long_wait = next.lane_wait > kLongWait;
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work->delivery.returns;
+    work->delivery.alone = work->delivery.alone || next.alone;
     shared_.scheduler->GiveBack(work->lane, std::move(work->delivery), next.lane_wait);
     return true;
   }
@@ -87,6 +88,7 @@ Result<TaskRunner::Next> TaskRunner::HaveLane(pg::Session& session, const LaneId
 ledger::ClaimOptions TaskRunner::ClaimOf(const LaneScheduler::Work& work) const {
   const kafka::TopicPartition& from = work.delivery.from;
   return {.owner = shared_.worker_id,
+          .alone = work.delivery.alone,
           .lane = work.lane,
           .letter = {work.delivery.value, from.topic + "/" + std::to_string(from.partition) + "/" +
                                               std::to_string(work.delivery.offset)}};
@@ -115,6 +117,10 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
     if (claim->kind == ledger::ClaimResult::Kind::kPoison) {
       Log(LogLevel::kError, "a page that crashes its worker is given up",
           {{"page", claim->task ? claim->task->page : 0}});
+    }
+    if (claim->kind == ledger::ClaimResult::Kind::kSuspect) {
+      Log(LogLevel::kWarn, "a page whose worker died again and again gets its last try, alone");
+      return {.again = true, .alone = true};
     }
     if (claim->kind != ledger::ClaimResult::Kind::kClaimed) return {};
     task = std::move(claim->task);
@@ -198,7 +204,11 @@ Result<void> TaskRunner::Process(TaskWork& work) {
     return MayBegin(work);
   };
   shared_.claims->Add(work.task.id, work.task.epoch);
-  const AbortCheck abort = [this, &work] { return AbortReason(work.task); };
+  const AbortCheck abort = [this, &work] {
+    // A committed batch clears a suspect (FenceSql): others need not wait for the rest of its page.
+    if (writer_.HasCommitted()) shared_.scheduler->EndAlone();
+    return AbortReason(work.task);
+  };
   auto done = processor_.Run(work, abort, between);
   shared_.claims->Remove(work.task.id);
   return done;

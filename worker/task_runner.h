@@ -58,7 +58,8 @@ class TaskRunner {
   struct Next {
     std::chrono::milliseconds lane_wait{0};
     bool again = false;  // the same delivery, after lane_wait
-    std::string waiting_for;
+    bool alone = false;  // … and then with nothing beside it
+    std::string waiting_for{};
   };
 
   Next Work(const LaneScheduler::Work& work);

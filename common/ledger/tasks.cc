@@ -23,16 +23,18 @@ std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
 
 // The claim. A running task whose owner is another worker ended with that worker: a crash, unless a batch was
 // committed since (FenceSql). {0} = this claim finds one crash too many: the task is dead, with its reason,
-// in the same statement. The set_config in FROM bounds the wait for the row's lock within this one statement:
-// a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2). The epoch rises by
-// a random step: a claim that a crash of the server's machine takes back is then never given again, so that
-// it need not wait for the disk (docs/adr/0004).
+// in the same statement. {2} = it finds one less than that, and the caller has company: the crash is counted
+// and the task not taken. The set_config in FROM bounds the wait for the row's lock within this one
+// statement: a zombie stopped inside its COPY holds that lock for as long as it likes (DESIGN §4.2). The
+// epoch rises by a random step: a claim that a crash of the server's machine takes back is then never given
+// again, so that it need not wait for the disk (docs/adr/0004).
 constexpr std::string_view kClaimSql = R"sql(
   update weir.tasks t
      set epoch = t.epoch + 1 + floor(random() * 2147483648)::int8, advanced_at = clock_timestamp(),
          crashes = t.crashes + {1},
-         owner = case when not {0} then $2 end,
-         state = case when {0} then 'dead' else 'running' end,
+         owner = case when not {0} and not {2} then $2 end,
+         state = case when {0} then 'dead' when {2} then 'dispatched' else 'running' end,
+         dispatched_at = case when {2} then clock_timestamp() else t.dispatched_at end,
          finished_at = case when {0} then clock_timestamp() end,
          error_class = case when {0} then 'poison' else t.error_class end,
          error_message = case when {0} then 'its worker died ' || (t.crashes + {1}) || ' times in a row while it read this page'
@@ -55,7 +57,8 @@ constexpr std::string_view kClaimSql = R"sql(
 
 std::string ClaimSql() {
   const std::string crashed = "(t.state = 'running' and t.owner is distinct from $2)::int";
-  return fmt::format(fmt::runtime(kClaimSql), "(t.crashes + " + crashed + " >= $3::int)", crashed);
+  return fmt::format(fmt::runtime(kClaimSql), "(t.crashes + " + crashed + " >= $3::int)", crashed,
+                     "(not $9::bool and t.crashes + " + crashed + " = $3::int - 1)");
 }
 
 // Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no
@@ -102,7 +105,8 @@ Result<pg::Rows> ClaimRow(pg::Session& session, TaskId id, const ClaimOptions& o
                               ToHex(options.letter.message),
                               Optional(options.letter.from),
                               options.lane ? pg::Param(options.lane->meter) : pg::Param(),
-                              options.lane ? pg::Param(Number(options.lane->index)) : pg::Param()};
+                              options.lane ? pg::Param(Number(options.lane->index)) : pg::Param(),
+                              options.alone ? "true" : "false"};
   static const std::string kSql = ClaimSql();
   auto rows = session.Exec(kSql, params, "task_claim");
   if (rows || rows.error().sqlstate != "55P03") return rows;
@@ -144,6 +148,10 @@ Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOption
   result.task->letter = options.letter;
   if (rows->Text(0, 0) == "dead") {
     result.kind = ClaimResult::Kind::kPoison;
+    return result;
+  }
+  if (rows->Text(0, 0) == "dispatched") {
+    result.kind = ClaimResult::Kind::kSuspect;
     return result;
   }
   result.kind = ClaimResult::Kind::kClaimed;

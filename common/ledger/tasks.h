@@ -52,6 +52,9 @@ struct ClaimResult {
     kClaimed,
     kEnded,   // done, dead, cancelled, expired or unknown: the message is of no more use
     kParked,  // not due: the dispatcher will send it again
+    // Its worker died once less than is allowed: its last try is to be alone, so that only one who is the
+    // cause can die of it. Not claimed; ask again with ClaimOptions::alone.
+    kSuspect,
     kPoison,  // crashed its worker too often; it is dead now
   } kind = Kind::kEnded;
   std::optional<ClaimedTask> task;
@@ -61,6 +64,7 @@ struct ClaimResult {
 struct ClaimOptions {
   std::string owner;
   int max_crashes = 3;
+  bool alone = false;  // nothing else runs in the caller's process
   // The lane that the message names, under whose lease the caller works. A task of another lane is not
   // claimed: anyone may write to a topic, and its request would run beside that lane's own.
   std::optional<LaneId> lane = std::nullopt;

@@ -6,16 +6,15 @@
 
 #include <set>
 
-#include "common/kafka/consumer.h"
 #include "common/kafka/producer.h"
 #include "common/ledger/task_message.h"
+#include "tests/e2e/dead_letters.h"
 #include "tests/e2e/e2e.h"
 
 namespace weir::e2e {
 namespace {
 
 using ::testing::HasSubstr;
-using Headers = std::map<std::string, std::string>;
 
 class Failures : public OnDatabase {
  protected:
@@ -24,42 +23,8 @@ class Failures : public OnDatabase {
     StartServices();  // the broker must stay for who reads its topics
   }
 
-  // Reads what is on dlq.weir.tasks until there are `count`, as anyone who watches it would.
   std::vector<kafka::Message> DeadLetters(std::size_t count) const {
-    struct Listener final : kafka::RebalanceListener {
-      std::set<kafka::TopicPartition> mine;
-      void OnAssigned(const std::vector<kafka::TopicPartition>& partitions) override {
-        mine.insert(partitions.begin(), partitions.end());
-      }
-      void OnRevoked(const std::vector<kafka::TopicPartition>&) override { mine.clear(); }
-      void OnLost(const std::vector<kafka::TopicPartition>&) override { mine.clear(); }
-    } listener;
-    kafka::ConsumerOptions options;
-    options.client = KafkaClient();
-    options.group = Topics().group + "-watcher";
-    options.topics = {Topics().dead_letters};
-    options.session_timeout = Millis(4'000);
-    auto consumer = kafka::Consumer::Create(options, &listener);
-    EXPECT_TRUE(consumer) << consumer.error().message;
-    std::vector<kafka::Message> letters;
-    if (!consumer) return letters;
-    EXPECT_TRUE(process::WaitUntil(
-        [&] {
-          EXPECT_TRUE((*consumer)->Poll(Millis(100)));
-          for (const auto& partition : listener.mine) {
-            while (auto message = (*consumer)->Next(partition)) letters.push_back(std::move(*message));
-          }
-          return letters.size() >= count;
-        },
-        kPatience))
-        << letters.size() << " letters came";
-    (*consumer)->Close(Millis(5'000));
-    return letters;
-  }
-  static Headers HeadersOf(const kafka::Message& message) {
-    Headers headers;
-    for (const kafka::Header& header : message.headers) headers[header.name] = header.value;
-    return headers;
+    return ReadDeadLetters(KafkaClient(), count);
   }
   static std::string OnlyJob(const Outcome& outcome) { return outcome.json.at("job").dump(); }
 };
@@ -93,7 +58,7 @@ TEST_F(Failures, DeadPagesAreListedShownLetteredAndReplayed) {
 
   std::set<std::string> lettered;
   for (const kafka::Message& letter : DeadLetters(2)) {
-    const Headers headers = HeadersOf(letter);
+    const auto headers = HeadersOf(letter);
     EXPECT_EQ(headers.at("__dlq.errors.topic"), "weir.tasks");
     EXPECT_GE(std::stoi(headers.at("__dlq.errors.partition")), 0);
     EXPECT_GE(std::stoll(headers.at("__dlq.errors.offset")), 0);
@@ -183,6 +148,54 @@ TEST_F(Failures, APageThatCrashesItsWorkerThreeTimesIsPoison) {
   ExpectCopy("chesscom", "hikaru");
 }
 
+// Pages that are in flight beside it each time are no poison: a page's last try is alone.
+TEST_F(Failures, WhatIsReadBesideAPoisonPageIsNone) {
+  env_["WEIR_SOURCES_CHESSCOM_LANES"] = "4";
+  Control("settings", {{"parallel", {{"chesscom", 4}}}});
+  Players({"chesscom/hikaru=600"});
+  // Four months on four lanes, of which the third is the poison.
+  Faults({{{"regex", "/hikaru/games/2022/0[1-4]"}, {"action", "stall"}}});
+  const auto sync = StartSync("chesscom", {"hikaru"}, {"--workers", "1"});
+  // Waits until `count` of them run that crashed so often, and no more.
+  const auto running = [&](int crashes, int count) {
+    std::string found;
+    EXPECT_TRUE(process::WaitUntil(
+        [&] {
+          found =
+              TryText(fmt::format(
+                          "select min(t.key) || ' ' || min(w.pid) from weir.tasks t join weir.workers w on "
+                          "w.id = t.owner where t.state = 'running' and t.crashes = {} and t.key ~ "
+                          "'^2022/0[1-4]' having count(*) >= {}",
+                          crashes, count))
+                  .value_or("");
+          return !found.empty();
+        },
+        kPatience))
+        << "after " << crashes << " crashes: " << sync->Err();
+    EXPECT_EQ(Number("select count(*) from weir.tasks where state = 'running'"), count);
+    return found;
+  };
+  const auto crash = [](const std::string& found) {
+    return found.empty() ? -1
+                         : kill(static_cast<pid_t>(std::stol(found.substr(found.rfind(' ') + 1))), SIGSEGV);
+  };
+  ASSERT_EQ(crash(running(0, 4)), 0);
+  ASSERT_EQ(crash(running(1, 4)), 0);
+  std::string alone = running(2, 1);
+  for (int other = 0; other < 3 && !alone.starts_with("2022/03"); ++other) {
+    Control("release", Json::object());
+    ASSERT_TRUE(Await("state = 'done' from weir.tasks where key like '" + alone.substr(0, 7) + "%'"));
+    alone = running(2, 1);
+  }
+  Faults(Json::array());
+  ASSERT_EQ(crash(alone), 0);
+  const Outcome outcome = Finish(*sync);
+  EXPECT_EQ(outcome.Status(), 3) << outcome.err;
+  EXPECT_EQ(outcome.Total("dead_pages"), 1);
+  EXPECT_EQ(Text("select string_agg(left(key, 7) || error_class, ' ') from weir.tasks where state <> 'done'"),
+            "2022/03poison");
+}
+
 // Garbage and tasks of the future are kept with their reason, shown, and forgotten when asked.
 TEST_F(Failures, GarbageIsShownAndPurged) {
   const auto worker = StartWorker();
@@ -201,7 +214,7 @@ TEST_F(Failures, GarbageIsShownAndPurged) {
   EXPECT_THAT(Weir({"garbage", "list"}).out, HasSubstr("schema version 99"));
   bool original = false;
   for (const kafka::Message& letter : DeadLetters(2)) {
-    const Headers headers = HeadersOf(letter);
+    const auto headers = HeadersOf(letter);
     EXPECT_EQ(headers.at("weir-kind"), "garbage");
     original = original || (letter.value == "\xff no task" && headers.contains("who"));
   }

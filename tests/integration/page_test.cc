@@ -155,6 +155,16 @@ TEST_F(PageTest, ATaskThatCrashesItsWorkerThreeTimesIsPoison) {
   for (const char* owner : {"a", "b", "c"}) {
     auto claim = ledger::ClaimTask(session_, task, {.owner = owner});
     ASSERT_TRUE(claim);
+    const bool last = owner[0] == 'c';
+    EXPECT_EQ(claim->kind, last ? ledger::ClaimResult::Kind::kSuspect : ledger::ClaimResult::Kind::kClaimed);
+    if (!last) continue;
+    // Its last try is to be alone, whoever makes it, and is none before it is.
+    EXPECT_EQ(Text("select state || crashes || coalesce(owner, '-') from weir.tasks where id = " +
+                   std::to_string(task.value)),
+              "dispatched2-");
+    claim = ledger::ClaimTask(session_, task, {.owner = "x"});
+    EXPECT_EQ(claim->kind, ledger::ClaimResult::Kind::kSuspect);
+    claim = ledger::ClaimTask(session_, task, {.owner = owner, .alone = true});
     EXPECT_EQ(claim->kind, ledger::ClaimResult::Kind::kClaimed);
   }
   auto fourth = ledger::ClaimTask(session_, task, {.owner = "d"});
