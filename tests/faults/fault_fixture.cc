@@ -115,6 +115,27 @@ void FaultTest::StartProducer() {
   ASSERT_TRUE(producer_->WaitForErr("serving", kPatience)) << producer_->Err();
 }
 
+std::unique_ptr<Process> FaultTest::StartVictimServe() const {
+  auto options = Options("weir", {"serve"});
+  options.env["WEIR_DATABASE_URL"] = Database(std::to_string(victim_net_->port()));
+  options.env["WEIR_KAFKA_BROKERS"] = kafka_->Brokers("VICTIM");
+  auto process = Process::Spawn(options);
+  EXPECT_TRUE(process) << process.error().message;
+  return process ? std::move(*process) : nullptr;
+}
+
+void FaultTest::KillServe(Process& serve) {
+  serve.Kill();
+  ASSERT_TRUE(serve.Wait(kPatience));
+  ResetVictim();
+}
+
+// Its sockets are closed; what the proxies still hold of it must not outlive it.
+void FaultTest::ResetVictim() {
+  victim_net_->ResetAll();
+  for (int i = 0; i < kafka_nodes_; ++i) kafka_->Proxy("VICTIM", i).ResetAll();
+}
+
 Member& FaultTest::StartWorker(bool victim) {
   auto member = std::make_unique<Member>();
   member->id = fmt::format("w{}", ++started_);
@@ -138,11 +159,7 @@ void FaultTest::StartWorkers(int count) {
 void FaultTest::Kill(Member& member) {
   member.process->Kill();
   ASSERT_TRUE(member.process->Wait(kPatience));
-  if (member.victim) {
-    // Its sockets are closed; what the proxies still hold of it must not outlive it.
-    victim_net_->ResetAll();
-    for (int i = 0; i < kafka_nodes_; ++i) kafka_->Proxy("VICTIM", i).ResetAll();
-  }
+  if (member.victim) ResetVictim();
   // What it had sent is still carried out: only then the ledger tells what it was reading.
   EXPECT_TRUE(
       Await(fmt::format("count(*) = 0 from pg_stat_activity where datname = current_database() and "

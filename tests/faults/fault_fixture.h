@@ -47,10 +47,14 @@ class FaultTest : public e2e::E2eTest {
 
   // The programs.
   void StartProducer();
+  // A `weir serve` behind the victim's proxies, for KillServe.
+  std::unique_ptr<Process> StartVictimServe() const;
+  void KillServe(Process& serve);
   Member& StartWorker(bool victim = false);
   void StartWorkers(int count);
   // SIGKILL, and its end awaited; the pages it was reading are noted (InFlight).
   void Kill(Member& member);
+  void ResetVictim();
   void Forget(const Member& member);
   Member& Victim();
   // Leaves it to the pool; the job's id.

@@ -102,7 +102,7 @@ TEST_F(ApacheKafkaNamedPoints, OfAPage) {
   ExpectNothingReadTwice();
 }
 
-// Pages that fail: parked, or given up and sent to the dead letters' topic.
+// Pages that fail: parked, or given up. Their letters are the leader's: letters_test.cc.
 TEST_F(ApacheKafkaNamedPoints, OfAFailure) {
   Faults(Json::array({{{"regex", "/games/20"}, {"action", "html"}, {"every", 9}},
                       {{"regex", "/games/20"}, {"action", "status"}, {"status", 503}, {"every", 4}}}));
@@ -113,8 +113,6 @@ TEST_F(ApacheKafkaNamedPoints, OfAFailure) {
            Point{"after a page was dead, before its letter",
                  Wire::kDatabase,
                  {.what = "task_kill", .reply = true}},
-           Point{"at the produce of a dead letter", Wire::kKafka, {.what = "dlq.weir.tasks", .nth = 2}},
-           Point{"after the dead letter, before its offset", Wire::kKafka, {.what = "api 0 ", .reply = true}},
        }) {
     Reach(point);
   }

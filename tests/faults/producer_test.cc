@@ -9,15 +9,6 @@ namespace {
 
 class ApacheKafkaProducer : public FaultTest {
  protected:
-  // A `weir serve` behind the victim's proxies.
-  std::unique_ptr<Process> Serve() {
-    auto options = Options("weir", {"serve"});
-    options.env["WEIR_DATABASE_URL"] = Database(std::to_string(victim_net_->port()));
-    options.env["WEIR_KAFKA_BROKERS"] = kafka_->Brokers("VICTIM");
-    auto process = Process::Spawn(options);
-    EXPECT_TRUE(process) << process.error().message;
-    return process ? std::move(*process) : nullptr;
-  }
   std::string PageSet() const {
     return Text(
         "select string_agg(account || ' ' || kind || ' ' || lo || ' ' || hi || ' ' || key, ';' order by "
@@ -49,19 +40,16 @@ TEST_F(ApacheKafkaProducer, KilledWhileItSends) {
     SCOPED_TRACE(step.name);
     auto& proxy = step.database ? *victim_net_ : kafka_->Proxy("VICTIM");
     proxy.StopAt(step.at);
-    const auto serve = Serve();
+    const auto serve = StartVictimServe();
     ASSERT_TRUE(proxy.WaitForStop(kPatience)) << "never reached: " << serve->Err();
-    serve->Kill();
-    ASSERT_TRUE(serve->Wait(kPatience));
-    victim_net_->ResetAll();
-    kafka_->Proxy("VICTIM").ResetAll();
+    KillServe(*serve);
   }
   // Two that take over from each other.
   StartProducer();
   const auto begin = Steady::now();
   ASSERT_TRUE(Await("bool_and(planned) from weir.job_accounts"));
   pages = PageSet();
-  auto other = Serve();
+  auto other = StartVictimServe();
   ASSERT_TRUE(other->WaitForErr("serving", kPatience));
   producer_->Kill();
   ASSERT_TRUE(producer_->Wait(kPatience));
