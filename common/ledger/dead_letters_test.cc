@@ -77,7 +77,8 @@ TEST_F(DeadLettersTest, PoisonIsDeadWithItsLetterInTheClaimThatFindsIt) {
   const JobId id = Open(Request({"alice"}));
   Plan(id, "alice", 1);
   for (const char* worker : {"a", "b", "c"}) {
-    auto claim = ClaimTask(session_, Page(0), {.owner = worker, .alone = true, .letter = {"m", "weir.tasks/0/5"}});
+    auto claim =
+        ClaimTask(session_, Page(0), {.owner = worker, .alone = true, .letter = {"m", "weir.tasks/0/5"}});
     ASSERT_TRUE(claim) << claim.error().message;
     ASSERT_EQ(claim->kind, ClaimResult::Kind::kClaimed) << worker;
   }

@@ -77,7 +77,8 @@ constexpr std::string_view kLanesSql = R"sql(
 constexpr std::string_view kJobSql = R"sql(
   insert into weir.jobs (fingerprint, source, stream, mode, priority, since_ms, until_ms, record_limit, now_ms,
                          traceparent, deadline_at, continues)
-  select f.fingerprint, $3, $4, $5, $6, $7::int8, $8::int8, $9::int8, $10::int8,
+  select f.fingerprint, $3, $4, $5, $6, $7::int8, $8::int8, $9::int8,
+         coalesce($10::int8, (extract(epoch from clock_timestamp()) * 1000)::int8),
          '00-' || replace(gen_random_uuid()::text, '-', '') || '-' ||
            left(replace(gen_random_uuid()::text, '-', ''), 16) || '-01',
          now() + $11::int8 * interval '1 ms',
@@ -164,7 +165,7 @@ Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest&
     rows = session.Exec(
         kJobSql, {print.prefix, print.accounts, request.source, request.stream, "full", request.priority,
                   OptionalNumber(request.filter.since_ms), OptionalNumber(request.filter.until_ms),
-                  OptionalNumber(request.filter.limit), std::to_string(request.now_ms), deadline});
+                  OptionalNumber(request.filter.limit), OptionalNumber(request.now_ms), deadline});
   }
   if (!rows) return Fail(rows.error());
   if (rows->Empty()) return std::nullopt;

@@ -28,6 +28,14 @@ TEST_F(OpenJobTest, WritesOneDiscoverTaskAnAccountAndItsLanes) {
   EXPECT_EQ(Text("select traceparent ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-01$' from weir.jobs"), "t");
 }
 
+// Whoever asks may have a wrong clock; plans must not end before what is, nor after it.
+TEST_F(OpenJobTest, ItsNowIsTheDatabases) {
+  JobRequest request = Request({"alice"});
+  request.now_ms.reset();
+  Open(request);
+  EXPECT_EQ(Text("select abs(now_ms - extract(epoch from created_at) * 1000) < 60000 from weir.jobs"), "t");
+}
+
 TEST_F(OpenJobTest, TheFirstSpellingOfAnAccountStays) {
   JobRequest request = Request({"alice"});
   request.accounts[0].name = "Alice";

@@ -74,7 +74,8 @@ struct JobRequest {
   std::vector<Account> accounts;  // not empty, keys unique
   std::string priority = "bulk";
   std::optional<std::chrono::milliseconds> deadline;
-  std::int64_t now_ms = 0;
+  // The "now" of its plans; absent: the database's, on which all programs agree. For tests.
+  std::optional<std::int64_t> now_ms;
 };
 
 struct OpenedJob {

@@ -63,7 +63,7 @@ std::vector<std::string> ConfigArguments(const Config& config, const ConfigInput
 Result<int> Sync(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto job = MakeJobRequest(*config, options, *context.clock);
+  auto job = MakeJobRequest(*config, options);
   if (!job) return Fail(job.error());
   SyncRequest request;
   request.job = std::move(*job);
@@ -103,7 +103,7 @@ Result<std::unique_ptr<LocalServices>> DatabaseOnly(const Config& config, SayPro
 Result<int> Enqueue(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto request = MakeJobRequest(*config, options, *context.clock);
+  auto request = MakeJobRequest(*config, options);
   if (!request) return Fail(request.error());
   auto services = DatabaseOnly(*config, SayTo(context));
   if (!services) return Fail(services.error());

@@ -7,8 +7,7 @@
 
 namespace weir {
 
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target,
-                                          std::int64_t now_ms) {
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target) {
   const Source* source = FindSource(target.source);
   if (source == nullptr || FindStream(*source, target.stream) == nullptr) {
     return Fail(ErrorClass::kConfig, "there is no stream " + target.source + "/" + target.stream,
@@ -21,7 +20,6 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget
   request.filter = target.filter;
   request.priority = target.priority;
   request.deadline = target.deadline;
-  request.now_ms = now_ms;
   std::set<std::string> keys;
   for (const std::string& name : target.accounts) {
     auto settings = ResolveAccount(config, *source, name);
@@ -32,8 +30,7 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget
   return request;
 }
 
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options,
-                                          const Clock& clock) {
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options) {
   SyncTarget target;
   target.source = options.source;
   target.stream = options.stream;
@@ -43,7 +40,7 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncO
   target.priority = options.priority;
   target.deadline = options.deadline;
   if (!target.deadline && config.sync_deadline.count() > 0) target.deadline = config.sync_deadline;
-  return MakeJobRequest(config, target, clock.UnixMillis());
+  return MakeJobRequest(config, target);
 }
 
 }  // namespace weir

@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/ledger/jobs.h"
 #include "producer/cli/sync_options.h"
@@ -23,10 +22,8 @@ struct SyncTarget {
 
 // The job to open for it: every account with its key, its meter and the meter's lanes, by the source and the
 // configuration. Accounts that are one under Source::AccountKey are named once. Errors: kConfig.
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target,
-                                          std::int64_t now_ms);
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target);
 // Likewise, as the command line or a request to the control API says it.
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options,
-                                          const Clock& clock);
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options);
 
 }  // namespace weir

@@ -105,7 +105,7 @@ class JobDesk {
       : config_(config), clock_(clock), session_(Options(std::move(url))) {}
 
   Result<ledger::OpenedJob> Open(const cli::SyncOptions& options) {
-    const auto request = MakeJobRequest(config_, options, clock_);
+    const auto request = MakeJobRequest(config_, options);
     if (!request) return Fail(request.error());
     auto opened = ledger::OpenJob(session_, *request);
     if (!opened) return Failed(opened.error());
