@@ -56,7 +56,7 @@ Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
   work_->last_head = HeadText(head);
-  work_->rate_limits = ParseRateLimits(head, clock_->UnixMillis());
+  work_->rate_limits = ParseRateLimits(head, AnsweredAt(head, clock_->UnixMillis()));
   verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
   return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
@@ -76,10 +76,10 @@ Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
   return text_.size() < cap;
 }
 
-// A Retry-After that is a date is one from now, not from when the job was opened.
+// A Retry-After that is a date is one from the answer's time, not from when the job was opened.
 Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
   TaskContext now = context_;
-  now.now_ms = clock_->UnixMillis();
+  now.now_ms = AnsweredAt(head_, clock_->UnixMillis());
   return work_->source->Judge(now, head_, body_start);
 }
 

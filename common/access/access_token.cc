@@ -166,7 +166,8 @@ class Renewal {
       Error e = MakeError(status == 429 ? ErrorClass::kThrottled : ErrorClass::kTransient,
                           fmt::format("HTTP {}: the access token could not be renewed yet", status));
       e.http_status = status;
-      e.retry_after = ParseRetryAfter(answer.Head().Get("Retry-After"), parts_.clock->UnixMillis());
+      e.retry_after = ParseRetryAfter(answer.Head().Get("Retry-After"),
+                                      AnsweredAt(answer.Head(), parts_.clock->UnixMillis()));
       return Unspent(std::move(e));
     }
     if (status >= 400 && status < 500) {

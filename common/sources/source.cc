@@ -116,6 +116,12 @@ std::optional<milliseconds> ParseRetryAfter(std::string_view value, std::int64_t
   return milliseconds(std::min(*date - now_ms, kMaxSeconds * 1000));
 }
 
+std::int64_t AnsweredAt(const HttpResponseHead& head, std::int64_t our_ms) {
+  constexpr std::int64_t kAlikeMs = 2'000;
+  const auto date = ParseHttpDate(head.Get("Date"), our_ms);
+  return date && (*date < our_ms - kAlikeMs || *date > our_ms + kAlikeMs) ? *date : our_ms;
+}
+
 std::optional<std::int64_t> Source::TotalIn(const TaskContext&, std::string_view) const {
   return std::nullopt;
 }

@@ -290,6 +290,10 @@ Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);
 
+// When it was answered, by its Date: dates and times in its other headers are by that clock. `our_ms` where
+// it has none, and where the two are alike: ours is finer.
+std::int64_t AnsweredAt(const HttpResponseHead& head, std::int64_t our_ms);
+
 // The sources weir knows, listed by hand in registry.cc: a static library drops self-registering objects.
 const std::vector<const Source*>& AllSources();
 const Source* FindSource(std::string_view name);

@@ -71,6 +71,20 @@ TEST(JudgeHttp, ErrorsTellWhatIsKnown) {
   EXPECT_FALSE(ErrorOf(JudgeHttp(Head(403), "<html>", kNow)).hint.empty());
 }
 
+// A machine's clock may be days off; an answer's own dates agree with each other.
+TEST(AnsweredAt, IsTheAnswersDateUnlessOursIsAsGood) {
+  const auto at = [](std::string date, std::int64_t ours) {
+    return AnsweredAt(Head(429, {{"Date", std::move(date)}}), ours);
+  };
+  constexpr char kDate[] = "Sun, 06 Nov 1994 08:49:17 GMT";
+  constexpr std::int64_t kTwoDays = 2 * 86'400'000;
+  EXPECT_EQ(at(kDate, kNow + kTwoDays), kNow);
+  EXPECT_EQ(at(kDate, kNow - kTwoDays), kNow);
+  EXPECT_EQ(at(kDate, kNow + 1'700), kNow + 1'700);
+  EXPECT_EQ(at("yesterday", kNow + 5), kNow + 5);
+  EXPECT_EQ(AnsweredAt(Head(429), kNow + 5), kNow + 5);
+}
+
 TEST(RetryAfter, SecondsAndAllDates) {
   EXPECT_EQ(ParseRetryAfter("120", kNow), seconds(120));
   EXPECT_EQ(ParseRetryAfter(" 5 ", kNow), seconds(5));

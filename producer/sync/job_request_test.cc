@@ -34,7 +34,6 @@ TEST(JobRequestTest, AccountsHaveTheirKeyMeterAndLanes) {
 
 // Whoever asks: the command line, or the control API.
 TEST(JobRequestTest, WithoutADeadlineOfItsOwnAJobHasTheConfiguredOne) {
-  const SystemClock clock;
   Config config;
   cli::SyncOptions options;
   options.source = "chesscom";

@@ -101,8 +101,7 @@ Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engi
 // all who ask wait for it.
 class JobDesk {
  public:
-  JobDesk(const Config& config, std::string url, const Clock& clock)
-      : config_(config), clock_(clock), session_(Options(std::move(url))) {}
+  JobDesk(const Config& config, std::string url) : config_(config), session_(Options(std::move(url))) {}
 
   Result<ledger::OpenedJob> Open(const cli::SyncOptions& options) {
     const auto request = MakeJobRequest(config_, options);
@@ -134,7 +133,6 @@ class JobDesk {
   }
 
   const Config& config_;
-  const Clock& clock_;
   pg::Session session_;
 };
 
@@ -182,7 +180,7 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
   BacklogWatch backlog((*services)->DatabaseUrl(), clock, metrics);
   auto health = StartHealth(config, engine, metrics, clock);
   if (!health) return Fail(health.error());
-  JobDesk desk(config, (*services)->DatabaseUrl(), clock);
+  JobDesk desk(config, (*services)->DatabaseUrl());
   auto control = StartControl(config, *control_options, engine, desk);
   if (!control) return Fail(control.error());
   engine.Start();

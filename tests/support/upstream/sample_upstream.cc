@@ -89,6 +89,7 @@ void SampleUpstream::HandleApi(Connection& connection, const Request& request, c
   response.SetTicket(&ticket);
   if (!ticket.allowed()) return AnswerTooMany(route, response);
   if (settings.latency.count() > 0 && !connection.Sleep(settings.latency)) return;
+  response.Header("Date", HttpDate(world_.NowMs()));
   if (response.TakeOver(world_.NowMs())) return;
   if (route.path_class == "other") {
     response.Send(404, "application/json", "{\"error\":\"Not found.\"}");
