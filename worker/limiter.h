@@ -35,10 +35,13 @@ struct LimiterOptions {
 class Limiter {
  public:
   using Millis = std::chrono::milliseconds;
-  // `wall` is what is added to Boot for the wall clock, as it was when the program began: slots must not
-  // jump.
+  // `wall` is what is added to Boot for the wall clock on which slots lie; see SetWall.
   Limiter(LimiterOptions options, Millis base_delay, Millis max_delay, std::uint64_t seed,
           Millis wall = Millis(0));
+
+  // As the database's clock was when the program began: machines need not agree on the time, and slots must
+  // not jump with one. Before any thread is started.
+  void SetWall(Millis wall) { wall_ = wall; }
 
   struct View {
     double delay_ms = 0;  // between two requests of the lane
@@ -116,7 +119,7 @@ class Limiter {
   static Millis WaitFor(State& state, const RateWindow& told, const LaneId& lane, int lanes, Millis now);
 
   LimiterOptions options_;
-  const Millis wall_;
+  Millis wall_;
   mutable std::mutex mutex_;
   Backoff backoff_;  // guarded by mutex_, as states_
   std::map<LaneId, State> states_;

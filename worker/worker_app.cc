@@ -54,7 +54,7 @@ WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
       keeper_({.worker = identity_.id, .host = identity_.host, .pid = identity_.pid, .lease = config_.lease},
               &clock_, &scheduler_),
       limiter_(LimiterOptionsOf(config_), config_.base_delay, config_.max_delay,
-               std::hash<std::string>{}(identity_.id), milliseconds(clock_.UnixMillis()) - clock_.Boot()),
+               std::hash<std::string>{}(identity_.id)),
       loop_(LoopParts()) {
   keeper_.OnRelease([this](pg::Session& session, const LaneId& lane) {
     const auto kept = limiter_.Memory(lane, clock_.Boot(), true);
@@ -108,6 +108,10 @@ PollLoop::Parts WorkerApp::LoopParts() {
 Result<void> WorkerApp::Start() {
   pg::Session session(SessionOptionsFor("check"));
   if (auto ok = pg::Check(session, ledger::AllMigrations()); !ok) return ok;
+  const milliseconds asked = clock_.Boot();
+  auto database = ledger::DatabaseMillis(session);
+  if (!database) return Fail(database.error());
+  limiter_.SetWall(milliseconds(*database) - (asked + clock_.Boot()) / 2);
   auto server =
       HttpServer::Start({.address = config_.metrics_address, .port = config_.metrics_port},
                         RouteByPath({{"/metrics", [this](const HttpServerRequest& r) { return Serve(r); }},

@@ -151,6 +151,12 @@ Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::strin
   return {};
 }
 
+Result<std::int64_t> DatabaseMillis(pg::Session& session) {
+  auto rows = session.Exec("select (extract(epoch from clock_timestamp()) * 1000)::int8", {});
+  if (!rows) return Fail(rows.error());
+  return rows->Int(0, 0);
+}
+
 Result<void> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs) {
   auto rows = session.Exec(
       "insert into weir.workers (id, host, pid, member, memory) values ($1, $2, $3::int, $4, $5::int8) "

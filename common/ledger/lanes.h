@@ -64,6 +64,9 @@ Result<void> SaveLane(pg::Session& session, const LaneId& lane, const std::strin
 Result<void> HoldLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                       std::chrono::milliseconds wait, const std::string& waiting_for);
 
+// The database's clock, Unix milliseconds.
+Result<std::int64_t> DatabaseMillis(pg::Session& session);
+
 struct WorkerSigns {
   std::string host;
   int pid = 0;
