@@ -152,6 +152,9 @@ Result<void> RdAdmin::Create(const std::vector<Wanted>& topics, int replication_
       rd_kafka_NewTopic_set_config(owned.back().get(), "max.message.bytes",
                                    std::to_string(topic.max_message_bytes).c_str());
     }
+    // The broker's clock, not the sender's: a broker refuses messages from the future, and soon deletes those
+    // from the past, when a producer's clock is wrong.
+    rd_kafka_NewTopic_set_config(owned.back().get(), "message.timestamp.type", "LogAppendTime");
     list.push_back(owned.back().get());
   }
   const AdminOptionsHandle options(rd_kafka_AdminOptions_new(client_.get(), RD_KAFKA_ADMIN_OP_CREATETOPICS));
