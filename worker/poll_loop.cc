@@ -38,10 +38,12 @@ void PollLoop::Wake() {
 }
 
 bool PollLoop::HaveClient() {
-  if (consumer_ && !consumer_->AddressChanged()) return true;
   const milliseconds now = parts_.clock->Boot();
   if (consumer_) {
-    Log(LogLevel::kInfo, "the broker has moved: connecting anew");
+    const bool moved = consumer_->AddressChanged();
+    if (!moved && !consumer_->ClockSetBack()) return true;
+    Log(LogLevel::kInfo,
+        moved ? "the broker has moved: connecting anew" : "the clock was set back: connecting to Kafka anew");
     DropClient();
   }
   if (now < next_client_) return false;

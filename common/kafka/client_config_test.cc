@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "common/kafka/client_statistics.h"
+#include "common/kafka/clock_watch.h"
 #include "common/kafka/consumer_config.h"
 
 namespace weir::kafka {
@@ -91,6 +92,18 @@ TEST(Brokers, AreTextOrTheTextOfAFile) {
   EXPECT_EQ(ResolveBrokers(brokers), "");
   EXPECT_FALSE(Moved(brokers, "127.0.0.1:4711")) << "a file without an address is no new address";
   std::filesystem::remove(path);
+}
+
+TEST(ClockWatchTest, SeesWhatIsSetBackAndNothingElse) {
+  using Millis = ClockWatch::Millis;
+  constexpr Millis kDay{86'400'000};
+  ClockWatch watch;
+  EXPECT_FALSE(watch.SetBack(20 * kDay, Millis(5'000)));
+  EXPECT_FALSE(watch.SetBack(20 * kDay + Millis(100), Millis(5'100)));
+  EXPECT_FALSE(watch.SetBack(20 * kDay - Millis(700), Millis(5'200))) << "a second is soon over";
+  EXPECT_FALSE(watch.SetBack(22 * kDay, Millis(5'300))) << "forward: who waits wakes";
+  EXPECT_TRUE(watch.SetBack(20 * kDay, Millis(5'400)));
+  EXPECT_FALSE(watch.SetBack(20 * kDay, Millis(5'500))) << "told once";
 }
 
 TEST(Statistics, AreTheClientsTotalsAndItsBrokersState) {

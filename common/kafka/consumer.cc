@@ -10,6 +10,7 @@
 
 #include "common/kafka/client_config.h"
 #include "common/kafka/client_statistics.h"
+#include "common/kafka/clock_watch.h"
 #include "common/kafka/consumer_config.h"
 #include "common/kafka/leader_pause.h"
 #include "common/kafka/wake_signal.h"
@@ -73,6 +74,7 @@ class RdConsumer final : public Consumer, private ClientContext {
     auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
+    (void)clock_.SetBack();  // from here on
     rd_kafka_poll_set_consumer(client_.get());
     main_queue_.reset(rd_kafka_queue_get_consumer(client_.get()));
     WakeOn(main_queue_.get(), true);
@@ -148,6 +150,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   void Wake() override { signal_.Raise(); }
   bool BrokersDown() const override { return brokers_down_; }
   bool AddressChanged() const override { return Moved(options_.client.brokers, brokers_); }
+  bool ClockSetBack() override { return clock_.SetBack(); }
 
  private:
   static RdConsumer* Self(void* opaque) {
@@ -170,6 +173,7 @@ class RdConsumer final : public Consumer, private ClientContext {
 
   const ConsumerOptions options_;
   RebalanceListener* const listener_;
+  ClockWatch clock_;
   std::string brokers_;  // the bootstrap list this client was made with
   WakeSignal signal_;
   ClientHandle client_;  // null after Close

@@ -95,6 +95,8 @@ class Consumer {
   virtual bool BrokersDown() const { return false; }
   // A "file:" address now names other brokers than this client was made for: make it anew. Reads the file.
   virtual bool AddressChanged() const { return false; }
+  // The machine's clock was set back since the last call (clock_watch.h): make a new one.
+  virtual bool ClockSetBack() { return false; }
 };
 
 }  // namespace weir::kafka

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "common/kafka/client_config.h"
+#include "common/kafka/clock_watch.h"
 
 namespace weir::kafka {
 namespace {
@@ -69,6 +70,7 @@ class RdProducer final : public Producer, private ClientContext {
     auto client = MakeClient(RD_KAFKA_PRODUCER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
+    (void)clock_.SetBack();  // from here on
     return {};
   }
 
@@ -78,11 +80,13 @@ class RdProducer final : public Producer, private ClientContext {
   rd_kafka_resp_err_t Produce(const OutgoingMessage& message, std::uintptr_t token);
   void Await(steady_clock::time_point deadline);
   Result<std::vector<bool>> SpendClient();
+  void DropClient();
   void OnReport(const rd_kafka_message_t& report);
 
   const ClientOptions options_;
   std::string brokers_;
   ClientHandle client_;  // null after a purge
+  ClockWatch clock_;
   // A message's opaque is a number, not a pointer: a report that comes after its call has ended hits nothing.
   std::uintptr_t next_token_ = 1;
   std::uintptr_t first_token_ = 1;  // of the running call
@@ -94,6 +98,7 @@ class RdProducer final : public Producer, private ClientContext {
 Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& messages,
                                            milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
+  if (clock_.SetBack()) DropClient();
   if (client_ == nullptr) {
     if (auto connected = Connect(); !connected) return Fail(connected.error());
   }
@@ -140,9 +145,13 @@ void RdProducer::Meet(const std::string& topic, steady_clock::time_point deadlin
 // for their numbers for ever, and acknowledges nothing any more when the broker is back: the next Send makes
 // a new client.
 Result<std::vector<bool>> RdProducer::SpendClient() {
+  DropClient();
+  return acknowledged_;
+}
+
+void RdProducer::DropClient() {
   client_.reset();
   met_.clear();
-  return acknowledged_;
 }
 
 bool RdProducer::Enqueue(const OutgoingMessage& message, std::uintptr_t token,
