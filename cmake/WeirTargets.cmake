@@ -30,6 +30,14 @@ function(weir_program name)
   target_link_libraries(${name} PRIVATE weir_options ${ARG_DEPS})
 endfunction()
 
+# A shared library that tests preload into programs. Plain: the program need not be built as this is.
+function(weir_preload name)
+  cmake_parse_arguments(ARG "" "" "SOURCES" ${ARGN})
+  add_library(${name} MODULE ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  target_compile_options(${name} PRIVATE -Wall -Wextra)
+endfunction()
+
 # One test program. LABELS: unit | pg | kafka | e2e | fault. A test that needs a service says so by its label;
 # TIMEOUT bounds each of its cases, in seconds. KAFKA_TOO NAME=VALUE: all its cases once more, with that in the
 # environment and "ApacheKafka." before their names.

@@ -4,7 +4,10 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "tests/e2e/highlevel.h"
+#include "tests/support/clock/wrong_clock.h"
 
 namespace weir::e2e {
 namespace {
@@ -227,6 +230,26 @@ TEST_F(HighLevelOAuth, AnUpstreamThatCannotBeReachedSpendsNothing) {
   EXPECT_EQ(outcome.Status(), 0) << outcome.err;
   EXPECT_EQ(Requests("highlevel.token"), 3);
   EXPECT_EQ(Facts()["refreshes"], 1);
+}
+
+// Days before or after it: a worker's own clock says nothing about a token's life.
+TEST_F(HighLevelOAuth, ATokenLivesByTheDatabasesClock) {
+  Location({{"add", 300}});
+  testing::WrongClock clock(dir_ + "/clock");
+  process::SpawnOptions wrong;
+  clock.GiveTo(wrong);
+  env_.insert(wrong.env.begin(), wrong.env.end());
+  StartServices();
+  for (const int hours : {48, -48}) {
+    clock.Set(std::chrono::hours(hours));
+    const Outcome outcome = SyncAll();
+    EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+    EXPECT_EQ(Facts()["refreshes"], 1) << hours;
+  }
+  Text("update weir.credentials set expires_at = clock_timestamp() returning 1");
+  EXPECT_EQ(SyncAll().Status(), 0);
+  EXPECT_EQ(Facts()["refreshes"], 2);
+  ExpectCopy("highlevel", kLocation);
 }
 
 TEST_F(HighLevelOAuth, WithoutAKeyNothingIsAsked) {
