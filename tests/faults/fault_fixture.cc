@@ -109,8 +109,15 @@ std::string FaultTest::Database(const std::string& port_of) const {
                      name);
 }
 
+std::unique_ptr<Process> FaultTest::Launch(process::SpawnOptions options) const {
+  options.argv.insert(options.argv.begin(), under_.begin(), under_.end());
+  auto process = Process::Spawn(options);
+  EXPECT_TRUE(process) << process.error().message;
+  return process ? std::move(*process) : nullptr;
+}
+
 void FaultTest::StartProducer() {
-  producer_ = Start("weir", {"serve"});
+  producer_ = Launch(Options("weir", {"serve"}));
   ASSERT_TRUE(producer_);
   ASSERT_TRUE(producer_->WaitForErr("serving", kPatience)) << producer_->Err();
 }
@@ -119,9 +126,7 @@ std::unique_ptr<Process> FaultTest::StartVictimServe() const {
   auto options = Options("weir", {"serve"});
   options.env["WEIR_DATABASE_URL"] = Database(std::to_string(victim_net_->port()));
   options.env["WEIR_KAFKA_BROKERS"] = kafka_->Brokers("VICTIM");
-  auto process = Process::Spawn(options);
-  EXPECT_TRUE(process) << process.error().message;
-  return process ? std::move(*process) : nullptr;
+  return Launch(std::move(options));
 }
 
 void FaultTest::KillServe(Process& serve) {
@@ -146,9 +151,7 @@ Member& FaultTest::StartWorker(bool victim) {
     options.env["WEIR_DATABASE_URL"] = Database(std::to_string(victim_net_->port()));
     options.env["WEIR_KAFKA_BROKERS"] = kafka_->Brokers("VICTIM");
   }
-  auto process = Process::Spawn(options);
-  EXPECT_TRUE(process) << process.error().message;
-  if (process) member->process = std::move(*process);
+  member->process = Launch(std::move(options));
   return *members_.emplace_back(std::move(member));
 }
 

@@ -45,7 +45,8 @@ class FaultTest : public e2e::E2eTest {
   std::mt19937& Random() { return random_; }
   Millis Between(Millis least, Millis most);
 
-  // The programs.
+  // The programs; a command that runs another (`prlimit …`) goes before theirs as `under_`.
+  std::unique_ptr<Process> Launch(process::SpawnOptions options) const;
   void StartProducer();
   // A `weir serve` behind the victim's proxies, for KillServe.
   std::unique_ptr<Process> StartVictimServe() const;
@@ -90,6 +91,7 @@ class FaultTest : public e2e::E2eTest {
   std::unique_ptr<Process> producer_;
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<Expected> expected_;
+  Strings under_;
   std::map<std::string, int> in_flight_;  // "account key lo": how often its reader was killed
   int started_ = 0;
   std::uint32_t seed_ = 0;

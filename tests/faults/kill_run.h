@@ -30,8 +30,21 @@ class ApacheKafkaKill : public FaultTest {
     }
     Control("settings", {{"latency_ms", 0}});
     ASSERT_TRUE(AwaitEnded(Millis(240'000)));
+    ReplayPoison(kills);
     ExpectWhole();
     ExpectNothingReadTwice();
+    fmt::print("{} kills, {} tasks, {} requests\n", kills, Number("select count(*) from weir.tasks"),
+               upstream_.world().traffic.Log().size());
+  }
+  // Someone who kills workers every second may hit one page three times in a row. The ledger cannot know it
+  // from a page that kills them, and gives it up; whoever operates weir knows, and replays it.
+  void ReplayPoison(int kills) {
+    const std::int64_t poison = Number("select count(*) from weir.tasks where error_class = 'poison'");
+    fmt::print("pages hit three times in a row: {}\n", poison);
+    EXPECT_LE(poison, kills / 50);
+    if (poison == 0) return;
+    EXPECT_EQ(Weir({"replay", "--class", "poison"}).Status(), 0);
+    ASSERT_TRUE(AwaitEnded());
   }
   // Two more players, a page for each month of seven years and one for each 100 games.
   void Feed() {

@@ -82,7 +82,10 @@ TEST_F(ApacheKafkaLetters, LeaderKilledWhileItSendsThem) {
 }
 
 TEST_F(ApacheKafkaLetters, WorkerKilledWhileItKeepsGarbage) {
-  StartProducer();
+  // Whoever leads makes the topics before its first task, and there is none yet.
+  auto admin =
+      kafka::Admin::Create({.brokers = kafka_->Brokers(), .properties = {}, .client_id = "t", .log = {}});
+  ASSERT_TRUE(admin && (*admin)->EnsureTopics(1, std::chrono::seconds(30)));
   auto producer =
       kafka::Producer::Create({.brokers = kafka_->Brokers(), .properties = {}, .client_id = "t", .log = {}});
   ASSERT_TRUE(producer);
@@ -107,6 +110,7 @@ TEST_F(ApacheKafkaLetters, WorkerKilledWhileItKeepsGarbage) {
     Kill(victim);
     Forget(victim);
   }
+  StartProducer();
   StartWorkers(2);
   Feed();
   ASSERT_TRUE(AwaitEnded());

@@ -5,31 +5,10 @@
 
 #include <thread>
 
-#include "tests/faults/fault_fixture.h"
+#include "tests/faults/stop_pool.h"
 
 namespace weir::faults {
 namespace {
-
-class ApacheKafkaStop : public FaultTest {
- protected:
-  void SetUp() override {
-    FaultTest::SetUp();
-    env_["WEIR_LANES_LEASE"] = "2s";
-    // Nothing may lean on the long default.
-    env_["WEIR_KAFKA_PROPERTIES_MAX_POLL_INTERVAL_MS"] = "6000";
-    Control("settings", {{"latency_ms", 100}});
-    StartProducer();
-  }
-  void Feed(std::int64_t games = 3'000) {
-    const int n = ++fed_;
-    Make({"chesscom", fmt::format("hikaru{}", n), games});
-    Enqueue("chesscom", {fmt::format("hikaru{}", n)});
-  }
-  std::int64_t Running(const Member& member) const {
-    return Number("select count(*) from weir.tasks where state = 'running' and owner = '" + member.id + "'");
-  }
-  int fed_ = 0;
-};
 
 // Past its lease, its session and its poll interval; what it read is read by others, and it writes nothing
 // more.
@@ -60,34 +39,6 @@ TEST_F(ApacheKafkaStop, PastEveryTimeout) {
   }
   Control("settings", {{"latency_ms", 0}});
   ASSERT_TRUE(AwaitEnded());
-  ExpectWhole();
-}
-
-// It holds the row of its task in an open transaction, and its server waits for its rows: whoever gets the
-// lane ends that, and is not held up.
-TEST_F(ApacheKafkaStop, InsideACopy) {
-  Feed(1'000);
-  victim_net_->StopAt({.what = "d begin; update weir.tasks", .nth = 10});
-  Member& zombie = StartWorker(true);
-  ASSERT_TRUE(victim_net_->WaitForStop(kPatience)) << zombie.process->Err();
-  ASSERT_TRUE(zombie.process->Signal(SIGSTOP));
-  const std::string held = Text(
-      "select t.id from weir.tasks t join pg_locks l on l.locktype = 'transactionid' and l.granted and "
-      "l.transactionid = t.xmax where t.state = 'running' and t.owner = '" +
-      zombie.id + "'");
-  ASSERT_NE(held, "") << "no row is locked";
-  const auto begin = Steady::now();
-  StartWorkers(2);
-  EXPECT_TRUE(Await("state = 'done' from weir.tasks where id = " + held, Millis(30'000)));
-  const auto took = std::chrono::duration_cast<Millis>(Steady::now() - begin);
-  fmt::print("the next owner was done after {} ms\n", took.count());
-  EXPECT_LT(took, Millis(20'000));  // lease 2 s and margin, session 4 s, the lock's time-out
-  const std::int64_t fetched = Number("select fetched from weir.tasks where id = " + held);
-  victim_net_->Thaw();
-  ASSERT_TRUE(zombie.process->Signal(SIGCONT));
-  Feed(1'000);
-  ASSERT_TRUE(AwaitEnded());
-  EXPECT_EQ(Number("select fetched from weir.tasks where id = " + held), fetched);
   ExpectWhole();
 }
 
