@@ -37,7 +37,9 @@ struct Member {
 // left.
 class FaultTest : public e2e::E2eTest {
  protected:
-  explicit FaultTest(int kafka_nodes = 1) : E2eTest(e2e::Database::kByUrl), kafka_nodes_(kafka_nodes) {}
+  // The Kafka is the test's own, whatever others run on.
+  explicit FaultTest(int kafka_nodes = 1)
+      : E2eTest(e2e::Database::kByUrl, e2e::Broker::kEmbedded), kafka_nodes_(kafka_nodes) {}
   void SetUp() override;
   void TearDown() override;
 

@@ -34,7 +34,9 @@ class ApacheKafkaLetters : public FaultTest {
   std::vector<kafka::Message> Letters() const {
     const auto held = kafka::testing::Held(kafka_->Brokers(), {{kafka::kDeadLetterTopic, 1}});
     EXPECT_TRUE(held && *held > 0);
-    return e2e::ReadDeadLetters({.brokers = kafka_->Brokers()}, held ? static_cast<std::size_t>(*held) : 1);
+    kafka::ClientOptions kafka;
+    kafka.brokers = kafka_->Brokers();
+    return e2e::ReadDeadLetters(kafka, held ? static_cast<std::size_t>(*held) : 1);
   }
   int fed_ = 0;
 };

@@ -34,7 +34,7 @@ class LimitsTest : public WorkerFixture {
 TEST_F(LimitsTest, ARetryAfterThatIsADateCountsFromNow) {
   Worker worker(this, "a");
   auto request = Request("chesscom", {"hikaru"});
-  request.now_ms -= 5 * 3'600'000;
+  request.now_ms = *request.now_ms - 5 * 3'600'000;
   Open(request);
   Turn(worker);
   Throttle(R"("retry_after":"date:+40")");
