@@ -60,8 +60,8 @@ TEST_F(ApacheKafkaMemory, SixtyFourMegabytesAreEnough) {
   const Strings hostile{"bomb", "spaces", "one", "userbomb"};
   for (const auto& name : hostile) ASSERT_TRUE(upstream_.AddPlayer("lichess/" + name + "=10"));
   Enqueue("lichess", hostile);
-  Make({"lichess", "alice", 20'000});
-  Make({"chesscom", "hikaru", 20'000});
+  Make({"lichess", "alice", 8'000});
+  Make({"chesscom", "hikaru", 8'000});
   Enqueue("lichess", {"alice"});
   Enqueue("chesscom", {"hikaru"});
   ASSERT_TRUE(AwaitEnded(Millis(180'000)));

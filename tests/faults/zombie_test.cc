@@ -11,7 +11,7 @@ namespace {
 // lane ends that, and is not held up.
 TEST_F(ApacheKafkaStop, InsideACopy) {
   Feed(1'000);
-  victim_net_->StopAt({.what = "d begin; update weir.tasks", .nth = 10});
+  victim_net_->StopAt({.what = "d begin; execute weir_fence", .nth = 10});
   Member& zombie = StartWorker(true);
   ASSERT_TRUE(victim_net_->WaitForStop(kPatience)) << zombie.process->Err();
   ASSERT_TRUE(zombie.process->Signal(SIGSTOP));
