@@ -79,13 +79,13 @@ run_ctest() {
 
   local without=()
   if [[ -n $exclude_names ]]; then without=(-E "$exclude_names"); fi
-  local labels="e2e|fault${exclude_labels:+|$exclude_labels}"
+  local labels="e2e|fault|chaos${exclude_labels:+|$exclude_labels}"
   ctest_phase quick "$(jobs_here)" "${chosen[@]}" "${without[@]}" -LE "$labels"
   # These start whole programs, and mostly wait: for a group to be joined, for a paced upstream.
   ctest_phase whole "$(($(jobs_here) + 1))" "${chosen[@]}" "${without[@]}" -L e2e ${exclude_labels:+-LE "$exclude_labels"}
   # These start whole clusters of processes and watch the clock: with more of them at once than half the processors
   # their time-outs would tell of the machine and not of weir.
-  ctest_phase faults "$((($(jobs_here) + 1) / 2))" "${chosen[@]}" "${without[@]}" -L fault \
+  ctest_phase faults "$((($(jobs_here) + 1) / 2))" "${chosen[@]}" "${without[@]}" -L 'fault|chaos' \
     ${exclude_labels:+-LE "$exclude_labels"}
   cleanup_tests
 
@@ -108,7 +108,7 @@ run_chaos() {
   local build_dir=$root/build/release
   setup_packages build test
   build release all
-  run_ctest -L chaos "$@"
+  run_ctest -L '^(fault|chaos)$' "$@"
 }
 
 run_sanitized() {
