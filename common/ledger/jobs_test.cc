@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/ledger/lanes.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
 namespace weir::ledger {
@@ -81,6 +82,14 @@ TEST_F(JobsTest, LiveWorkersAreThoseSeenLately) {
   Run("insert into weir.workers (id, host, pid, seen_at) values ('a', 'h', 1, now()), ('b', 'h', 2, now() - "
       "interval '1 min')");
   EXPECT_EQ(CountLiveWorkers(session_, std::chrono::seconds(10)).value(), 1);
+  Run("update weir.workers set memory = 100");
+  ASSERT_TRUE(Heartbeat(session_, "a", "h", 1, 20));
+  ASSERT_TRUE(Heartbeat(session_, "c", "h", 3, 30));
+  const auto memory = LiveWorkersMemory(session_, std::chrono::seconds(10));
+  ASSERT_TRUE(memory) << memory.error().message;
+  EXPECT_EQ(memory->workers, 2);
+  EXPECT_EQ(memory->bytes, 50);
+  EXPECT_EQ(memory->largest, 30);
 }
 
 }  // namespace
