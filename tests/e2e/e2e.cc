@@ -12,6 +12,7 @@
 #include <iterator>
 
 #include "common/base/clock.h"
+#include "common/kafka/producer.h"
 #include "common/kafka/testing/kafka_control.h"
 #include "tests/support/upstream/http_client.h"
 
@@ -196,7 +197,14 @@ std::unique_ptr<Process> E2eTest::StartServe() const {
 }
 
 void E2eTest::StartServices() {
-  if (database_ == Database::kByUrl && broker_ == Broker::kApacheKafka) return;
+  if (database_ == Database::kByUrl && broker_ == Broker::kApacheKafka) {
+    // A worker that comes first waits for whoever sends tasks to make their topics.
+    auto admin = kafka::Admin::Create(KafkaClient());
+    ASSERT_TRUE(admin) << admin.error().message;
+    const auto made = (*admin)->EnsureTopics(1, Millis(30'000));
+    ASSERT_TRUE(made) << made.error().message;
+    return;
+  }
   const Outcome up = Weir({"up"});
   ASSERT_EQ(up.Status(), 0) << up.err;
 }

@@ -59,10 +59,10 @@ TEST_F(Failures, DeadPagesAreListedShownLetteredAndReplayed) {
   std::set<std::string> lettered;
   for (const kafka::Message& letter : DeadLetters(2)) {
     const auto headers = HeadersOf(letter);
-    EXPECT_EQ(headers.at("__dlq.errors.topic"), "weir.tasks");
+    EXPECT_EQ(headers.at("__dlq.errors.topic"), Topics().tasks);
     EXPECT_GE(std::stoi(headers.at("__dlq.errors.partition")), 0);
     EXPECT_GE(std::stoll(headers.at("__dlq.errors.offset")), 0);
-    EXPECT_EQ(headers.at("__dlq.errors.group"), "weir-workers");
+    EXPECT_EQ(headers.at("__dlq.errors.group"), Topics().group);
     EXPECT_GE(std::stoi(headers.at("__dlq.errors.delivery.count")), 1);
     EXPECT_NE(headers.at("__dlq.errors.message"), "");
     EXPECT_EQ(headers.at("weir-kind"), "task");
