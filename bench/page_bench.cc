@@ -129,9 +129,9 @@ ledger::JobStatus Drive(Executors& executors, pg::Session& session, JobId job) {
   constexpr std::chrono::milliseconds kGap{20};  // as the engine's
   for (int turn = 0;; ++turn) {
     const auto ready = Must(ledger::TakeReady(session, {}));
-    std::vector<TaskId> ids;
-    for (const auto& task : ready) ids.push_back(task.id);
-    if (!ids.empty()) Must(ledger::MarkDispatched(session, ids));
+    std::vector<ledger::SentTask> sent;
+    for (const auto& task : ready) sent.push_back({task.id, task.epoch});
+    if (!sent.empty()) Must(ledger::MarkDispatched(session, sent));
     for (const auto& task : ready) executors.Deliver(task);
     Must(ledger::EndJobs(session));
     if (turn % 50 == 0) executors.KeepLanes(session);

@@ -130,9 +130,9 @@ void Dispatch(const Flags& flags, pg::SessionPool& pool, const Clock& clock) {
   for (int i = 0; i < flags.passes; ++i) {
     const auto pass = clock.Boot();
     const auto ready = Must(ledger::TakeReady(*session, {}));
-    std::vector<TaskId> ids;
-    for (const auto& task : ready) ids.push_back(task.id);
-    sent += Must(ledger::MarkDispatched(*session, ids));
+    std::vector<ledger::SentTask> sent_tasks;
+    for (const auto& task : ready) sent_tasks.push_back({task.id, task.epoch});
+    sent += Must(ledger::MarkDispatched(*session, sent_tasks));
     most = std::max<std::int64_t>(most, (clock.Boot() - pass).count());
     // A worker's part, so that the next pass finds room.
     Must(session->Exec("update weir.tasks set state = 'done' where state = 'dispatched'"));

@@ -53,7 +53,7 @@ constexpr std::string_view kTakeSql = R"sql(
                                  order by bulk, turn, (job_id <= last_job)::int, job_id) as place
       from ready)
   select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key, p.bulk,
-         t.attempts, j.traceparent
+         t.attempts, j.traceparent, t.epoch
     from placed p join weir.tasks t on t.id = p.id join weir.jobs j on j.id = p.job_id
    where p.place <= p.room
    order by p.place, p.meter, p.lane limit $4::int)sql";
@@ -71,18 +71,20 @@ ReadyTask ReadReady(const pg::Rows& rows, int i) {
   task.interactive = !rows.Bool(i, 11);
   task.attempts = static_cast<int>(rows.Int(i, 12));
   task.traceparent = rows.Text(i, 13);
+  task.epoch = Epoch{rows.Int(i, 14)};
   return task;
 }
 
-// The tasks that are still as TakeReady saw them; one that its worker parked in the meantime (the message was
-// faster than this statement) is not due and stays. The lanes' turn is kept on the way; a lane that someone
+// The tasks that are still as TakeReady saw them. One that its worker claimed and parked in the meantime (the
+// message was faster than this statement) has another epoch and stays, also when it is due again already: it
+// would count as sent, and nobody would send it. The lanes' turn is kept on the way; a lane that someone
 // else is writing is left out, since nothing may wait here for a worker's lease.
 constexpr std::string_view kMarkSql = R"sql(
   with sent as (
     update weir.tasks t set state = 'dispatched', not_before = null, dispatched_at = clock_timestamp(),
            dispatches = t.dispatches + 1
-      from unnest($1::int8[]) with ordinality u (id, place)
-     where t.id = u.id and (t.state = 'planned' or (t.state = 'parked' and t.not_before <= clock_timestamp()))
+      from unnest($1::int8[], $2::int8[]) with ordinality u (id, epoch, place)
+     where t.id = u.id and t.epoch = u.epoch and (t.state = 'planned' or (t.state = 'parked' and t.not_before <= clock_timestamp()))
     returning t.id, t.meter, t.lane, t.job_id, u.place),
   last as (
     select distinct on (meter, lane) meter, lane, job_id from sent order by meter, lane, place desc),
@@ -148,12 +150,16 @@ Result<std::vector<ReadyTask>> TakeReady(pg::Session& session, const DispatchLim
   return tasks;
 }
 
-Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<TaskId>& ids) {
-  if (ids.empty()) return 0;
-  std::vector<std::int64_t> values;
-  values.reserve(ids.size());
-  for (const TaskId id : ids) values.push_back(id.value);
-  auto rows = session.Exec(kMarkSql, {pg::ArrayLiteral(values)}, "mark_dispatched");
+Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<SentTask>& sent) {
+  if (sent.empty()) return 0;
+  std::vector<std::int64_t> ids, epochs;
+  ids.reserve(sent.size());
+  epochs.reserve(sent.size());
+  for (const SentTask& task : sent) {
+    ids.push_back(task.id.value);
+    epochs.push_back(task.epoch.value);
+  }
+  auto rows = session.Exec(kMarkSql, {pg::ArrayLiteral(ids), pg::ArrayLiteral(epochs)}, "mark_dispatched");
   if (!rows) return Fail(rows.error());
   return rows->Int(0, 0);
 }

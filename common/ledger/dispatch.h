@@ -18,6 +18,7 @@ namespace weir::ledger {
 // A task that is ready to go out, with all its message says.
 struct ReadyTask {
   TaskId id;
+  Epoch epoch;  // when it was taken
   JobId job;
   LaneId lane;
   std::string source, stream, account;
@@ -38,8 +39,12 @@ struct DispatchLimits {
 // past not_before), interactive first, jobs taken in turns, each in its plan's order.
 Result<std::vector<ReadyTask>> TakeReady(pg::Session& session, const DispatchLimits& limits);
 
-// Marks tasks as sent. Those that are no longer planned or parked stay as they are.
-Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<TaskId>& ids);
+// Marks tasks as sent, as they were taken. Those that a worker has claimed since stay as they are.
+struct SentTask {
+  TaskId id;
+  Epoch epoch;
+};
+Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<SentTask>& sent);
 
 // Puts back to planned what was sent or claimed and what nobody advances, so that it is sent again. Messages
 // get lost (Kafka may be wiped) and workers die; a duplicate message is harmless, since the claim decides.

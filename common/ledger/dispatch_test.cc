@@ -18,13 +18,13 @@ class DispatchTest : public testing::LedgerFixture {
     EXPECT_TRUE(ready) << (ready ? "" : ready.error().message);
     if (!ready) return "error";
     std::string text;
-    std::vector<TaskId> ids;
+    std::vector<SentTask> sent;
     for (const ReadyTask& task : *ready) {
       text +=
           (text.empty() ? "" : " ") + std::to_string(task.job.value) + "/" + std::to_string(task.selector.lo);
-      ids.push_back(task.id);
+      sent.push_back({task.id, task.epoch});
     }
-    EXPECT_EQ(MarkDispatched(session_, ids).value(), static_cast<std::int64_t>(ids.size()));
+    EXPECT_EQ(MarkDispatched(session_, sent).value(), static_cast<std::int64_t>(sent.size()));
     return text;
   }
   // A job of one account whose plan is `tasks` pages.
@@ -155,9 +155,12 @@ TEST_F(DispatchTest, ATaskThatWasFasterThanTheMarkStaysAsItIs) {
   ASSERT_EQ(ready->size(), 2u);
   Run("update weir.tasks set state = 'running', epoch = 1 where id = " +
       std::to_string((*ready)[0].id.value));
-  Run("update weir.tasks set state = 'parked', not_before = now() + interval '1 min' where id = " +
+  // Parked by the claim that the message led to, and due again.
+  Run("update weir.tasks set state = 'parked', epoch = 1, not_before = now() - interval '1 s' where id = " +
       std::to_string((*ready)[1].id.value));
-  EXPECT_EQ(MarkDispatched(session_, {(*ready)[0].id, (*ready)[1].id}).value(), 0);
+  std::vector<SentTask> sent;
+  for (const ReadyTask& task : *ready) sent.push_back({task.id, task.epoch});
+  EXPECT_EQ(MarkDispatched(session_, sent).value(), 0);
   EXPECT_EQ(Text("select string_agg(state, ' ' order by id) from weir.tasks where kind = 1"),
             "running parked planned");
 }

@@ -41,9 +41,9 @@ Result<Dispatcher::Pass> Dispatcher::RunOnce() {
   auto acknowledged = publisher_.Send(messages, kSendTimeout);
   pass.in_kafka = clock_.Boot() - before;
   if (!acknowledged) return Fail(acknowledged.error());
-  std::vector<TaskId> sent;
+  std::vector<ledger::SentTask> sent;
   for (std::size_t i = 0; i < ready->size(); ++i) {
-    if ((*acknowledged)[i]) sent.push_back((*ready)[i].id);
+    if ((*acknowledged)[i]) sent.push_back({(*ready)[i].id, (*ready)[i].epoch});
   }
   if (sent.empty())
     return Fail(ErrorClass::kBroker, "Kafka acknowledged none of the messages", "see: weir doctor");

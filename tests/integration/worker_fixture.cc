@@ -83,9 +83,9 @@ JobId WorkerFixture::Open(const ledger::JobRequest& request) {
 
 std::vector<ledger::ReadyTask> WorkerFixture::Ready() {
   auto ready = Must(ledger::TakeReady(session_, {}));
-  std::vector<TaskId> ids;
-  for (const auto& task : ready) ids.push_back(task.id);
-  if (!ids.empty()) Must(ledger::MarkDispatched(session_, ids));
+  std::vector<ledger::SentTask> sent;
+  for (const auto& task : ready) sent.push_back({task.id, task.epoch});
+  if (!sent.empty()) Must(ledger::MarkDispatched(session_, sent));
   return ready;
 }
 
