@@ -47,8 +47,9 @@ class ApacheKafkaHighLevel : public FaultTest {
   }
   // Requests that were answered with this status.
   std::int64_t Answered(const char* status) const {
+    const Json of_class = Control("stats")["requests"];
     std::int64_t count = 0;
-    for (const auto& [name, numbers] : Control("stats")["requests"].items())
+    for (const auto& [name, numbers] : of_class.items())
       count += numbers["status"].value(status, std::int64_t{0});
     return count;
   }
