@@ -112,7 +112,7 @@ TEST_F(Observe, NumbersOfTheProducer) {
   const std::string said = serve->Err();
   std::string address = said.substr(said.find("health and metrics on ") + 22);
   address = address.substr(0, address.find_first_not_of("0123456789.:"));
-  SetPace(1, 1);  // the job stays open
+  SetPace(30, 30);  // the job stays open; a body that has begun keeps its pace
   ASSERT_EQ(Weir({"enqueue", "lichess/games", "--account", "alice"}).Status(), 0);
   const auto worker = StartWorker();
   EXPECT_TRUE(process::WaitUntil(
