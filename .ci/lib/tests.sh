@@ -105,9 +105,10 @@ run_tests() {
 }
 
 run_chaos() {
-  local build_dir=$root/build/release
+  local preset=$1 build_dir=$root/build/$1
+  shift
   setup_packages build test
-  build release all
+  build "$preset" all
   run_ctest -L '^(fault|chaos)$' "$@"
 }
 
