@@ -110,8 +110,11 @@ void Plan(const Flags& flags, const Config& config, pg::SessionPool& pool, const
   worker::PageProcessor processor({&config, &clock, &fetcher, &writer, &pool, &metrics});
   const std::int64_t before = ResidentBytes();
   const auto began = clock.Boot();
-  Must(processor.Run(
-      work, [] { return std::optional<Error>(); }, [] { return std::optional<worker::Pause>(); }));
+  worker::PageHooks hooks;
+  hooks.abort = [] { return std::optional<Error>(); };
+  hooks.between = [] { return std::optional<worker::Pause>(); };
+  hooks.answered = [] {};
+  Must(processor.Run(work, hooks));
   const auto took = clock.Boot() - began;
   const auto rows =
       Must(session->Exec("select count(*) from weir.tasks where kind = $1::int and state = 'planned'",

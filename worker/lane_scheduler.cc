@@ -36,8 +36,8 @@ void LaneScheduler::Wait(std::unique_lock<std::mutex>& lock, Millis time) {
 }
 
 std::deque<Delivery>* LaneScheduler::Ready(Lane& lane, Millis now) {
-  if (lane.busy || lane.Empty() || lane.ready_at > now) return nullptr;
-  return lane.interactive.empty() ? &lane.bulk : &lane.interactive;
+  if (lane.busy || lane.Empty() || lane.ready_at > now || lane.Ending()) return nullptr;
+  return &lane.Next();
 }
 
 std::map<LaneId, LaneScheduler::Lane>::iterator LaneScheduler::Lonely(Millis now) {
@@ -48,7 +48,7 @@ std::map<LaneId, LaneScheduler::Lane>::iterator LaneScheduler::Lonely(Millis now
 }
 
 LaneScheduler::Work LaneScheduler::TakeFrom(const LaneId& id, Lane& lane) {
-  auto& queue = lane.interactive.empty() ? lane.bulk : lane.interactive;
+  auto& queue = lane.Next();
   Work work{id, std::move(queue.front())};
   queue.pop_front();
   lane.busy = true;
@@ -70,10 +70,11 @@ std::optional<LaneScheduler::Work> LaneScheduler::TakeReady(Millis now) {
   return std::nullopt;
 }
 
-LaneScheduler::Millis LaneScheduler::NextReady(Millis now) const {
+LaneScheduler::Millis LaneScheduler::NextReady(Millis now) {
   Millis wait = kLongestWait;
-  for (const auto& [id, lane] : lanes_) {
-    if (!lane.busy && !lane.Empty()) wait = std::min(wait, std::max(Millis(1), lane.ready_at - now));
+  for (auto& [id, lane] : lanes_) {
+    if (!lane.busy && !lane.Empty() && !lane.Ending())
+      wait = std::min(wait, std::max(Millis(1), lane.ready_at - now));
   }
   return wait;
 }
@@ -99,28 +100,42 @@ std::optional<LaneScheduler::Work> LaneScheduler::Take() {
   return std::nullopt;
 }
 
-void LaneScheduler::Done(const LaneId& id, Millis wait) {
+bool LaneScheduler::Free(const LaneId& id, TaskId task) {
   std::lock_guard lock(mutex_);
+  if (alone_) return false;
   Lane& lane = lanes_[id];
   lane.busy = false;
-  lane.idle_since = clock_->Boot();
-  lane.ready_at = lane.idle_since + wait;
-  Ended();
+  lane.ready_at = clock_->Boot();
+  lane.ending.push_back(task);
+  if (!lane.Empty()) WakeLast();
+  return true;
+}
+
+void LaneScheduler::Leave(Lane& lane, TaskId task, Millis wait) {
+  const Millis now = clock_->Boot();
+  lane.idle_since = now;
+  if (std::erase(lane.ending, task) > 0) {
+    lane.ready_at = std::max(lane.ready_at, now + wait);
+  } else {
+    lane.busy = false;
+    lane.ready_at = now + wait;
+  }
+  alone_ = false;
+  if (--running_ == 0) changed_.notify_all();
+}
+
+void LaneScheduler::Done(const LaneId& id, TaskId task, Millis wait) {
+  std::lock_guard lock(mutex_);
+  Leave(lanes_[id], task, wait);
 }
 
 void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
   std::lock_guard lock(mutex_);
   Lane& lane = lanes_[id];
+  const TaskId task = delivery.message.task;
   (delivery.interactive ? lane.interactive : lane.bulk).push_front(std::move(delivery));
   ++queued_;
-  lane.busy = false;
-  lane.ready_at = clock_->Boot() + wait;
-  Ended();
-}
-
-void LaneScheduler::Ended() {
-  alone_ = false;
-  if (--running_ == 0) changed_.notify_all();
+  Leave(lane, task, wait);
 }
 
 void LaneScheduler::EndAlone() {
@@ -179,7 +194,7 @@ std::vector<LaneId> LaneScheduler::CheckOutIdle(Millis idle) {
   std::vector<LaneId> out;
   const Millis now = clock_->Boot();
   for (auto& [id, lane] : lanes_) {
-    if (lane.busy || !lane.Empty() || now - lane.idle_since < idle) continue;
+    if (lane.busy || !lane.Empty() || !lane.ending.empty() || now - lane.idle_since < idle) continue;
     lane.busy = true;
     out.push_back(id);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -17,11 +18,12 @@
 
 namespace weir::worker {
 
-// Which lane's turn it is. A lane runs one task at a time; one that waits (limit, retry, lease) is simply not
-// ready until then and holds no executor; ready lanes take turns. Interactive tasks of a lane go before its
-// bulk ones. A delivery that must be alone is taken when nothing runs, and nothing is taken beside it; while
-// it waits for that, nothing new begins. Thread-safe: the poll loop adds, executors take and give back, the
-// keeper looks for idle lanes.
+// Which lane's turn it is. A lane reads one task at a time; one that waits (limit, retry, lease) is simply
+// not ready until then and holds no executor; ready lanes take turns. A task that has been read to its end
+// may free its lane before it is committed. Interactive tasks of a lane go before its bulk ones. A delivery
+// that must be alone is taken when nothing runs, and nothing is taken beside it; while it waits for that,
+// nothing new begins. Thread-safe: the poll loop adds, executors take and give back, the keeper looks for
+// idle lanes.
 class LaneScheduler {
  public:
   using Millis = std::chrono::milliseconds;
@@ -34,15 +36,19 @@ class LaneScheduler {
   };
 
   void Add(Delivery delivery);
-  // The next ready lane's next task, waiting for one. Nothing when stopped. The lane is busy until Done or
-  // GiveBack, after which the same thread is to call Take again: they wake nobody for it. Of several that
-  // wait, the one that came last goes first, so that few lanes keep few executors busy: those with warm
-  // buffers and open connections.
+  // The next ready lane's next task, waiting for one. Nothing when stopped. The lane is busy until Free, Done
+  // or GiveBack; after Done or GiveBack the same thread is to call Take again: they wake nobody for it. Of
+  // several that wait, the one that came last goes first, so that few lanes keep few executors busy: those
+  // with warm buffers and open connections.
   std::optional<Work> Take();
   // Take without waiting.
   std::optional<Work> TryTake();
+  // The lane's task will ask nothing more of the upstream, but has not ended: the lane may start its next
+  // one. It counts as running, and its lane is not idle, until Done or GiveBack. False, and nothing done, if
+  // it must be alone.
+  bool Free(const LaneId& lane, TaskId task);
   // The lane's task has ended; the lane may start its next after `wait`.
-  void Done(const LaneId& lane, Millis wait);
+  void Done(const LaneId& lane, TaskId task, Millis wait);
   // The lane's task is to be tried again after `wait`, before its others.
   void GiveBack(const LaneId& lane, Delivery delivery, Millis wait);
   // What runs alone may have company from now on.
@@ -69,9 +75,15 @@ class LaneScheduler {
   struct Lane {
     std::deque<Delivery> interactive, bulk;
     bool busy = false;
+    std::vector<TaskId> ending;  // that have freed the lane; one an executor at most
     Millis ready_at{0};
     Millis idle_since{0};
     bool Empty() const { return interactive.empty() && bulk.empty(); }
+    std::deque<Delivery>& Next() { return interactive.empty() ? bulk : interactive; }
+    // The next one is a second message of a task that is about to end.
+    bool Ending() {
+      return std::find(ending.begin(), ending.end(), Next().front().message.task) != ending.end();
+    }
   };
 
   struct Waiter {
@@ -86,9 +98,10 @@ class LaneScheduler {
   std::map<LaneId, Lane>::iterator Lonely(Millis now);
   Work TakeFrom(const LaneId& id, Lane& lane);
   bool Blocked(Millis now) { return alone_ || (running_ > 0 && Lonely(now) != lanes_.end()); }
-  void Ended();
+  // The task gives up its lane's turn, if it still has it.
+  void Leave(Lane& lane, TaskId task, Millis wait);
   void MoveQueued(Lane& lane, std::vector<Delivery>& to);
-  Millis NextReady(Millis now) const;
+  Millis NextReady(Millis now);
   void WakeLast();
   void Wait(std::unique_lock<std::mutex>& lock, Millis time);
 

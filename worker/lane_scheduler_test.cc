@@ -30,7 +30,7 @@ TEST(LaneSchedulerTest, ALaneRunsOneTaskAtATimeInOrder) {
   lanes.Add(Of("a", 2));
   EXPECT_EQ(Task(lanes.TryTake()), 1);
   EXPECT_EQ(Task(lanes.TryTake()), -1) << "the lane is busy";
-  lanes.Done({"a", 0}, milliseconds(0));
+  lanes.Done({"a", 0}, TaskId{1}, milliseconds(0));
   EXPECT_EQ(Task(lanes.TryTake()), 2);
 }
 
@@ -40,7 +40,7 @@ TEST(LaneSchedulerTest, LanesTakeTurns) {
   for (int i = 0; i < 3; ++i) lanes.Add(Of("a", i));
   lanes.Add(Of("b", 10));
   EXPECT_EQ(Task(lanes.TryTake()), 0);
-  lanes.Done({"a", 0}, milliseconds(0));
+  lanes.Done({"a", 0}, TaskId{0}, milliseconds(0));
   EXPECT_EQ(Task(lanes.TryTake()), 10) << "b has its turn before a's second";
 }
 
@@ -50,12 +50,69 @@ TEST(LaneSchedulerTest, AWaitingLaneHoldsNoExecutorAndStarvesNobody) {
   lanes.Add(Of("slow", 1));
   lanes.Add(Of("slow", 2));
   EXPECT_EQ(Task(lanes.TryTake()), 1);
-  lanes.Done({"slow", 0}, milliseconds(60'000));
+  lanes.Done({"slow", 0}, TaskId{1}, milliseconds(60'000));
   lanes.Add(Of("quick", 3));
   EXPECT_EQ(Task(lanes.TryTake()), 3);
   EXPECT_EQ(Task(lanes.TryTake()), -1);
   clock.Advance(milliseconds(60'000));
   EXPECT_EQ(Task(lanes.TryTake()), 2);
+}
+
+TEST(LaneSchedulerTest, ATaskThatIsReadFreesItsLaneBeforeItEnds) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  lanes.Add(Of("a", 2));
+  lanes.Add(Of("a", 3));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  EXPECT_TRUE(lanes.Free({"a", 0}, TaskId{1}));
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+  lanes.Done({"a", 0}, TaskId{1}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "the turn is now the second's, and its end does not give it up";
+  EXPECT_EQ(lanes.Running(), 1U);
+  lanes.Done({"a", 0}, TaskId{2}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 3);
+}
+
+TEST(LaneSchedulerTest, AFreedLanesTaskThatFailsHoldsItUp) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  lanes.Add(Of("a", 2));
+  auto first = lanes.TryTake();
+  lanes.Free({"a", 0}, TaskId{1});
+  EXPECT_EQ(Task(lanes.TryTake()), 2);
+  lanes.GiveBack(first->lane, first->delivery, milliseconds(500));
+  lanes.Done({"a", 0}, TaskId{2}, milliseconds(0));
+  clock.Advance(milliseconds(500));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+}
+
+// A message that came again while its task is being committed: a claim would only fence that commit.
+TEST(LaneSchedulerTest, ATaskThatIsEndingIsNotStartedAgain) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  lanes.Free({"a", 0}, TaskId{1});
+  lanes.Add(Of("a", 1));
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
+  clock.Advance(milliseconds(3000));
+  EXPECT_TRUE(lanes.CheckOutIdle(milliseconds(3000)).empty()) << "its lease must stand until the commit";
+  lanes.Done({"a", 0}, TaskId{1}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+}
+
+TEST(LaneSchedulerTest, WhatMustBeAloneFreesNothing) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  auto delivery = Of("a", 1);
+  delivery.alone = true;
+  lanes.Add(delivery);
+  lanes.Add(Of("a", 2));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  EXPECT_FALSE(lanes.Free({"a", 0}, TaskId{1}));
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
 }
 
 TEST(LaneSchedulerTest, InteractiveTasksOvertakeBulkOnesOfTheirLane) {
@@ -93,13 +150,13 @@ TEST(LaneSchedulerTest, OneThatMustBeAloneIs) {
     lanes.GiveBack(suspect->lane, suspect->delivery, milliseconds(meter[0] == 'a' ? 100 : 0));
   }
   EXPECT_EQ(Task(lanes.TryTake()), -1) << "c runs";
-  lanes.Done({"c", 0}, milliseconds(0));
+  lanes.Done({"c", 0}, TaskId{'c'}, milliseconds(0));
   EXPECT_EQ(Task(lanes.TryTake()), 'b') << "before d, whose turn it was";
   EXPECT_EQ(Task(lanes.TryTake()), -1) << "b is alone";
-  lanes.Done({"b", 0}, milliseconds(0));
+  lanes.Done({"b", 0}, TaskId{'b'}, milliseconds(0));
   EXPECT_EQ(Task(lanes.TryTake()), 'd') << "a waits for its time and holds up nobody";
   clock.Advance(milliseconds(100));
-  lanes.Done({"d", 0}, milliseconds(0));
+  lanes.Done({"d", 0}, TaskId{'d'}, milliseconds(0));
   lanes.Add(Of("d", 1));
   EXPECT_EQ(Task(lanes.TryTake()), 'a');
   EXPECT_EQ(Task(lanes.TryTake()), -1);
@@ -130,8 +187,8 @@ TEST(LaneSchedulerTest, WhatComesForALaneThatWaitsLongIsTakenOut) {
   lanes.Add(Of("quick", 2));
   (void)lanes.TryTake();
   (void)lanes.TryTake();
-  lanes.Done({"slow", 0}, milliseconds(60'000));
-  lanes.Done({"quick", 0}, milliseconds(5'000));
+  lanes.Done({"slow", 0}, TaskId{1}, milliseconds(60'000));
+  lanes.Done({"quick", 0}, TaskId{2}, milliseconds(5'000));
   lanes.Add(Of("slow", 3));
   lanes.Add(Of("slow", 4, true));
   lanes.Add(Of("quick", 5));
@@ -155,7 +212,7 @@ TEST(LaneSchedulerTest, AnIdleLaneIsCheckedOutWhileItsLeaseIsGivenBack) {
   LaneScheduler lanes(&clock);
   lanes.Add(Of("a", 1));
   EXPECT_EQ(Task(lanes.TryTake()), 1);
-  lanes.Done({"a", 0}, milliseconds(0));
+  lanes.Done({"a", 0}, TaskId{1}, milliseconds(0));
   EXPECT_TRUE(lanes.CheckOutIdle(milliseconds(3000)).empty());
   clock.Advance(milliseconds(3000));
   const auto idle = lanes.CheckOutIdle(milliseconds(3000));

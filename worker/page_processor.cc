@@ -26,6 +26,15 @@ FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& setting
   return options;
 }
 
+bool MorePages(const ledger::ClaimedTask& task) {
+  return task.selector.kind == SelectorKind::kPages && task.page + 1 < task.selector.hi;
+}
+
+// Once its page is read: then nothing that comes with its records, or is counted with them, can ask for more.
+bool AsksNoMore(const ledger::ClaimedTask& task) {
+  return !MorePages(task) && task.selector.kind != SelectorKind::kCursor && !task.budget;
+}
+
 }  // namespace
 
 PageProcessor::~PageProcessor() = default;
@@ -124,7 +133,7 @@ Result<void> PageProcessor::Remember(TaskWork& work, const AskAgain& again, int 
   return {};
 }
 
-Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
+Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
   const LogScope scope({{"page", work.task.page}});
   int asked_again = 0;
   work.next_key.reset();
@@ -133,16 +142,18 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const AbortCheck& abort) {
     if (!page) return Fail(page.error());
     parts_.writer->StartAt(work.task.position, work.task.digest);
     Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
-    if (auto ok = FetchPage(work, reading, abort); !ok && !reading.Moved()) return ok;
+    if (auto ok = FetchPage(work, reading, hooks.abort); !ok && !reading.Moved()) return ok;
     if (const auto* again = std::get_if<AskAgain>(&reading.Judged())) {
       if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
       continue;
     }
     if (!reading.Moved()) {
       if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
-      if (auto ok = reading.Finish(); !ok) return ok;
+      if (auto ok = reading.End(); !ok) return ok;
     }
     if (!reading.Moved()) {
+      if (AsksNoMore(work.task)) hooks.answered();
+      if (auto ok = reading.Commit(); !ok) return ok;
       Log(LogLevel::kDebug, "page committed", {{"records", reading.Records()}});
       return {};
     }
@@ -230,34 +241,32 @@ Result<void> PageProcessor::HaveToken(TaskWork& work, std::optional<std::int64_t
 }
 
 // An access token that is refused is renewed once; the task goes on where it stood.
-Result<void> PageProcessor::Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
-  if (!work.settings.secrets.contains("refresh_token")) return RunTask(work, abort, between);
+Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
+  if (!work.settings.secrets.contains("refresh_token")) return RunTask(work, hooks);
   if (auto ok = HaveToken(work, std::nullopt); !ok) return ok;
-  auto done = RunTask(work, abort, between);
+  auto done = RunTask(work, hooks);
   if (done || done.error().error_class != ErrorClass::kAuth || done.error().http_status != 401) return done;
   if (auto ok = HaveToken(work, work.token_generation); !ok) return ok;
-  return RunTask(work, abort, between);
+  return RunTask(work, hooks);
 }
 
-Result<void> PageProcessor::RunTask(TaskWork& work, const AbortCheck& abort, const BetweenPages& between) {
-  if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, abort);
+Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
+  if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks.abort);
   parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   while (true) {
-    if (auto ok = RunPage(work, abort); !ok) {
+    if (auto ok = RunPage(work, hooks); !ok) {
       parts_.writer->Abandon();
       return ok;
     }
     work.metrics->Page();
-    const bool more =
-        work.task.selector.kind == SelectorKind::kPages && work.task.page + 1 < work.task.selector.hi;
     SaveDrift(work);
-    if (!more && !work.next_key) return {};
+    if (!MorePages(work.task) && !work.next_key) return {};
     if (work.next_key) work.task.selector.key = *std::exchange(work.next_key, std::nullopt);
     ++work.task.page;
     work.task.position = 0;
     work.task.digest = 0;
-    work.pause = between();
+    work.pause = hooks.between();
     if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
   }
 }

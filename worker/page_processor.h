@@ -42,10 +42,22 @@ struct TaskWork {
   std::chrono::milliseconds began{0};   // the first of them, not after
   std::vector<RateWindow> rate_limits;  // what the last answer told
   std::optional<Pause> pause;           // why the work stopped between two pages
+  std::optional<Pause> answered;        // what the lane waits for after the task's last answer
+  bool freed = false;                   // the lane may already be at its next task
   // For `weir failures show`: what was asked last and what came, without secrets.
   std::string last_request, last_head;
   std::int64_t token_generation = 0;    // of the access token in settings.secrets, if its source renews them
   std::optional<std::string> next_key;  // kCursor: the task's next page, when the one just read has one
+};
+
+// What its owner decides while a task is worked on.
+struct PageHooks {
+  AbortCheck abort;  // asked while a transfer runs: lost lease, shutdown
+  // After each page but the last; a pause ends the work with kStopped and TaskWork::pause.
+  std::function<std::optional<Pause>()> between;
+  // The task's last answer is read whole: it will ask nothing more of the upstream. Not told of a task whose
+  // end its source decides (a cursor, a budget).
+  std::function<void()> answered;
 };
 
 // Reads one page: request → fetch → records → dedupe → write and advance (DESIGN §3), streaming: a full batch
@@ -63,19 +75,17 @@ class PageProcessor {
   explicit PageProcessor(Parts parts) : parts_(parts) {}
   ~PageProcessor();
 
-  // Works until the task is done; `abort` is asked while a transfer runs (lost lease, shutdown). On success
-  // the task is committed as done. `between` is asked after each page but the last; a pause ends the work
-  // with kStopped and TaskWork::pause. Errors: as their class says; what was committed before stays.
-  using BetweenPages = std::function<std::optional<Pause>()>;
-  Result<void> Run(TaskWork& work, const AbortCheck& abort, const BetweenPages& between);
+  // Works until the task is done. On success it is committed as done. Errors: as their class says; what was
+  // committed before stays.
+  Result<void> Run(TaskWork& work, const PageHooks& hooks);
 
  private:
   class Reading;
-  Result<void> RunPage(TaskWork& work, const AbortCheck& abort);
+  Result<void> RunPage(TaskWork& work, const PageHooks& hooks);
   Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
   Result<void> WritePlan(TaskWork& work, std::string_view document);
   Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
-  Result<void> RunTask(TaskWork& work, const AbortCheck& abort, const BetweenPages& between);
+  Result<void> RunTask(TaskWork& work, const PageHooks& hooks);
   Result<void> HaveToken(TaskWork& work, std::optional<std::int64_t> refused);
   Result<void> Remember(TaskWork& work, const AskAgain& again, int times);
   Result<std::string> FollowedTarget(TaskWork& work, const FollowTo& follow, const std::string& from);

@@ -201,16 +201,18 @@ Result<void> PageProcessor::Reading::Flush(bool last) {
   return writer_->Submit(std::move(tail));
 }
 
-Result<void> PageProcessor::Reading::Finish() {
+Result<void> PageProcessor::Reading::End() {
+  if (finished_) return {};
+  if (reader_ && std::holds_alternative<ReadBody>(verdict_)) {
+    if (auto ok = reader_->End(); !ok) return ok;
+  }
+  // Fewer records than were committed: the page shrank since.
+  moved_ = moved_ || (seen_ < skip_ && !std::holds_alternative<NotModified>(verdict_));
+  return {};
+}
+
+Result<void> PageProcessor::Reading::Commit() {
   if (!finished_) {
-    if (reader_ && std::holds_alternative<ReadBody>(verdict_)) {
-      if (auto ok = reader_->End(); !ok) return ok;
-    }
-    if (seen_ < skip_ && !std::holds_alternative<NotModified>(verdict_)) {
-      // Fewer records than were committed: the page shrank since.
-      moved_ = true;
-      return {};
-    }
     if (auto ok = Flush(true); !ok) return ok;
   }
   return writer_->Await();

@@ -27,8 +27,10 @@ class PageProcessor::Reading final : public BodySink {
     JudgeText();
     return verdict_;
   }
-  // Ends the page: the last batch with what the source says of it. Errors: kTransient for a truncated body.
-  Result<void> Finish();
+  // The body has ended, as it should. Errors: kTransient for a truncated one.
+  Result<void> End();
+  // Commits the page's last batch, with what the source says of the page.
+  Result<void> Commit();
   // The upstream's records moved since an earlier attempt: the committed prefix is not what stands there now.
   bool Moved() const { return moved_; }
   // Of the page, so far.

@@ -108,7 +108,7 @@ class PollLoopTest : public ::testing::Test {
   }
   void Finish(LaneScheduler::Work work) {
     finished_.Push(std::move(work.delivery));
-    scheduler_.Done(work.lane, milliseconds(0));
+    scheduler_.Done(work.lane, work.delivery.message.task, milliseconds(0));
     loop_.RunOnce(milliseconds(0));
   }
 

@@ -36,7 +36,9 @@ bool TaskRunner::RunOnce() {
   auto work = shared_.scheduler->Take();
   if (!work) return false;
   Next next = Work(*work);
-  shared_.limiter->Hold(work->lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
+  const TaskId task = work->delivery.message.task;
+  if (!next.freed)
+    shared_.limiter->Hold(work->lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
   const bool long_wait = next.lane_wait > kLongWait;
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work->delivery.returns;
@@ -44,7 +46,7 @@ bool TaskRunner::RunOnce() {
     shared_.scheduler->GiveBack(work->lane, std::move(work->delivery), next.lane_wait);
     return true;
   }
-  SaveAfter(work->lane, next);
+  if (!next.freed) SaveAfter(work->lane, next);
   std::vector<Delivery> returned;
   if (long_wait) returned = shared_.scheduler->Drain(work->lane);
   if (next.again) {
@@ -53,7 +55,7 @@ bool TaskRunner::RunOnce() {
     shared_.finished->Push(std::move(work->delivery));
   }
   ReturnTasks(std::move(returned), *shared_.pool, *shared_.scheduler, *shared_.finished);
-  shared_.scheduler->Done(work->lane, next.lane_wait);
+  shared_.scheduler->Done(work->lane, task, next.lane_wait);
   return true;
 }
 
@@ -109,6 +111,7 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
     auto lane = HaveLane(**session, work.lane, held);
     if (!lane) return DatabaseIll(returns);
     if (!held) return *lane;
+    SaveBefore(**session, work.lane);
     auto claim = ledger::ClaimTask(**session, work.delivery.message.task, ClaimOf(work));
     if (!claim) {
       Log(LogLevel::kWarn, "a claim failed", {{"error", claim.error().message}});
@@ -142,6 +145,7 @@ TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milli
   work.effort.busy_ms = took.count();
   CountRecords(work);
   Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
+  next.freed = work.freed;
   const Pause pace = Pace(work);
   if (pace.wait > next.lane_wait) {
     next.lane_wait = pace.wait;
@@ -162,6 +166,24 @@ Pause TaskRunner::Pace(TaskWork& work) {
   work.requests = 0;
   work.began = now;
   return told.wait > quota.wait ? told : quota;
+}
+
+// A request went well: what the lane waits for before its next.
+Pause TaskRunner::Answered(TaskWork& work) {
+  const auto delay =
+      milliseconds(static_cast<std::int64_t>(shared_.limiter->Answered(work.task.lane).delay_ms));
+  const Pause pace = Pace(work);
+  return delay > pace.wait ? Pause{delay, "pace"} : pace;
+}
+
+// The lane's next page is asked for while this one is mapped and committed: a lane is what may be asked at
+// once, not what may be written. One that must wait gains nothing by it.
+void TaskRunner::FreeLane(TaskWork& work) {
+  const LaneId& lane = work.task.lane;
+  work.answered = Answered(work);
+  if (work.answered->wait > milliseconds(0)) return;
+  shared_.limiter->Hold(lane, shared_.clock->Boot(), "");
+  work.freed = shared_.scheduler->Free(lane, work.task.id);
 }
 
 // Before a request: a window of the quota may be full, and what is sent may have to be written down first.
@@ -193,23 +215,22 @@ Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
 }
 
 Result<void> TaskRunner::Process(TaskWork& work) {
-  const LaneId lane = work.task.lane;
   work.pause = MayBegin(work);
   if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
-  const auto between = [&]() -> std::optional<Pause> {
-    const auto delay = milliseconds(static_cast<std::int64_t>(shared_.limiter->Answered(lane).delay_ms));
-    Pause pace = Pace(work);
-    if (delay > pace.wait) pace = {delay, "pace"};
+  PageHooks hooks;
+  hooks.between = [&]() -> std::optional<Pause> {
+    Pause pace = Answered(work);
     if (pace.wait > milliseconds(0)) return pace;
     return MayBegin(work);
   };
+  hooks.answered = [&] { FreeLane(work); };
   shared_.claims->Add(work.task.id, work.task.epoch);
-  const AbortCheck abort = [this, &work] {
+  hooks.abort = [this, &work] {
     // A committed batch clears a suspect (FenceSql): others need not wait for the rest of its page.
     if (writer_.HasCommitted()) shared_.scheduler->EndAlone();
     return AbortReason(work.task);
   };
-  auto done = processor_.Run(work, abort, between);
+  auto done = processor_.Run(work, hooks);
   shared_.claims->Remove(work.task.id);
   return done;
 }
@@ -226,11 +247,9 @@ void TaskRunner::CountRecords(const TaskWork& work) {
 
 TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
   work.metrics->Task(TaskResult::kDone);
-  const auto view = shared_.limiter->Answered(work.task.lane);
   shared_.limiter->Finished(work.task.lane, took);
-  return {.lane_wait = milliseconds(static_cast<std::int64_t>(view.delay_ms)),
-          .again = false,
-          .waiting_for = "pace"};
+  const Pause pause = work.answered ? *work.answered : Answered(work);
+  return {.lane_wait = pause.wait, .again = false, .waiting_for = pause.waiting_for};
 }
 
 TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
@@ -300,6 +319,13 @@ bool TaskRunner::SaveLane(const LaneId& lane, milliseconds wait, const std::stri
   if (!session) return false;
   const auto kept = shared_.limiter->Memory(lane, shared_.clock->Boot(), false);
   return ledger::SaveLane(**session, lane, shared_.worker_id, wait, waiting_for, kept.memory).has_value();
+}
+
+// Where tasks free their lane none of them is the one to tell of it at its end.
+void TaskRunner::SaveBefore(pg::Session& session, const LaneId& lane) {
+  if (!shared_.limiter->TimeToSave(lane, shared_.clock->Boot(), kSaveEvery)) return;
+  const auto kept = shared_.limiter->Memory(lane, shared_.clock->Boot(), false);
+  (void)ledger::SaveLane(session, lane, shared_.worker_id, milliseconds(0), "", kept.memory);
 }
 
 // Only an aid to the next owner and to `weir lanes`: a failure here must not hold the task's end.

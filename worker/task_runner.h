@@ -60,6 +60,7 @@ class TaskRunner {
     bool again = false;  // the same delivery, after lane_wait
     bool alone = false;  // … and then with nothing beside it
     std::string waiting_for{};
+    bool freed = false;  // the lane is at its next task: what it waits for is that one's to say
   };
 
   Next Work(const LaneScheduler::Work& work);
@@ -70,6 +71,8 @@ class TaskRunner {
   Next End(TaskWork& work, const Result<void>& done, std::chrono::milliseconds took);
   std::optional<Pause> MayBegin(TaskWork& work);
   Pause Pace(TaskWork& work);
+  Pause Answered(TaskWork& work);
+  void FreeLane(TaskWork& work);
   Next OnSuccess(TaskWork& work, std::chrono::milliseconds took);
   Next OnError(TaskWork& work, const Error& error);
   Next Park(TaskWork& work, const Error& error, std::chrono::milliseconds wait, bool count_attempt);
@@ -78,6 +81,7 @@ class TaskRunner {
   Next DatabaseIll(int returns);
   void CountRecords(const TaskWork& work);
   bool SaveLane(const LaneId& lane, std::chrono::milliseconds wait, const std::string& waiting_for);
+  void SaveBefore(pg::Session& session, const LaneId& lane);
   void SaveAfter(const LaneId& lane, const Next& next);
   std::optional<Error> AbortReason(const ledger::ClaimedTask& task) const;
 

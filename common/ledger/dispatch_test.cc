@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/ledger/tasks.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
 namespace weir::ledger {
@@ -163,6 +164,16 @@ TEST_F(DispatchTest, ATaskThatWasFasterThanTheMarkStaysAsItIs) {
   EXPECT_EQ(MarkDispatched(session_, sent).value(), 0);
   EXPECT_EQ(Text("select string_agg(state, ' ' order by id) from weir.tasks where kind = 1"),
             "running parked planned");
+}
+
+// A worker can give a message back before the one who sent it has written that down.
+TEST_F(DispatchTest, ATaskThatCameBackBeforeTheMarkIsSentAgain) {
+  const JobId id = Planned("a", 1);
+  auto ready = TakeReady(session_, {});
+  ASSERT_EQ(ready->size(), 1u);
+  ASSERT_TRUE(ReturnTasks(session_, {(*ready)[0].id}));
+  EXPECT_EQ(MarkDispatched(session_, {{(*ready)[0].id, (*ready)[0].epoch}}).value(), 0);
+  EXPECT_EQ(Dispatch(), Job(id, 0));
 }
 
 // Each row: what the ledger holds of one sent task, and whether it is lost. `idle` is 10 s.

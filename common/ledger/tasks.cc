@@ -395,7 +395,9 @@ Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids) {
   std::vector<std::int64_t> values;
   for (const TaskId id : ids) values.push_back(id.value);
   auto rows = session.Exec(
-      "update weir.tasks set state = 'planned' where id = any($1::int8[]) and state = 'dispatched'",
+      "update weir.tasks set epoch = epoch + 1, "
+      "state = case state when 'parked' then 'parked' else 'planned' end "
+      "where id = any($1::int8[]) and state in ('planned', 'parked', 'dispatched')",
       {pg::ArrayLiteral(values)}, "task_return");
   if (!rows) return Fail(rows.error());
   return {};

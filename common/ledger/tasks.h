@@ -150,7 +150,7 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort);
 
 // Delivered but unclaimed tasks of a lane that must wait: planned again, so that their offsets need not wait
-// with them.
+// with them. The epoch goes up: who sent the message may not have marked it yet, and then must not.
 Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
 
 // True when the table holds no row of the account.
