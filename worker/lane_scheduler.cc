@@ -102,7 +102,7 @@ std::optional<LaneScheduler::Work> LaneScheduler::Take() {
 
 bool LaneScheduler::Free(const LaneId& id, TaskId task) {
   std::lock_guard lock(mutex_);
-  if (alone_) return false;
+  if (alone_ || running_ >= few_) return false;
   Lane& lane = lanes_[id];
   lane.busy = false;
   lane.ready_at = clock_->Boot();

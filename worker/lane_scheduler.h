@@ -28,7 +28,9 @@ class LaneScheduler {
  public:
   using Millis = std::chrono::milliseconds;
 
-  explicit LaneScheduler(const Clock* clock) : clock_(clock) {}
+  // `executors`: of the threads that take. Lanes are freed early while fewer than half of them are busy.
+  explicit LaneScheduler(const Clock* clock, int executors = 8)
+      : clock_(clock), few_(static_cast<std::size_t>(std::max(2, executors / 2))) {}
 
   struct Work {
     LaneId lane;
@@ -45,7 +47,7 @@ class LaneScheduler {
   std::optional<Work> TryTake();
   // The lane's task will ask nothing more of the upstream, but has not ended: the lane may start its next
   // one. It counts as running, and its lane is not idle, until Done or GiveBack. False, and nothing done, if
-  // it must be alone.
+  // it must be alone, or if enough run: more would only make them wait for each other in the database.
   bool Free(const LaneId& lane, TaskId task);
   // The lane's task has ended; the lane may start its next after `wait`.
   void Done(const LaneId& lane, TaskId task, Millis wait);
@@ -111,6 +113,7 @@ class LaneScheduler {
   std::map<LaneId, Lane> lanes_;     // guarded by mutex_, as all below
   LaneId last_;                      // whose turn was last
   std::vector<Waiter*> waiting_;     // executors in Take; the last one also watches the time
+  std::size_t few_;
   std::size_t queued_ = 0;
   std::size_t running_ = 0;
   bool alone_ = false;  // what runs must be alone

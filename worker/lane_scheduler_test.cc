@@ -103,6 +103,17 @@ TEST(LaneSchedulerTest, ATaskThatIsEndingIsNotStartedAgain) {
   EXPECT_EQ(Task(lanes.TryTake()), 1);
 }
 
+TEST(LaneSchedulerTest, ManyThatRunFreeNothing) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock, 4);
+  for (const char* meter : {"a", "b"}) lanes.Add(Of(meter, meter[0]));
+  EXPECT_EQ(Task(lanes.TryTake()), 'a');
+  EXPECT_EQ(Task(lanes.TryTake()), 'b');
+  EXPECT_FALSE(lanes.Free({"a", 0}, TaskId{'a'}));
+  lanes.Done({"a", 0}, TaskId{'a'}, milliseconds(0));
+  EXPECT_TRUE(lanes.Free({"b", 0}, TaskId{'b'}));
+}
+
 TEST(LaneSchedulerTest, WhatMustBeAloneFreesNothing) {
   ManualClock clock;
   LaneScheduler lanes(&clock);

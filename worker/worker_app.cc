@@ -50,7 +50,7 @@ WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
       identity_(std::move(identity)),
       metrics_("weir-worker", Version()),
       pool_(SessionOptionsFor("worker"), config_.sessions),
-      scheduler_(&clock_),
+      scheduler_(&clock_, config_.executors),
       keeper_({.worker = identity_.id, .host = identity_.host, .pid = identity_.pid, .lease = config_.lease},
               &clock_, &scheduler_),
       limiter_(LimiterOptionsOf(config_), config_.base_delay, config_.max_delay,
