@@ -75,6 +75,7 @@ class Executors {
                                 .limiter = &limiter_,
                                 .finished = &finished_,
                                 .metrics = &metrics_,
+                                .buffers = &buffers_,
                                 .aborting = &aborting_};
     for (int i = 0; i < config.executors; ++i) {
       runners_.push_back(std::make_unique<worker::TaskRunner>(shared));
@@ -101,6 +102,7 @@ class Executors {
  private:
   SystemClock clock_;
   Metrics metrics_{"weir-page-bench", "0"};
+  worker::BufferPool buffers_;
   std::atomic<bool> aborting_{false};
   pg::SessionPool pool_;
   worker::LaneScheduler scheduler_;

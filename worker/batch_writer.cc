@@ -51,7 +51,7 @@ Result<PreparedInfo> BatchWriter::Prepare(RecordBatch& batch, std::int64_t max_n
   if (lookup_) {
     if (auto ok = Await(); !ok) return Fail(ok.error());
   }
-  prepared_ = spare_ ? std::move(spare_) : std::make_unique<Prepared>();
+  prepared_ = buffers_.TakePrepared();
   prepared_->Take(batch, max_new);
   inflight_.Set(prepared_->records.Bytes() + (flight_ ? flight_->batch->records.Bytes() : 0));
   prepared_->lookup = lookup_;
@@ -113,6 +113,7 @@ Result<void> BatchWriter::Lookup(Prepared& p) {
 }
 
 Result<void> BatchWriter::Encode(Prepared& p) {
+  if (p.copy.empty()) p.copy = buffers_.TakeCopy();
   p.ResetEncoding();
   p.DropDuplicates();
   if (p.lookup) {
@@ -193,6 +194,8 @@ Result<void> BatchWriter::Submit(WriteTail tail) {
   const auto begun = std::chrono::steady_clock::now();
   auto sent = Send(*prepared_, tail);
   if (!sent) return WriteAgain(std::move(prepared_), tail, sent.error());
+  // It has been sent; if it must be written again, it is encoded again.
+  buffers_.GiveCopy(std::exchange(prepared_->copy, std::string()));
   flight_ = std::make_unique<Flight>(Flight{std::move(prepared_), std::move(tail), begun});
   return {};
 }
@@ -206,8 +209,7 @@ Result<void> BatchWriter::Await() {
   CountCommit(flight->sent);
   committed_.Add(flight->batch->counts);
   inflight_.Set(prepared_ ? prepared_->records.Bytes() : 0);
-  spare_ = std::move(flight->batch);
-  spare_->Clear();
+  buffers_.Give(std::move(flight->batch));
   return {};
 }
 
@@ -218,8 +220,9 @@ Result<void> BatchWriter::Poll() {
 
 void BatchWriter::Abandon() {
   if (flight_ && session_) (*session_)->Reset();
+  if (flight_) buffers_.Give(std::move(flight_->batch));
+  buffers_.Give(std::move(prepared_));
   flight_.reset();
-  prepared_.reset();
   session_.reset();
   inflight_.Set(0);
 }
@@ -265,6 +268,7 @@ Result<void> BatchWriter::WriteWhole(std::unique_ptr<Prepared> p, const WriteTai
   session_.reset();
   CountCommit(begun);
   committed_.Add(p->counts);
+  buffers_.Give(std::move(p));
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
 #include "common/sources/source.h"
+#include "worker/buffer_pool.h"
 #include "worker/prepared_batch.h"
 #include "worker/record_batch.h"
 
@@ -36,8 +37,9 @@ struct PreparedInfo {
 };
 
 struct WriterOptions {
-  int id_set_page = 2000;      // ids looked up at a time
-  Metrics* metrics = nullptr;  // may be none
+  int id_set_page = 2000;         // ids looked up at a time
+  BufferPool* buffers = nullptr;  // shared with others; none = its own
+  Metrics* metrics = nullptr;     // may be none
 };
 
 // Writes batches of one task at a time: dedupe by looking up stored hashes, map what is new or changed, and
@@ -49,7 +51,10 @@ struct WriterOptions {
 class BatchWriter {
  public:
   BatchWriter(pg::SessionPool* pool, WriterOptions options)
-      : pool_(pool), options_(options), inflight_(options.metrics) {}
+      : pool_(pool),
+        options_(options),
+        buffers_(options.buffers != nullptr ? *options.buffers : own_buffers_),
+        inflight_(options.metrics) {}
 
   // Begins a task. `task`, `stream` and `mapper` outlive its writes. `lookup` false: the table held nothing
   // of the account when it was planned; a unique violation corrects that. What is met of a stream that can be
@@ -104,6 +109,8 @@ class BatchWriter {
 
   pg::SessionPool* pool_;
   WriterOptions options_;
+  BufferPool own_buffers_;
+  BufferPool& buffers_;
   const ledger::ClaimedTask* task_ = nullptr;
   const TableSpec* table_ = nullptr;
   bool notes_met_ = false;
@@ -113,7 +120,6 @@ class BatchWriter {
   std::optional<pg::SessionPool::Lease> session_;  // held only while a write is in flight
   std::unique_ptr<Prepared> prepared_;             // not yet sent
   std::unique_ptr<Flight> flight_;                 // sent, not yet committed
-  std::unique_ptr<Prepared> spare_;                // buffers for the next batch
   std::int64_t position_ = 0, digest_ = 0;         // where the next batch begins
   BatchCounts committed_;
   std::set<const TableSpec*> text_tables_;  // that do not take the binary format of COPY

@@ -107,6 +107,7 @@ bool LaneScheduler::Free(const LaneId& id, TaskId task) {
   lane.busy = false;
   lane.ready_at = clock_->Boot();
   lane.ending.push_back(task);
+  ++ending_;
   if (!lane.Empty()) WakeLast();
   return true;
 }
@@ -115,6 +116,7 @@ void LaneScheduler::Leave(Lane& lane, TaskId task, Millis wait) {
   const Millis now = clock_->Boot();
   lane.idle_since = now;
   if (std::erase(lane.ending, task) > 0) {
+    --ending_;
     lane.ready_at = std::max(lane.ready_at, now + wait);
   } else {
     lane.busy = false;

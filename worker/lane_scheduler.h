@@ -28,7 +28,8 @@ class LaneScheduler {
  public:
   using Millis = std::chrono::milliseconds;
 
-  // `executors`: of the threads that take. Lanes are freed early while fewer than half of them are busy.
+  // `executors`: of the threads that take. Lanes are freed early while fewer than half of them are busy, and
+  // the next tasks keep to that half: an executor at work has megabytes of buffers.
   explicit LaneScheduler(const Clock* clock, int executors = 8)
       : clock_(clock), few_(static_cast<std::size_t>(std::max(2, executors / 2))) {}
 
@@ -99,7 +100,11 @@ class LaneScheduler {
   // A lane whose turn it is with one that must be alone; end() if there is none.
   std::map<LaneId, Lane>::iterator Lonely(Millis now);
   Work TakeFrom(const LaneId& id, Lane& lane);
-  bool Blocked(Millis now) { return alone_ || (running_ > 0 && Lonely(now) != lanes_.end()); }
+  // Whatever is ready must wait until something ends.
+  bool Blocked(Millis now) {
+    if (alone_ || (ending_ > 0 && running_ >= few_)) return true;
+    return running_ > 0 && Lonely(now) != lanes_.end();
+  }
   // The task gives up its lane's turn, if it still has it.
   void Leave(Lane& lane, TaskId task, Millis wait);
   void MoveQueued(Lane& lane, std::vector<Delivery>& to);
@@ -113,7 +118,8 @@ class LaneScheduler {
   std::map<LaneId, Lane> lanes_;     // guarded by mutex_, as all below
   LaneId last_;                      // whose turn was last
   std::vector<Waiter*> waiting_;     // executors in Take; the last one also watches the time
-  std::size_t few_;
+  std::size_t few_;                  // so many run at the most where some of them have freed their lanes
+  std::size_t ending_ = 0;           // that have
   std::size_t queued_ = 0;
   std::size_t running_ = 0;
   bool alone_ = false;  // what runs must be alone

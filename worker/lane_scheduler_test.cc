@@ -114,6 +114,18 @@ TEST(LaneSchedulerTest, ManyThatRunFreeNothing) {
   EXPECT_TRUE(lanes.Free({"b", 0}, TaskId{'b'}));
 }
 
+TEST(LaneSchedulerTest, FreedLanesKeepToHalfOfTheExecutors) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock, 4);
+  for (const char* meter : {"a", "b", "c"}) lanes.Add(Of(meter, meter[0]));
+  EXPECT_EQ(Task(lanes.TryTake()), 'a');
+  EXPECT_TRUE(lanes.Free({"a", 0}, TaskId{'a'}));
+  EXPECT_EQ(Task(lanes.TryTake()), 'b');
+  EXPECT_EQ(Task(lanes.TryTake()), -1) << "a is being committed, and two of four are busy";
+  lanes.Done({"a", 0}, TaskId{'a'}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), 'c') << "all that run have their lanes";
+}
+
 TEST(LaneSchedulerTest, WhatMustBeAloneFreesNothing) {
   ManualClock clock;
   LaneScheduler lanes(&clock);

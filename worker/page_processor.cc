@@ -254,11 +254,16 @@ Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks.abort);
   parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
+  batch_ = parts_.buffers->TakeRecords();
+  auto done = RunPages(work, hooks);
+  if (!done) parts_.writer->Abandon();
+  parts_.buffers->Give(std::exchange(batch_, RecordBatch()));
+  return done;
+}
+
+Result<void> PageProcessor::RunPages(TaskWork& work, const PageHooks& hooks) {
   while (true) {
-    if (auto ok = RunPage(work, hooks); !ok) {
-      parts_.writer->Abandon();
-      return ok;
-    }
+    if (auto ok = RunPage(work, hooks); !ok) return ok;
     work.metrics->Page();
     SaveDrift(work);
     if (!MorePages(work.task) && !work.next_key) return {};

@@ -71,6 +71,7 @@ class PageProcessor {
     BatchWriter* writer;
     pg::SessionPool* pool;
     Metrics* metrics;
+    BufferPool* buffers;
   };
   explicit PageProcessor(Parts parts) : parts_(parts) {}
   ~PageProcessor();
@@ -86,6 +87,7 @@ class PageProcessor {
   Result<void> WritePlan(TaskWork& work, std::string_view document);
   Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
   Result<void> RunTask(TaskWork& work, const PageHooks& hooks);
+  Result<void> RunPages(TaskWork& work, const PageHooks& hooks);
   Result<void> HaveToken(TaskWork& work, std::optional<std::int64_t> refused);
   Result<void> Remember(TaskWork& work, const AskAgain& again, int times);
   Result<std::string> FollowedTarget(TaskWork& work, const FollowTo& follow, const std::string& from);
@@ -95,7 +97,7 @@ class PageProcessor {
   Parts parts_;
   std::string mapper_of_;  // "source/stream" of mapper_
   std::unique_ptr<RecordMapper> mapper_;
-  RecordBatch batch_;  // its memory is used again by page after page
+  RecordBatch batch_;  // of the task at work
 };
 
 // What a source may look at, from a task.

@@ -14,8 +14,6 @@ void PreparedBatch::Take(RecordBatch& batch, std::int64_t limit) {
 void PreparedBatch::Clear() {
   records.Clear();
   races = 0;
-  // What one oversized batch took must not stay allocated.
-  if (copy.capacity() > (2U << 20)) copy = std::string();
   ResetEncoding();
 }
 

@@ -21,7 +21,7 @@ std::string_view TraceId(std::string_view traceparent) {
 }
 
 PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter* writer) {
-  return {shared.config, shared.clock, fetcher, writer, shared.pool, shared.metrics};
+  return {shared.config, shared.clock, fetcher, writer, shared.pool, shared.metrics, shared.buffers};
 }
 
 }  // namespace
@@ -29,7 +29,7 @@ PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter
 TaskRunner::TaskRunner(Shared shared)
     : shared_(std::move(shared)),
       fetcher_(FetchOptions{}, *shared_.clock),
-      writer_(shared_.pool, WriterOptions{shared_.config->id_set_page, shared_.metrics}),
+      writer_(shared_.pool, WriterOptions{shared_.config->id_set_page, shared_.buffers, shared_.metrics}),
       processor_(PartsOf(shared_, &fetcher_, &writer_)) {}
 
 bool TaskRunner::RunOnce() {

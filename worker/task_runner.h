@@ -35,6 +35,7 @@ struct Shared {
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
+  BufferPool* buffers = nullptr;
   std::atomic<bool>* aborting = nullptr;  // the drain is over: stop at once, spend no attempt
 };
 

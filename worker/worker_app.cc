@@ -178,6 +178,7 @@ void WorkerApp::StartThreads() {
                       .limiter = &limiter_,
                       .finished = &finished_,
                       .metrics = &metrics_,
+                      .buffers = &buffers_,
                       .aborting = &aborting_};
   finished_.OnPush([this] { loop_.Wake(); });
   keeper_thread_ = std::thread([this] { KeepLanes(); });

@@ -55,6 +55,7 @@ class WorkerApp {
   WorkerIdentity identity_;
   SystemClock clock_;
   Metrics metrics_;
+  BufferPool buffers_;
   std::atomic<bool> aborting_{false};
   std::atomic<bool> stopping_{false};
   std::atomic<std::int64_t> polled_at_{0};  // boot milliseconds of the poll loop's last turn: its watchdog
