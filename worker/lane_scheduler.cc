@@ -105,7 +105,6 @@ bool LaneScheduler::Free(const LaneId& id, TaskId task) {
   if (alone_ || running_ >= few_) return false;
   Lane& lane = lanes_[id];
   lane.busy = false;
-  lane.ready_at = clock_->Boot();
   lane.ending.push_back(task);
   ++ending_;
   if (!lane.Empty()) WakeLast();
@@ -115,12 +114,12 @@ bool LaneScheduler::Free(const LaneId& id, TaskId task) {
 void LaneScheduler::Leave(Lane& lane, TaskId task, Millis wait) {
   const Millis now = clock_->Boot();
   lane.idle_since = now;
+  // What a task that ends beside it has to wait for stands.
+  lane.ready_at = std::max(lane.ready_at, now + wait);
   if (std::erase(lane.ending, task) > 0) {
     --ending_;
-    lane.ready_at = std::max(lane.ready_at, now + wait);
   } else {
     lane.busy = false;
-    lane.ready_at = now + wait;
   }
   alone_ = false;
   if (--running_ == 0) changed_.notify_all();

@@ -84,6 +84,7 @@ TEST(LaneSchedulerTest, AFreedLanesTaskThatFailsHoldsItUp) {
   EXPECT_EQ(Task(lanes.TryTake()), 2);
   lanes.GiveBack(first->lane, first->delivery, milliseconds(500));
   lanes.Done({"a", 0}, TaskId{2}, milliseconds(0));
+  EXPECT_EQ(Task(lanes.TryTake()), -1);
   clock.Advance(milliseconds(500));
   EXPECT_EQ(Task(lanes.TryTake()), 1);
 }

@@ -42,8 +42,11 @@ struct TaskWork {
   std::chrono::milliseconds began{0};   // the first of them, not after
   std::vector<RateWindow> rate_limits;  // what the last answer told
   std::optional<Pause> pause;           // why the work stopped between two pages
-  std::optional<Pause> answered;        // what the lane waits for after the task's last answer
-  bool freed = false;                   // the lane may already be at its next task
+  // The last answer was read: what the lane waits for since then, and until when (Clock::Boot). The commit
+  // takes its time of that.
+  std::optional<Pause> answered;
+  std::chrono::milliseconds answered_until{0};
+  bool freed = false;  // the lane may already be at its next task
   // For `weir failures show`: what was asked last and what came, without secrets.
   std::string last_request, last_head;
   std::int64_t token_generation = 0;    // of the access token in settings.secrets, if its source renews them

@@ -9,10 +9,10 @@ namespace weir::worker {
 void ReturnTasks(std::vector<Delivery> deliveries, pg::SessionPool& pool, LaneScheduler& scheduler,
                  FinishedQueue& finished) {
   if (deliveries.empty()) return;
-  std::vector<TaskId> ids;
-  for (const Delivery& delivery : deliveries) ids.push_back(delivery.message.task);
+  std::vector<ledger::ReturnedTask> tasks;
+  for (const Delivery& delivery : deliveries) tasks.push_back({delivery.message.task, delivery.claimed});
   auto session = pool.Acquire();
-  const bool returned = session && ledger::ReturnTasks(**session, ids);
+  const bool returned = session && ledger::ReturnTasks(**session, tasks);
   for (Delivery& delivery : deliveries) {
     if (returned) {
       finished.Push(std::move(delivery));

@@ -37,6 +37,7 @@ bool TaskRunner::RunOnce() {
   if (!work) return false;
   Next next = Work(*work);
   const TaskId task = work->delivery.message.task;
+  if (next.claimed) work->delivery.claimed = *next.claimed;
   if (!next.freed)
     shared_.limiter->Hold(work->lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
   const bool long_wait = next.lane_wait > kLongWait;
@@ -146,8 +147,10 @@ TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milli
   CountRecords(work);
   Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
   next.freed = work.freed;
-  const Pause pace = Pace(work);
-  if (pace.wait > next.lane_wait) {
+  next.claimed = next.waiting_for == kDatabase ? work.task.epoch : Epoch{};
+  Pause pace = Pace(work);
+  if (work.answered) pace = {work.answered_until - shared_.clock->Boot(), work.answered->waiting_for};
+  if (!work.freed && pace.wait > next.lane_wait) {
     next.lane_wait = pace.wait;
     next.waiting_for = pace.waiting_for;
   }
@@ -181,6 +184,7 @@ Pause TaskRunner::Answered(TaskWork& work) {
 void TaskRunner::FreeLane(TaskWork& work) {
   const LaneId& lane = work.task.lane;
   work.answered = Answered(work);
+  work.answered_until = shared_.clock->Boot() + work.answered->wait;
   if (work.answered->wait > milliseconds(0)) return;
   shared_.limiter->Hold(lane, shared_.clock->Boot(), "");
   work.freed = shared_.scheduler->Free(lane, work.task.id);
@@ -248,7 +252,8 @@ void TaskRunner::CountRecords(const TaskWork& work) {
 TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
   work.metrics->Task(TaskResult::kDone);
   shared_.limiter->Finished(work.task.lane, took);
-  const Pause pause = work.answered ? *work.answered : Answered(work);
+  if (work.answered) return {};
+  const Pause pause = Answered(work);
   return {.lane_wait = pause.wait, .again = false, .waiting_for = pause.waiting_for};
 }
 

@@ -61,7 +61,8 @@ class TaskRunner {
     bool again = false;  // the same delivery, after lane_wait
     bool alone = false;  // … and then with nothing beside it
     std::string waiting_for{};
-    bool freed = false;  // the lane is at its next task: what it waits for is that one's to say
+    bool freed = false;              // the lane is at its next task: what it waits for is that one's to say
+    std::optional<Epoch> claimed{};  // Delivery::claimed, if that is new
   };
 
   Next Work(const LaneScheduler::Work& work);

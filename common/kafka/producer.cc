@@ -20,7 +20,7 @@ ClientConfig ProducerConfig() {
   ClientConfig config;
   config.defaults = {
       // A consumer gets whole batches: their size bounds a worker's memory (DESIGN §7).
-      {"batch.num.messages", "32"},
+      {"batch.num.messages", "16"},
       {"batch.size", "16384"},
       {"linger.ms", "5"},
       {"queue.buffering.max.messages", "10000"},

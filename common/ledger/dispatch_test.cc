@@ -171,9 +171,26 @@ TEST_F(DispatchTest, ATaskThatCameBackBeforeTheMarkIsSentAgain) {
   const JobId id = Planned("a", 1);
   auto ready = TakeReady(session_, {});
   ASSERT_EQ(ready->size(), 1u);
-  ASSERT_TRUE(ReturnTasks(session_, {(*ready)[0].id}));
+  ASSERT_TRUE(ReturnTasks(session_, {{(*ready)[0].id}}));
   EXPECT_EQ(MarkDispatched(session_, {{(*ready)[0].id, (*ready)[0].epoch}}).value(), 0);
   EXPECT_EQ(Dispatch(), Job(id, 0));
+}
+
+// What the database did not hear of is given back when it is well again; another's claim is not touched.
+TEST_F(DispatchTest, AClaimThatCouldNotBeEndedIsGivenBackByItsEpoch) {
+  Planned("a", 1);
+  auto ready = TakeReady(session_, {});
+  ASSERT_EQ(ready->size(), 1u);
+  const TaskId task = (*ready)[0].id;
+  Run("update weir.tasks set state = 'running', owner = 'w', epoch = 7 where id = " +
+      std::to_string(task.value));
+  for (const Epoch other : {Epoch{}, Epoch{6}}) {
+    ASSERT_TRUE(ReturnTasks(session_, {{task, other}}));
+    EXPECT_EQ(Text("select state || epoch from weir.tasks where kind = 1"), "running7");
+  }
+  ASSERT_TRUE(ReturnTasks(session_, {{task, Epoch{7}}}));
+  EXPECT_EQ(Text("select state || epoch || coalesce(owner, '-') || crashes from weir.tasks where kind = 1"),
+            "planned8-0");
 }
 
 // Each row: what the ledger holds of one sent task, and whether it is lost. `idle` is 10 s.

@@ -149,9 +149,13 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
 // Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort);
 
-// Delivered but unclaimed tasks of a lane that must wait: planned again, so that their offsets need not wait
+// Delivered tasks of a lane that must wait: planned again, so that their offsets need not wait
 // with them. The epoch goes up: who sent the message may not have marked it yet, and then must not.
-Result<void> ReturnTasks(pg::Session& session, const std::vector<TaskId>& ids);
+struct ReturnedTask {
+  TaskId id;
+  Epoch claimed{};  // whoever gives it back has claimed it so, and stopped; 0 = has not
+};
+Result<void> ReturnTasks(pg::Session& session, const std::vector<ReturnedTask>& tasks);
 
 // True when the table holds no row of the account.
 Result<bool> TableIsEmpty(pg::Session& session, const TableSpec& table, const std::string& account);

@@ -48,7 +48,8 @@ void Backpressure::StartIt() {
   metrics_ = Json::parse(line).at("metrics");
 }
 
-void Backpressure::Produce(std::int64_t tasks) const {
+std::int64_t Backpressure::Produce(std::int64_t tasks) const {
+  std::int64_t bytes = 0;
   auto producer = kafka::Producer::Create(client_);
   EXPECT_TRUE(producer);
   for (std::int64_t sent = 0; producer && sent < tasks;) {
@@ -67,14 +68,17 @@ void Backpressure::Produce(std::int64_t tasks) const {
                           task.lane.Text(),
                           ledger::EncodeTask(task),
                           {{"traceparent", task.traceparent}}});
+      bytes += static_cast<std::int64_t>(messages.back().key.size() + messages.back().value.size() +
+                                         std::string_view("traceparent").size() + task.traceparent.size());
     }
     const auto acknowledged = (*producer)->Send(messages, std::chrono::seconds(60));
     EXPECT_TRUE(acknowledged && *acknowledged == std::vector<bool>(messages.size(), true));
     if (!acknowledged) break;
   }
+  return bytes;
 }
 
-std::int64_t Backpressure::BytesOfTasks() const {
+std::int64_t Backpressure::BytesInLog() const {
   std::int64_t bytes = 0;
   for (const auto& file : std::filesystem::recursive_directory_iterator(dir_ + "/kafka")) {
     const bool of_tasks = file.path().parent_path().filename().string().rfind("weir.tasks-", 0) == 0;
@@ -99,8 +103,7 @@ std::int64_t Backpressure::StatusKib(const std::string& field) const {
 }
 
 void Backpressure::ExpectLagNotMemory(std::int64_t tasks) {
-  Produce(tasks);
-  const std::int64_t bytes = BytesOfTasks();
+  const std::int64_t bytes = Produce(tasks);
   ASSERT_GT(bytes, tasks * 100);
   // A worker wants the database when it starts; it has it until it has its partitions.
   ASSERT_NO_FATAL_FAILURE(StartIt());
@@ -121,8 +124,10 @@ void Backpressure::ExpectLagNotMemory(std::int64_t tasks) {
       process::WaitUntil([&] { return Metric("weir_consumer_lag_messages") == 0; }, Millis(1'500'000)))
       << Metric("weir_consumer_lag_messages");
   const double received = Metric("weir_kafka_bytes_received_total");
-  fmt::print("{} bytes received: {:.3f} of the tasks'; peak {} KiB, anonymous {} KiB\n", received,
-             received / static_cast<double>(bytes), StatusKib("VmHWM"), StatusKib("RssAnon"));
+  fmt::print(
+      "{} bytes received: {:.3f} of the tasks', {:.3f} of Kafka's log; peak {} KiB, anonymous {} KiB\n",
+      received, received / static_cast<double>(bytes), received / static_cast<double>(BytesInLog()),
+      StatusKib("VmHWM"), StatusKib("RssAnon"));
   EXPECT_LE(received, 1.2 * static_cast<double>(bytes));
   EXPECT_LE(StatusKib("VmHWM"), 28 << 10);
 }

@@ -21,10 +21,11 @@ class Backpressure : public OnDatabase {
 
  private:
   void StartIt();
-  // Tasks that no ledger knows: what is asked here is how they are held.
-  void Produce(std::int64_t tasks) const;
-  // As they lie in Kafka: what must be received at least.
-  std::int64_t BytesOfTasks() const;
+  // Tasks that no ledger knows: what is asked here is how they are held. Their bytes: keys, values and
+  // headers.
+  std::int64_t Produce(std::int64_t tasks) const;
+  // As they lie in Kafka, with its framing: what must be received at least.
+  std::int64_t BytesInLog() const;
   double Metric(const std::string& name) const;
   std::int64_t StatusKib(const std::string& field) const;
 
