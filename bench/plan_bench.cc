@@ -105,10 +105,9 @@ void Plan(const Flags& flags, const Config& config, pg::SessionPool& pool, const
   worker::TaskWork work = Claim(*session, flags, source, clock);
   Fetcher fetcher(FetchOptions{}, clock);
   worker::BatchWriter writer(&pool, worker::WriterOptions{});
-  worker::BufferPool buffers;
   Metrics metrics("weir-plan-bench", "0");
   work.metrics = &metrics.For(work.task.source, work.task.stream, LaneClass::kBulk);
-  worker::PageProcessor processor({&config, &clock, &fetcher, &writer, &pool, &metrics, &buffers});
+  worker::PageProcessor processor({&config, &clock, &fetcher, &writer, &pool, &metrics});
   const std::int64_t before = ResidentBytes();
   const auto began = clock.Boot();
   worker::PageHooks hooks;

@@ -78,6 +78,8 @@ class BatchWriter {
   // Drops everything that is not committed (an aborted page).
   void Abandon();
 
+  BufferPool& Buffers() { return buffers_; }
+
   // What was committed since Begin or the last call.
   BatchCounts TakeCommitted() { return std::exchange(committed_, {}); }
   // Any record was, in that time.

@@ -254,10 +254,10 @@ Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks.abort);
   parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
-  batch_ = parts_.buffers->TakeRecords();
+  batch_ = parts_.writer->Buffers().TakeRecords();
   auto done = RunPages(work, hooks);
   if (!done) parts_.writer->Abandon();
-  parts_.buffers->Give(std::exchange(batch_, RecordBatch()));
+  parts_.writer->Buffers().Give(std::exchange(batch_, RecordBatch()));
   return done;
 }
 

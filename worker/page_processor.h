@@ -74,7 +74,6 @@ class PageProcessor {
     BatchWriter* writer;
     pg::SessionPool* pool;
     Metrics* metrics;
-    BufferPool* buffers;
   };
   explicit PageProcessor(Parts parts) : parts_(parts) {}
   ~PageProcessor();

@@ -21,7 +21,7 @@ std::string_view TraceId(std::string_view traceparent) {
 }
 
 PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter* writer) {
-  return {shared.config, shared.clock, fetcher, writer, shared.pool, shared.metrics, shared.buffers};
+  return {shared.config, shared.clock, fetcher, writer, shared.pool, shared.metrics};
 }
 
 }  // namespace

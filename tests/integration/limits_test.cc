@@ -62,7 +62,7 @@ TEST_F(LimitsTest, AWaitOverFiveSecondsHoldsNoOffset) {
   worker.finished.TakeAll();
   Throttle(R"("retry_after":"60")");
   const auto ready = Ready();
-  ASSERT_GT(ready.size(), 2u);
+  ASSERT_GE(ready.size(), 2u);
   for (const auto& task : ready) worker.Deliver(task);
   worker.RunOnce();
   EXPECT_EQ(worker.scheduler.Queued(), 0u);
