@@ -106,16 +106,23 @@ void PollLoop::StoreFinished() {
   for (const Delivery& one : parts_.finished->TakeAll()) FinishOffset(one.from, one.offset, one.assignment);
 }
 
+// The partition with the fewest unfinished goes first: what a worker takes is bounded, and else the first
+// partitions would fill it while lanes of the last ones have nothing to do.
 void PollLoop::TakeMessages() {
   more_ = false;
   if (!taking_) return;
-  bool any = true;
-  while (any) {
-    any = false;
-    for (auto& [from, partition] : partitions_) {
-      if (parts_.scheduler->Queued() >= kMaxQueued || garbage_.size() >= kMaxGarbage) return;
-      if (!partition.tracker.Full()) any = TakeOne(from, partition) || any;
-    }
+  std::vector<std::pair<const kafka::TopicPartition, Partition>*> open;
+  for (auto& one : partitions_) {
+    if (!one.second.tracker.Full()) open.push_back(&one);
+  }
+  const auto fewer = [](const auto* a, const auto* b) {
+    return a->second.tracker.Unfinished() < b->second.tracker.Unfinished();
+  };
+  while (!open.empty()) {
+    if (parts_.scheduler->Queued() >= kMaxQueued || garbage_.size() >= kMaxGarbage) return;
+    const auto fewest = std::min_element(open.begin(), open.end(), fewer);
+    auto& [from, partition] = **fewest;
+    if (!TakeOne(from, partition) || partition.tracker.Full()) open.erase(fewest);
   }
 }
 

@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 
 const TopicPartition kP0{"weir.tasks", 0};
 const TopicPartition kP1{"weir.tasks.interactive", 1};
+const TopicPartition kP2{"weir.tasks", 2};
 
 // What a broker would hold, and what was stored and sent.
 struct FakeKafka {
@@ -180,6 +181,30 @@ TEST_F(PollLoopTest, WhatAWorkerTakesIsBounded) {
   for (int i = 0; i < 5'000; ++i) kafka_.Put(kP1, i, Task(i));
   for (int i = 0; i < 10; ++i) loop_.RunOnce(milliseconds(0));
   EXPECT_EQ(scheduler_.Queued(), 512U) << "256 of each partition";
+}
+
+// Else the first partitions get each place that is free, and lanes of the last ones run dry.
+TEST_F(PollLoopTest, WhereMoreWaitsThanIsTakenNoPartitionGoesShort) {
+  kafka_.listener->OnAssigned({kP2});
+  const std::vector<TopicPartition> all{kP0, kP1, kP2};
+  for (std::size_t p = 0; p < all.size(); ++p) {
+    for (int i = 0; i < 5'000; ++i) kafka_.Put(all[p], i, Task(static_cast<int>(p)));
+  }
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 512U);
+  // Of the others the first task runs on and on.
+  std::map<std::string, LaneScheduler::Work> works;
+  for (int i = 0; i < 3; ++i) {
+    auto work = *scheduler_.TryTake();
+    works.emplace(work.lane.meter, work);
+  }
+  for (int i = 0; i < 100; ++i) {
+    Finish(works.at("m2"));
+    works.at("m2") = *scheduler_.TryTake();
+    ASSERT_EQ(works.at("m2").lane.meter, "m2");
+  }
+  scheduler_.Drop({kP0, kP1});
+  EXPECT_GE(scheduler_.Queued(), 169U) << "what it had at first";
 }
 
 TEST_F(PollLoopTest, NothingNewIsTakenWhileDraining) {
