@@ -326,8 +326,10 @@ bool TaskRunner::SaveLane(const LaneId& lane, milliseconds wait, const std::stri
   return ledger::SaveLane(**session, lane, shared_.worker_id, wait, waiting_for, kept.memory).has_value();
 }
 
-// Where tasks free their lane none of them is the one to tell of it at its end.
+// Where tasks free their lane none of them is the one to tell of it at its end. The dispatcher's window goes
+// by what is told, so the first task's time is not to wait for the second save.
 void TaskRunner::SaveBefore(pg::Session& session, const LaneId& lane) {
+  if (shared_.limiter->Of(lane).task_ms <= 0) return;
   if (!shared_.limiter->TimeToSave(lane, shared_.clock->Boot(), kSaveEvery)) return;
   const auto kept = shared_.limiter->Memory(lane, shared_.clock->Boot(), false);
   (void)ledger::SaveLane(session, lane, shared_.worker_id, milliseconds(0), "", kept.memory);
