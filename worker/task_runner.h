@@ -35,7 +35,7 @@ struct Shared {
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
-  BufferPool* buffers = nullptr;  // none = each executor its own
+  BufferPool* buffers = nullptr;          // none = each executor its own
   std::atomic<bool>* aborting = nullptr;  // the drain is over: stop at once, spend no attempt
 };
 
