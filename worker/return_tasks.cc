@@ -10,6 +10,7 @@ void ReturnTasks(std::vector<Delivery> deliveries, pg::SessionPool& pool, LaneSc
                  FinishedQueue& finished) {
   if (deliveries.empty()) return;
   std::vector<ledger::ReturnedTask> tasks;
+  tasks.reserve(deliveries.size());
   for (const Delivery& delivery : deliveries) tasks.push_back({delivery.message.task, delivery.claimed});
   auto session = pool.Acquire();
   const bool returned = session && ledger::ReturnTasks(**session, tasks);

@@ -80,6 +80,8 @@ Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effo
 
 Result<void> ReturnTasks(pg::Session& session, const std::vector<ReturnedTask>& tasks) {
   std::vector<std::int64_t> ids, epochs;
+  ids.reserve(tasks.size());
+  epochs.reserve(tasks.size());
   for (const ReturnedTask& task : tasks) {
     ids.push_back(task.id.value);
     epochs.push_back(task.claimed.value);
