@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/kafka/producer.h"
 #include "common/kafka/testing/kafka_control.h"
 #include "common/pg/embedded_postgres.h"
 #include "tests/e2e/e2e.h"
@@ -62,6 +63,9 @@ class FaultTest : public e2e::E2eTest {
   Member& Victim();
   // Leaves it to the pool; the job's id.
   std::int64_t Enqueue(const std::string& source, const Strings& accounts);
+
+  // A message for each task there is, on both topics, with keys that send them to any partition.
+  std::vector<kafka::OutgoingMessage> EveryTask() const;
 
   // The state of things.
   std::string Database(const std::string& port_of) const;

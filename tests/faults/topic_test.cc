@@ -1,10 +1,7 @@
 // What Kafka may do to messages: forget who read them, lose them, repeat and shuffle them.
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "common/kafka/producer.h"
-#include "common/ledger/task_message.h"
 #include "tests/faults/fault_fixture.h"
 
 namespace weir::faults {
@@ -22,29 +19,6 @@ class ApacheKafkaTopic : public FaultTest {
     Enqueue("chesscom", {"hikaru"});
     Enqueue("lichess", {"alice"});
     ASSERT_TRUE(AwaitFetched(50)) << members_.front()->process->Err();
-  }
-  // A message for each task there is, on both topics, with keys that send them to any partition.
-  std::vector<kafka::OutgoingMessage> EveryTask() const {
-    std::vector<kafka::OutgoingMessage> messages;
-    pg::Session session(postgres_->Options());
-    const auto rows = session.Exec(
-        "select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key "
-        "from weir.tasks t join weir.jobs j on j.id = t.job_id");
-    EXPECT_TRUE(rows);
-    for (int i = 0; rows && i < rows->Size(); ++i) {
-      ledger::ReadyTask task;
-      task.id = TaskId{rows->Int(i, 0)};
-      task.job = JobId{rows->Int(i, 1)};
-      task.lane = LaneId{std::string(rows->Text(i, 2)), static_cast<int>(rows->Int(i, 3))};
-      task.source = rows->Text(i, 4);
-      task.stream = rows->Text(i, 5);
-      task.account = rows->Text(i, 6);
-      task.selector = {static_cast<SelectorKind>(rows->Int(i, 7)), rows->Int(i, 8), rows->Int(i, 9),
-                       std::string(rows->Text(i, 10))};
-      for (const char* topic : {kafka::kTaskTopic, kafka::kInteractiveTopic})
-        messages.push_back({topic, fmt::format("key{}", messages.size()), ledger::EncodeTask(task), {}});
-    }
-    return messages;
   }
   void End() {
     Control("settings", {{"latency_ms", 0}});
