@@ -81,6 +81,25 @@ TEST_F(ApacheKafkaHighLevelAnswers, WhatPassesIsTriedAgain) {
   ExpectLagGone();
 }
 
+// A Retry-After of centuries is believed for an hour, and is that location's alone.
+TEST_F(ApacheKafkaHighLevelAnswers, AnAbsurdWaitIsBoundedAndHoldsUpNobodyElse) {
+  const Strings all{"LocFine", "LocAbsurd"};
+  Prepare(all);
+  Faults({OnPages("LocAbsurd",
+                  {{"action", "status"}, {"status", 429}, {"retry_after", "99999999999999999999"}})});
+  StartCluster();
+  AskAll(all);
+  ASSERT_TRUE(
+      Await("count(*) >= 1 from weir.lanes where meter like '%LocAbsurd%' and waiting_for = 'throttled' and "
+            "not_before between now() + interval '59 min' and now() + interval '61 min'"));
+  ASSERT_TRUE(Await(fmt::format("state = 'succeeded' from weir.jobs where id = {}", jobs_["LocFine"])));
+  ExpectCopy("highlevel", "LocFine");
+  EXPECT_EQ(Weir({"cancel", std::to_string(jobs_["LocAbsurd"])}).Status(), 0);
+  ASSERT_TRUE(AwaitEnded());
+  EXPECT_EQ(StateOf(jobs_["LocAbsurd"]), "cancelled");
+  ExpectLagGone();
+}
+
 TEST_F(ApacheKafkaHighLevelAnswers, WhatIsHostileHarmsNobody) {
   sim::SampleUpstream elsewhere;
   ASSERT_TRUE(elsewhere.Start());

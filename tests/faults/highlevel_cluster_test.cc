@@ -90,5 +90,26 @@ TEST_F(ApacheKafkaHighLevelCluster, ProgramsAndTheirDatabaseGoAndComeBack) {
   EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
 }
 
+// The job is the cluster's: who waits for it may be killed, or leave, and come again.
+TEST_F(ApacheKafkaHighLevelCluster, WhoWaitsForItIsKilledLeavesAndComesAgain) {
+  const Strings sync{"sync", kStream, "--account", kNorth, "--mode", "full", "-o", "json"};
+  auto killed = Launch(Options("weir", sync));
+  ASSERT_TRUE(killed->WaitForErr("retrieved", kPatience)) << killed->Err();
+  killed->Kill();
+  ASSERT_TRUE(killed->Wait(kPatience));
+  ASSERT_TRUE(AwaitMore());
+  auto leaving = Launch(Options("weir", sync));
+  ASSERT_TRUE(leaving->WaitForErr("retrieved", kPatience)) << leaving->Err();
+  leaving->Signal(SIGINT);
+  EXPECT_EQ(Finish(*leaving).Status(), 130);
+  ASSERT_TRUE(AwaitMore());
+  Control("settings", {{"latency_ms", 0}});
+  const Outcome outcome = Weir(sync);
+  EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+  EXPECT_EQ(outcome.json.value("job", std::int64_t{0}), job_);
+  EXPECT_EQ(outcome.Total("inserted"), kRecords);
+  ExpectSyncedWhole();
+}
+
 }  // namespace
 }  // namespace weir::faults
