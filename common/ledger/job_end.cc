@@ -122,10 +122,16 @@ Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps)
   return WithoutZombies(session, id, [&] { return EndJobOnce(session, id, cause, sweeps); });
 }
 
-// Accounts and jobs of which a worker runs a task have started.
+// Accounts and jobs of which a worker runs a task have started, or of whose plan one has had a task: pages
+// that are refused at once are not seen running.
 constexpr std::string_view kStartSql = R"sql(
   with active as materialized (
-    select distinct job_id, account from weir.tasks where state in ('dispatched', 'running') and state = 'running'),
+    select distinct job_id, account from weir.tasks where state in ('dispatched', 'running') and state = 'running'
+    union
+    select a.job_id, a.account from weir.job_accounts a
+     where a.state = 'queued' and exists (
+       select from weir.tasks t where t.job_id = a.job_id and t.account = a.account and t.kind = 0
+                                  and t.state in ('parked', 'done', 'dead'))),
   accounts as (
     update weir.job_accounts a set state = 'running', started_at = coalesce(a.started_at, clock_timestamp())
       from active where a.job_id = active.job_id and a.account = active.account and a.state = 'queued'),

@@ -44,6 +44,20 @@ TEST_F(JobEndTest, AJobStartsWithItsFirstRunningTask) {
   EXPECT_EQ(job->accounts[1].state, "queued");
 }
 
+// A page that is refused at once is parked before anybody looks.
+TEST_F(JobEndTest, AJobHasStartedWithItsPlanThoughNobodySawATaskRun) {
+  const JobId id = Open(Request({"alice", "bob"}));
+  Run("update weir.tasks set state = 'done' where kind = 0 and account = 'alice'");
+  Plan(id, "alice", 2);
+  Run("update weir.tasks set state = 'parked', not_before = now() + interval '1 h' where kind = 1");
+  ASSERT_TRUE(EndJobs(session_));
+  auto job = GetJob(session_, id);
+  EXPECT_EQ(job->state, "running");
+  EXPECT_FALSE(job->started_at.empty());
+  EXPECT_EQ(job->accounts[0].state, "running");
+  EXPECT_EQ(job->accounts[1].state, "queued");
+}
+
 TEST_F(JobEndTest, AccountsFailAloneAndTellWhy) {
   const JobId id = Open(Request({"dead", "partly", "allpages", "fine"}));
   Run("update weir.tasks set state = 'dead', error_class = 'gone', error_message = 'no such player' where "
