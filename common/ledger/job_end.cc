@@ -123,20 +123,24 @@ Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps)
 }
 
 // Accounts and jobs of which a worker runs a task have started, or of whose plan one has had a task: pages
-// that are refused at once are not seen running.
+// that are refused at once are not seen running. That was when the first of these tasks was sent.
 constexpr std::string_view kStartSql = R"sql(
   with active as materialized (
-    select distinct job_id, account from weir.tasks where state in ('dispatched', 'running') and state = 'running'
-    union
-    select a.job_id, a.account from weir.job_accounts a
-     where a.state = 'queued' and exists (
-       select from weir.tasks t where t.job_id = a.job_id and t.account = a.account and t.kind = 0
-                                  and t.state in ('parked', 'done', 'dead'))),
+    select job_id, account, min(began) as began from (
+      select job_id, account, dispatched_at as began from weir.tasks
+       where state in ('dispatched', 'running') and state = 'running'
+      union all
+      select a.job_id, a.account, t.dispatched_at from weir.job_accounts a
+        join weir.tasks t on t.job_id = a.job_id and t.account = a.account
+       where a.state = 'queued' and t.kind = 0 and t.state in ('parked', 'done', 'dead')) tasks
+     group by job_id, account),
   accounts as (
-    update weir.job_accounts a set state = 'running', started_at = coalesce(a.started_at, clock_timestamp())
+    update weir.job_accounts a set state = 'running',
+           started_at = coalesce(a.started_at, active.began, clock_timestamp())
       from active where a.job_id = active.job_id and a.account = active.account and a.state = 'queued'),
   jobs as (
-    update weir.jobs j set state = 'running', started_at = coalesce(j.started_at, clock_timestamp())
+    update weir.jobs j set state = 'running',
+           started_at = coalesce(j.started_at, (select min(began) from active where job_id = j.id), clock_timestamp())
      where j.state = 'queued' and j.id in (select job_id from active)
     returning j.id)
   select pg_notify('weir_jobs', id::text) from jobs)sql";
