@@ -44,7 +44,7 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort) {
   // One statement, so that an account's other tasks die with the one that found its credentials refused, or
-  // none does.
+  // none does. One that runs may have been read whole, and is being committed; else it is refused itself.
   const bool whole_account = error.error_class == ErrorClass::kAuth;
   return Fenced(session.Exec(
       R"sql(
@@ -59,7 +59,7 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
           error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, letter_due = true,
           letter_message = null, letter_from = null
         where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
-          and t.state in ('planned', 'dispatched', 'running', 'parked') and exists (select from mine))
+          and t.state in ('planned', 'dispatched', 'parked') and exists (select from mine))
       select id from mine)sql",
       {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
        Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
