@@ -20,7 +20,7 @@ class LeaderLock {
   bool Held() const { return held_; }
   // Waits for a notification up to `timeout`; true = one came. Errors: the session's; the lock is lost then.
   Result<bool> Wait(std::chrono::milliseconds timeout);
-  // Gives the lock back by closing its session.
+  // Gives the lock back by closing its session; the server lets others have it when it has seen that.
   void Release();
   // Wakes Wait from another thread, for good.
   void Interrupt() { session_.Interrupt(); }
