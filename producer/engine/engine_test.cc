@@ -71,6 +71,19 @@ class EngineTest : public ledger::testing::LedgerFixture {
       std::this_thread::yield();
     }
   }
+  // The lock goes with its backend, which ends some time after its connection was closed or its last word.
+  static void AwaitLead(LeaderLock& lock) {
+    const auto until = std::chrono::steady_clock::now() + seconds(30);
+    while (!lock.Try().value()) {
+      ASSERT_LT(std::chrono::steady_clock::now(), until);
+      std::this_thread::yield();
+    }
+  }
+  // Of this database: other tests run on the same server.
+  void TerminateLeader() {
+    Run("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database = "
+        "(select oid from pg_database where datname = current_database())");
+  }
 
   FakeKafka kafka_;
   SystemClock clock_;
@@ -81,22 +94,17 @@ TEST_F(EngineTest, OnlyOneLeads) {
   EXPECT_TRUE(first.Try().value());
   EXPECT_FALSE(second.Try().value());
   first.Release();
-  // The lock goes with its backend, which ends some time after its connection was closed.
-  const auto until = std::chrono::steady_clock::now() + seconds(30);
-  while (!second.Try().value()) {
-    ASSERT_LT(std::chrono::steady_clock::now(), until);
-    std::this_thread::yield();
-  }
+  AwaitLead(second);
 }
 
 TEST_F(EngineTest, LeadershipEndsWithItsBackendAndIsNotTakenUpSilently) {
   LeaderLock lock(options_);
   ASSERT_TRUE(lock.Try().value());
-  Run("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+  TerminateLeader();
   EXPECT_FALSE(lock.Wait(seconds(10)));
   EXPECT_FALSE(lock.Held());
   LeaderLock other(options_);
-  EXPECT_TRUE(other.Try().value());
+  AwaitLead(other);
   EXPECT_FALSE(lock.Try().value());
 }
 
@@ -261,7 +269,7 @@ TEST_F(EngineTest, AnotherTakesOverWhenTheLeaderIsGone) {
   ASSERT_TRUE(first.Leading());
   second.RunOnce();
   EXPECT_FALSE(second.Leading());
-  Run("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'");
+  TerminateLeader();
   for (int i = 0; i < 500 && !second.Leading(); ++i) second.RunOnce();
   EXPECT_TRUE(second.Leading());
   for (int i = 0; i < 3; ++i) first.RunOnce();

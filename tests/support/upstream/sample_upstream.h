@@ -32,6 +32,7 @@ class SampleUpstream {
   // Lets stalled answers go on.
   void Release() { world_.faults.Release(); }
   World& world() { return world_; }
+  const World& world() const { return world_; }
 
  private:
   bool Handle(Connection& connection, const Request& request);

@@ -13,12 +13,16 @@ void Traffic::Began(const std::string& path_class, const std::string& player) {
 }
 
 void Traffic::Ended(Exchanged exchange) {
-  const std::lock_guard lock(mutex_);
-  ClassStats& c = classes_[exchange.path_class];
-  c.bytes += exchange.bytes;
-  ++c.statuses[exchange.status];
-  log_.push_back(std::move(exchange));
-  if (log_.size() > 50'000) log_.pop_front();
+  {
+    const std::lock_guard lock(mutex_);
+    ClassStats& c = classes_[exchange.path_class];
+    c.bytes += exchange.bytes;
+    ++c.statuses[exchange.status];
+    log_.push_back(std::move(exchange));
+    if (log_.size() > 50'000) log_.pop_front();
+    ++ended_;
+  }
+  changed_.notify_all();
 }
 
 std::map<std::string, ClassStats> Traffic::Classes() const {
@@ -49,6 +53,16 @@ bool Traffic::WaitForRequests(const std::string& path_class, std::int64_t count,
                               std::chrono::milliseconds deadline) const {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, deadline, [&] { return Count(path_class) >= count; });
+}
+
+std::int64_t Traffic::EndedCount() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+bool Traffic::WaitForEnded(std::int64_t count, std::chrono::milliseconds deadline) const {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, deadline, [&] { return ended_ >= count; });
 }
 
 }  // namespace weir::sim

@@ -38,6 +38,10 @@ class Traffic {
   // Waits until `path_class` ("" = all) has had `count` requests begun. False at the deadline.
   bool WaitForRequests(const std::string& path_class, std::int64_t count,
                        std::chrono::milliseconds deadline) const;
+  // Requests whose end was taken down, Reset or not. That comes after the answer was sent: who has read an
+  // answer and asks what was counted waits for it.
+  std::int64_t EndedCount() const;
+  bool WaitForEnded(std::int64_t count, std::chrono::milliseconds deadline) const;
 
  private:
   std::int64_t Count(const std::string& path_class) const;
@@ -46,6 +50,7 @@ class Traffic {
   mutable std::condition_variable changed_;
   std::map<std::string, ClassStats> classes_;
   std::deque<Exchanged> log_;
+  std::int64_t ended_ = 0;
 };
 
 }  // namespace weir::sim

@@ -28,9 +28,14 @@ class UpstreamTest : public ::testing::Test {
     const auto set = upstream_.SetFaults(rule);
     ASSERT_TRUE(set) << set.error().message;
   }
+  // The answer, when it has been taken down as well.
   ClientResponse Ask(ClientRequest request, const std::string& target) const {
     request.url = upstream_.url() + target;
+    const Traffic& traffic = upstream_.world().traffic;
+    const std::int64_t ended = traffic.EndedCount();
     auto response = Exchange(request);
+    const bool counted = response && target.rfind("/_control/", 0) != 0;
+    EXPECT_TRUE(!counted || traffic.WaitForEnded(ended + 1, std::chrono::seconds(30))) << target;
     return response ? std::move(*response) : ClientResponse{};
   }
   ClientResponse Ask(const std::string& target) const { return Ask(ClientRequest{}, target); }
