@@ -25,7 +25,7 @@ PARTS = {
     "sync": (sync_part.run, "first and unchanged second sync against one psql COPY of the same rows"),
     "memory": (memory_part.run, "a worker's peak RSS, and how much of it is anonymous"),
     "plan": (plan_part.run, "page ranges a second into the ledger, and what planning and dispatching them holds"),
-    "seen": (seen_part.run, "noting known ids for a sweep against one COPY of their records"),
+    "seen": (seen_part.run, "noting known ids for a sweep against one COPY of them"),
     "highlevel": (highlevel_part.run, "a location of HighLevel: time, memory, and requests beside two passes over it"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
     "limit": (limit_part.run, "goodput of 4 workers on an API with a quota; the origin's limiter beside it"),

@@ -178,7 +178,7 @@ Result<void> BatchWriter::Send(Prepared& p, const WriteTail& tail) {
   if (!session) return Fail(session.error());
   if (auto ok = ledger::PrepareFence(**session); !ok) return ok;
   if (notes_met_) {
-    if (auto ok = ledger::PrepareSeen(**session, *table_); !ok) return ok;
+    if (auto ok = ledger::PrepareSeen(**session); !ok) return ok;
   }
   return (*session)->SubmitFenced(Sql(p, tail), p.copy);
 }

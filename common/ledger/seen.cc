@@ -36,45 +36,22 @@ constexpr std::string_view kForgetSql = R"sql(
                                   where n.account = a.account and n.job_id > a.job_id
                                     and (k.source, k.stream) = (j.source, j.stream) and n.sweep is not null)))))sql";
 
-std::string KeptName(const TableSpec& table) {
-  return fmt::format("weir_seen_{}_{}", table.schema, table.name);
-}
-
 }  // namespace
 
-std::string SweepLockKey(std::string_view source, std::string_view stream, std::string_view account) {
-  return fmt::format("hashtextextended({} || '/' || {} || '/' || {}, 8)", source, stream, account);
-}
-
-Result<void> PrepareSeen(pg::Session& session, const TableSpec& table) {
-  constexpr std::string_view kNote =
-      "insert into weir.seen (source, stream, account, job_id, hashes) "
-      "select $1, $2, $3, $4, array(select hashtextextended(i, 0) from unnest(met.ids) i) from met";
-  const std::string seen = fmt::format("with met (ids) as (select $5::text[]) {}", kNote);
-  if (auto ok = session.Prepare("weir_seen", seen); !ok) return ok;
-  // What a sweep that came in between marked of the rows that the batch leaves as they are is taken back.
-  const std::string kept = fmt::format(
-      "with met (ids) as materialized (select $5::text[]), noted as ({}) "
-      "update {}.{} t set stale_at = null, updated_at = clock_timestamp() from met "
-      "where exists (select from weir.sweeps s where (s.source, s.stream, s.account) = ($1, $2, $3) "
-      "and s.applied_at >= (select created_at from weir.jobs where id = $4)) "
-      "and t.account = $3 and t.id = any(met.ids) and t.stale_at is not null",
-      kNote, table.schema, table.name);
-  return session.Prepare(KeptName(table), kept);
+Result<void> PrepareSeen(pg::Session& session) {
+  return session.Prepare("weir_met", "select weir.note_met($1, $2, $3, $4, $5, $6)");
 }
 
 std::string SeenSql(const pg::Session& session, const ClaimedTask& task, const TableSpec& table,
                     const std::vector<std::string_view>& ids, bool kept) {
-  if (ids.empty()) return "";
-  const std::string source = session.Quote(task.source), stream = session.Quote(task.stream),
-                    account = session.Quote(task.account);
+  const std::string names =
+      fmt::format("{}, {}, {}, {}", session.Quote(task.source), session.Quote(task.stream),
+                  session.Quote(task.account), task.job.value);
+  const std::string left = kept ? fmt::format("'{}.{}'", table.schema, table.name) : "null";
   std::string sql;
-  if (kept) sql += "select pg_advisory_xact_lock_shared(" + SweepLockKey(source, stream, account) + "); ";
   for (std::size_t from = 0; from < ids.size(); from += kSeenRow) {
     const auto some = std::span(ids).subspan(from, std::min(kSeenRow, ids.size() - from));
-    const std::string values = fmt::format("({}, {}, {}, {}, {}); ", source, stream, account, task.job.value,
-                                           session.Quote(pg::ArrayLiteral(some)));
-    sql += "execute " + (kept ? KeptName(table) : "weir_seen") + values;
+    sql += fmt::format("execute weir_met({}, {}, {}); ", names, session.Quote(pg::ArrayLiteral(some)), left);
   }
   return sql;
 }

@@ -18,12 +18,8 @@ namespace weir::ledger {
 // Ids in one row of weir.seen: two such rows fill a page of 8 KiB.
 inline constexpr std::size_t kSeenRow = 500;
 
-// The lock that a sweep of an account's stream holds alone while it decides and marks, as an SQL expression
-// of the three names ("$1" or literals). Batches that found rows unchanged share it.
-std::string SweepLockKey(std::string_view source, std::string_view stream, std::string_view account);
-
 // Prepares what SeenSql executes, on the session that is to run it.
-Result<void> PrepareSeen(pg::Session& session, const TableSpec& table);
+Result<void> PrepareSeen(pg::Session& session);
 
 // Notes that the task met `ids` (each once), for its batch's transaction, after the guard. `kept`: the batch
 // leaves some of their rows as they are. These it found not stale when it looked; a sweep that came in

@@ -1,5 +1,6 @@
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "common/pg/session.h"
@@ -18,17 +19,30 @@ T Parse(std::string_view text) {
 
 namespace {
 
+void AppendElement(std::string& out, std::string_view value) {
+  const auto special = [](char c) { return c == '"' || c == '\\'; };
+  out += '"';
+  while (!value.empty()) {
+    const auto end = std::find_if(value.begin(), value.end(), special);
+    const auto plain = static_cast<std::size_t>(end - value.begin());
+    out.append(value, 0, plain);
+    if (end == value.end()) break;
+    (out += '\\') += *end;
+    value.remove_prefix(plain + 1);
+  }
+  out += '"';
+}
+
 template <typename Texts>
 std::string TextArray(const Texts& values) {
-  std::string out = "{";
+  std::size_t size = 2;
+  for (const std::string_view value : values) size += value.size() + 3;
+  std::string out;
+  out.reserve(size);
+  out += '{';
   for (const std::string_view value : values) {
     if (out.size() > 1) out += ',';
-    out += '"';
-    for (const char c : value) {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-    out += '"';
+    AppendElement(out, value);
   }
   out += '}';
   return out;

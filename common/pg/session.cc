@@ -83,6 +83,7 @@ bool Session::InTransaction() const {
 std::string Session::Quote(std::string_view text) const {
   const bool escapes = text.find('\\') != std::string_view::npos;
   std::string out = escapes ? " E'" : "'";
+  if (!escapes && text.find('\'') == std::string_view::npos) return out.append(text) += '\'';
   for (const char c : text) {
     if (c == '\'' || c == '\\') out += c;
     out += c;

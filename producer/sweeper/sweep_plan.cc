@@ -116,9 +116,8 @@ Result<void> CheckFresh(pg::Session& session, const SweepPlan& plan, const Sweep
 
 Result<void> Lock(pg::Session& session, const std::string& source, const std::string& stream,
                   const std::string& account) {
-  auto locked =
-      session.Exec(fmt::format("select pg_advisory_xact_lock({})", ledger::SweepLockKey("$1", "$2", "$3")),
-                   {source, stream, account});
+  auto locked = session.Exec("select pg_advisory_xact_lock(weir.sweep_lock_key($1, $2, $3))",
+                             {source, stream, account});
   if (locked) return {};
   if (locked.error().sqlstate != "55P03") return Fail(locked.error());
   return Fail(ErrorClass::kConflict, fmt::format("a sync of {} is writing now", account),

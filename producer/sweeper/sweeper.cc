@@ -79,10 +79,10 @@ Result<Sweeper::Turn> Sweeper::Decide(JobId job, const std::string& account) {
   ledger::Transaction transaction(session_);
   auto begun = transaction.Begin(std::string(kSweepSettings) + "; set local lock_timeout = '500ms'");
   if (!begun) return Fail(begun.error());
-  auto locked =
-      session_.Exec(fmt::format("select pg_advisory_xact_lock({}) from weir.jobs where id = $1::int8",
-                                ledger::SweepLockKey("source", "stream", "$2")),
-                    {std::to_string(job.value), account});
+  auto locked = session_.Exec(
+      "select pg_advisory_xact_lock(weir.sweep_lock_key(source, stream, $2)) from weir.jobs "
+      "where id = $1::int8",
+      {std::to_string(job.value), account});
   if (!locked) {
     if (locked.error().sqlstate == "55P03") return Turn::kBusy;
     return Fail(locked.error());

@@ -250,6 +250,33 @@ create table weir.sweeps (
 );
 create index sweeps_applied on weir.sweeps (source, stream, account, applied_at) where applied_at is not null;
 
+-- What a sweep of an account's stream holds alone while it decides and marks, as an advisory lock; batches that leave
+-- rows as they found them share it.
+create function weir.sweep_lock_key(source text, stream text, account text) returns bigint language sql immutable
+return hashtextextended(source || '/' || stream || '/' || account, 8);
+
+-- Notes what a task met, in the transaction of its batch. `kept`: the table of which the batch leaves some rows as they
+-- are, or null. It found these not stale; a sweep that came in between did not see this note, so what it marked of them
+-- is taken back. A function, because that update is next to never wanted, and would cost a batch more than the note.
+create function weir.note_met(source text, stream text, account text, job bigint, ids text[], kept text)
+  returns void language plpgsql as $note$
+begin
+  if kept is not null then
+    perform pg_advisory_xact_lock_shared(weir.sweep_lock_key($1, $2, $3));
+  end if;
+  insert into weir.seen (source, stream, account, job_id, hashes)
+  select $1, $2, $3, job, array(select hashtextextended(unnest(ids), 0));
+  if kept is not null
+     and exists (select from weir.sweeps s
+                  where (s.source, s.stream, s.account) = ($1, $2, $3)
+                    and s.applied_at >= (select j.created_at from weir.jobs j where j.id = job)) then
+    execute format('update %s set stale_at = null, updated_at = clock_timestamp() '
+                   'where account = $1 and id = any($2) and stale_at is not null', kept::regclass)
+      using account, ids;
+  end if;
+end
+$note$;
+
 -- Access tokens that are renewed by single-use refresh tokens. `sealed` holds both, encrypted (AES-256-GCM under
 -- WEIR_ENCRYPTION_KEY); `seed` is a keyed fingerprint of the refresh token in weir.yaml that they came from. A refresh
 -- token is `spending` from before it is sent until its answer is stored.
