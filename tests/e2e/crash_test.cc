@@ -8,7 +8,6 @@
 #include <fstream>
 
 #include "common/kafka/producer.h"
-#include "common/ledger/task_message.h"
 #include "tests/e2e/e2e.h"
 #include "tests/support/fault_proxy/fault_proxy.h"
 
@@ -26,36 +25,6 @@ class Crash : public OnDatabase {
     OnDatabase::SetUp();
     env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "200";
     env_["IMPORT_BATCH_SIZE"] = "40";
-  }
-  std::int64_t Fetched() const {
-    const auto fetched = TryText("select coalesce(sum(fetched), 0) from weir.tasks");
-    return fetched ? std::strtoll(fetched->c_str(), nullptr, 10) : -1;
-  }
-  bool AwaitFetched(std::int64_t least, Millis patience = kPatience) const {
-    return process::WaitUntil([&] { return Fetched() >= least; }, patience);
-  }
-  // A message for each task of the ledger on each topic, with keys of their own.
-  std::vector<kafka::OutgoingMessage> TasksOfTheLedger() const {
-    std::vector<kafka::OutgoingMessage> messages;
-    const kafka::Topics topics = Topics();
-    pg::Session session(postgres_->Options());
-    const auto rows = session.Exec(
-        "select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi "
-        "from weir.tasks t join weir.jobs j on j.id = t.job_id");
-    EXPECT_TRUE(rows);
-    for (int i = 0; rows && i < rows->Size(); ++i) {
-      ledger::ReadyTask task;
-      task.id = TaskId{rows->Int(i, 0)};
-      task.job = JobId{rows->Int(i, 1)};
-      task.lane = LaneId{std::string(rows->Text(i, 2)), static_cast<int>(rows->Int(i, 3))};
-      task.source = rows->Text(i, 4);
-      task.stream = rows->Text(i, 5);
-      task.account = rows->Text(i, 6);
-      task.selector = {static_cast<SelectorKind>(rows->Int(i, 7)), rows->Int(i, 8), rows->Int(i, 9), ""};
-      messages.push_back({topics.tasks, task.lane.Text(), ledger::EncodeTask(task), {}});
-      messages.push_back({topics.interactive, fmt::format("key{}", i), ledger::EncodeTask(task), {}});
-    }
-    return messages;
   }
   // The worker that reads a page now.
   pid_t BusyWorker() const {
@@ -186,7 +155,7 @@ TEST_F(Crash, RepeatedMessagesAndGarbage) {
   const auto sync = StartSync("lichess", {"alice"});
   ASSERT_TRUE(AwaitFetched(100)) << sync->Err();
   const kafka::Topics topics = Topics();
-  std::vector<kafka::OutgoingMessage> messages = TasksOfTheLedger();
+  std::vector<kafka::OutgoingMessage> messages = EveryTask();
   ASSERT_GT(messages.size(), 10u);
   for (int i = 0; i < 40; ++i) {
     const std::string key = fmt::format("garbage{}", i);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/kafka/client_options.h"
+#include "common/kafka/producer.h"
 #include "tests/support/postgres/test_postgres.h"
 #include "tests/support/process/process.h"
 #include "tests/support/upstream/sample_upstream.h"
@@ -84,6 +85,11 @@ class E2eTest : public ::testing::Test {
   bool Await(const std::string& condition, Millis patience = kPatience) const;
   // As Text, but a database that does not answer gives nullopt.
   std::optional<std::string> TryText(const std::string& sql) const;
+  std::int64_t Fetched() const;  // records, over all jobs; −1 while the database is away
+  bool AwaitFetched(std::int64_t least, Millis patience = kPatience) const;
+  // Messages for each task of the ledger: on its own lane, and on both topics with keys that send them
+  // anywhere.
+  std::vector<kafka::OutgoingMessage> EveryTask() const;
 
   // The upstream.
   void Players(std::initializer_list<const char*> specs);

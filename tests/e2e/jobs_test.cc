@@ -19,10 +19,6 @@ class Jobs : public OnDatabase {
     env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "200";
     env_["IMPORT_BATCH_SIZE"] = "40";
   }
-  std::int64_t Fetched() const { return Number("select coalesce(sum(fetched), 0) from weir.tasks"); }
-  bool AwaitFetched(std::int64_t least) const {
-    return process::WaitUntil([&] { return Fetched() >= least; }, kPatience);
-  }
   std::string OnlyJob() const { return Text("select max(id) from weir.jobs"); }
   // No request is open at the upstream any more.
   bool AwaitQuiet(Millis patience) const {

@@ -8,7 +8,6 @@
 #include <filesystem>
 
 #include "common/kafka/producer.h"
-#include "common/ledger/task_message.h"
 
 namespace weir::faults {
 namespace {
@@ -130,29 +129,6 @@ std::unique_ptr<Process> FaultTest::StartVictimServe() const {
   return Launch(std::move(options));
 }
 
-std::vector<kafka::OutgoingMessage> FaultTest::EveryTask() const {
-  std::vector<kafka::OutgoingMessage> messages;
-  pg::Session session(postgres_->Options());
-  const auto rows = session.Exec(
-      "select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key "
-      "from weir.tasks t join weir.jobs j on j.id = t.job_id");
-  EXPECT_TRUE(rows);
-  for (int i = 0; rows && i < rows->Size(); ++i) {
-    ledger::ReadyTask task;
-    task.id = TaskId{rows->Int(i, 0)};
-    task.job = JobId{rows->Int(i, 1)};
-    task.lane = LaneId{std::string(rows->Text(i, 2)), static_cast<int>(rows->Int(i, 3))};
-    task.source = rows->Text(i, 4);
-    task.stream = rows->Text(i, 5);
-    task.account = rows->Text(i, 6);
-    task.selector = {static_cast<SelectorKind>(rows->Int(i, 7)), rows->Int(i, 8), rows->Int(i, 9),
-                     std::string(rows->Text(i, 10))};
-    for (const char* topic : {kafka::kTaskTopic, kafka::kInteractiveTopic})
-      messages.push_back({topic, fmt::format("key{}", messages.size()), ledger::EncodeTask(task), {}});
-  }
-  return messages;
-}
-
 void FaultTest::KillServe(Process& serve) {
   serve.Kill();
   ASSERT_TRUE(serve.Wait(kPatience));
@@ -215,15 +191,6 @@ std::int64_t FaultTest::Enqueue(const std::string& source, const Strings& accoun
   const Outcome outcome = Weir(arguments);
   EXPECT_EQ(outcome.Status(), 0) << outcome.err;
   return outcome.json.is_object() ? outcome.json.value("job", std::int64_t{0}) : 0;
-}
-
-std::int64_t FaultTest::Fetched() const {
-  const auto fetched = TryText("select coalesce(sum(fetched), 0) from weir.tasks");
-  return fetched ? std::strtoll(fetched->c_str(), nullptr, 10) : -1;
-}
-
-bool FaultTest::AwaitFetched(std::int64_t least, Millis patience) const {
-  return process::WaitUntil([&] { return Fetched() >= least; }, patience);
 }
 
 std::int64_t FaultTest::OpenTasks() const {

@@ -64,13 +64,8 @@ class FaultTest : public e2e::E2eTest {
   // Leaves it to the pool; the job's id.
   std::int64_t Enqueue(const std::string& source, const Strings& accounts);
 
-  // A message for each task there is, on both topics, with keys that send them to any partition.
-  std::vector<kafka::OutgoingMessage> EveryTask() const;
-
   // The state of things.
   std::string Database(const std::string& port_of) const;
-  std::int64_t Fetched() const;  // records, over all jobs; −1 while the database is away
-  bool AwaitFetched(std::int64_t least, Millis patience = kPatience) const;
   bool AwaitEnded(Millis patience = Millis(120'000)) const;
   std::int64_t OpenTasks() const;
 
