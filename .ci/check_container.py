@@ -3,6 +3,7 @@
 
 Dockerfile: images have a version; what is copied exists; apt-get leaves no lists and takes no recommendations; final
 stages run as a user other than root, in exec form, with a health check; no secret in ARG or ENV.
+Build context: .dockerignore lets in what the build adds, installs and copies.
 Compose: versions; the stages named exist; a service that is waited for can be ready (health check, or a one-shot with
 restart "no"); our own services run read-only and without capabilities; ports are published on loopback only.
 """
@@ -18,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import project_files  # noqa: E402
 
 SECRET = re.compile(r"(PASSWORD|SECRET|TOKEN|API_?KEY)\w*\s*[= ]\s*\S", re.IGNORECASE)
+FILES = ("Dockerfile", "docker-compose.yml", ".dockerignore", "CMakeLists.txt", "cmake/WeirInstall.cmake")
 HARDENED = {"read_only": True, "cap_drop": ["ALL"]}
 
 
@@ -159,15 +161,37 @@ def check_compose(text, stages):
     return findings
 
 
+def wanted_by_cmake(text):
+    """What add_subdirectory and install(FILES|DIRECTORY …) name from the project's root."""
+    for match in re.finditer(r"^\s*(?:add_subdirectory\(|install\(\s*(?:FILES|DIRECTORY)\s)([^)]*)", text, re.MULTILINE):
+        for word in match.group(1).split():
+            if word.isupper() and "." not in word and word != "LICENSE":
+                break  # a keyword: DESTINATION, …
+            if "$" not in word:
+                yield word
+
+
+def check_context(files):
+    """The build in the image sees what .dockerignore lets in, which begins with `*`."""
+    let_in = {line[1:].strip("/") for line in files[".dockerignore"].splitlines() if line.startswith("!")}
+    wanted = {word: name for name in ("CMakeLists.txt", "cmake/WeirInstall.cmake") for word in wanted_by_cmake(files[name])}
+    for _, word, rest in instructions(files["Dockerfile"]):
+        if word == "COPY" and "--from=" not in rest:
+            wanted.update({source: "Dockerfile" for source in rest.split()[:-1] if source != "."})
+    return [f".dockerignore: {word} is kept out, and {name} wants it"
+            for word, name in sorted(wanted.items()) if word.split("/")[0] not in let_in]
+
+
 def check(files, exists):
-    """Findings for {path: text} of Dockerfile and docker-compose.yml; `exists(path)` = it is in the project."""
+    """Findings for {path: text} of FILES; `exists(path)` = it is in the project."""
     stages, _ = parse_stages(files["Dockerfile"])
     names = {stage["name"] for stage in stages}
-    return check_dockerfile(files["Dockerfile"], exists) + check_compose(files["docker-compose.yml"], names)
+    return (check_dockerfile(files["Dockerfile"], exists) + check_context(files)
+            + check_compose(files["docker-compose.yml"], names))
 
 
 def main():
-    files = project_files.read("Dockerfile", "docker-compose.yml")
+    files = project_files.read(*FILES)
     findings = check(files, lambda path: os.path.exists(os.path.join(project_files.ROOT, path)))
     for finding in findings:
         print(finding)

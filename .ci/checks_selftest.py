@@ -176,11 +176,15 @@ services:
 volumes: {data: }
 """
 
-    def find(self, docker=("", ""), compose=("", "")):
+    def find(self, docker=("", ""), compose=("", ""), ignore=("", "")):
         for text, (old, _) in ((self.DOCKERFILE, docker), (self.COMPOSE, compose)):
             self.assertIn(old, text)
-        files = {"Dockerfile": self.DOCKERFILE.replace(*docker), "docker-compose.yml": self.COMPOSE.replace(*compose)}
-        return check_container.check(files, lambda path: path == ".")
+        files = {"Dockerfile": self.DOCKERFILE.replace(*docker), "docker-compose.yml": self.COMPOSE.replace(*compose),
+                 ".dockerignore": "*\n!cmake\n!docs\n!LICENSE\n".replace(*ignore),
+                 "CMakeLists.txt": "if(X)\n  add_subdirectory(cmake)\nendif()\n",
+                 "cmake/WeirInstall.cmake": "install(FILES LICENSE ${x}/a DESTINATION d)\n"
+                                            "install(\n  DIRECTORY docs/\n  DESTINATION d PATTERN \"gone\")\n"}
+        return check_container.check(files, lambda path: path in (".", "cmake", "tools"))
 
     def test_good(self):
         self.assertEqual(self.find(), [])
@@ -199,6 +203,12 @@ volumes: {data: }
         ]:
             with self.subTest(new=new):
                 self.assert_finds(self.find(docker=(old, new)), *words)
+
+    def test_context(self):
+        for kept_out in ("cmake", "docs", "LICENSE"):
+            with self.subTest(kept_out=kept_out):
+                self.assert_finds(self.find(ignore=(f"!{kept_out}\n", "")), kept_out, "kept out")
+        self.assert_finds(self.find(docker=("COPY . .", "COPY tools .")), "tools", "kept out")
 
     def test_compose(self):
         for old, new, words in [
