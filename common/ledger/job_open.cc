@@ -103,31 +103,36 @@ constexpr std::string_view kJobAccountsSql = R"sql(
   update weir.jobs set mode = case when exists (select from added where mode = 'full') then 'full' else 'incremental' end
    where id = $1::int8)sql";
 
-// What an expired job left behind goes on in this one, from where it stood: the unfinished and dead tasks of
-// accounts whose plan was whole and whose mode is the same, their counters from 0.
+// What an expired job left behind goes on in this one, from where it stood: the unfinished and dead tasks, of
+// the plan too, of accounts whose plan was begun and whose mode is the same, their counters from 0. A plan's
+// first question is asked anew if it had no answer; one that has had its answer has left tasks.
 constexpr std::string_view kContinueSql = R"sql(
   with carried as (
     update weir.job_accounts a
-       set planned = true, empty_at_start = p.empty_at_start, began_ms = coalesce(p.began_ms, o.now_ms), began_at = p.began_at,
+       set planned = p.planned, empty_at_start = p.empty_at_start, began_ms = coalesce(p.began_ms, o.now_ms), began_at = p.began_at,
            total_before = p.total_before, total_after = p.total_after,
            doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account))
       from weir.job_accounts p join weir.jobs o on o.id = p.job_id
-     where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.planned and p.mode = a.mode
+     where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.mode = a.mode
+       and not exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
+                          and t.kind = 0 and t.key = '' and t.state <> 'done')
        and (p.mode = 'full' or exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
-                                          and t.state in ('expired', 'dead') and t.kind <> 0))
+                                          and t.state in ('expired', 'dead')))
     returning a.account, a.meter, a.lanes)
   insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget, page, position, digest)
   select $1::int8, t.account, c.meter, t.lane % c.lanes, t.kind, t.lo, t.hi, t.key,
          case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page, t.position, t.digest
     from weir.tasks t join carried c on c.account = t.account
-   where t.job_id = $2::int8 and t.state in ('expired', 'dead') and t.kind <> 0
+   where t.job_id = $2::int8 and t.state in ('expired', 'dead')
    order by t.id)sql";
 
 constexpr std::string_view kDiscoverSql = R"sql(
   insert into weir.tasks (job_id, account, meter, lane, kind)
   select a.job_id, a.account, a.meter, (hashtext(a.account) & 2147483647) % a.lanes, 0
     from weir.job_accounts a
-   where a.job_id = $1::int8 and not a.planned order by a.position)sql";
+   where a.job_id = $1::int8 and not a.planned
+     and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account)
+   order by a.position)sql";
 
 // Everything that hangs on the new job's row.
 Result<void> FillJob(pg::Session& session, const JobRequest& request, const AccountArrays& accounts,

@@ -145,6 +145,31 @@ TEST_F(OpenJobTest, AnExpiredJobsUnfinishedTasksGoOnInTheNext) {
   EXPECT_EQ(GetJob(session_, second)->accounts[2].state, "succeeded");
 }
 
+// A plan of many questions that has begun goes on, too: what was read before its end is not read again.
+TEST_F(OpenJobTest, AnExpiredJobsUnfinishedPlanGoesOnInTheNext) {
+  JobRequest request = Request({"alice"});
+  request.mode = JobMode::kFull;
+  std::vector<JobId> jobs{Open(request)};
+  Plan(jobs[0], "alice", 3);
+  Run("update weir.tasks set state = 'done', inserted = 9 where kind = 1 and lo = 0");
+  Run("insert into weir.tasks (job_id, account, meter, lane, kind, lo, key) select job_id, account, meter, "
+      "lane, 0, "
+      "7, 'border' from weir.tasks where kind = 1 and lo = 0");
+  Run("update weir.job_accounts set planned = false");
+  const std::string left = "alice0:7border alice1:1 alice1:2";
+  for (int i = 0; i < 2; ++i) {
+    Expire(jobs.back());
+    jobs.push_back(Open(request));
+    const std::string of_it = " where job_id = " + Id(jobs.back());
+    EXPECT_EQ(
+        Text("select string_agg(account || kind || ':' || lo || key, ' ' order by account, kind, lo) from "
+             "weir.tasks" +
+             of_it),
+        left);
+    EXPECT_EQ(Text("select planned from weir.job_accounts" + of_it), "f");
+  }
+}
+
 TEST_F(OpenJobTest, AfterAnExpiredJobWhatWasWholeIsReadIncrementally) {
   const JobId first = Open(Request({"alice", "bob"}));
   Run("update weir.tasks set state = 'done' where account = 'alice'");

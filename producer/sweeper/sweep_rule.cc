@@ -10,14 +10,14 @@ namespace {
 SweepDecision Refuse(std::string reason) { return {SweepDecision::Kind::kRefuse, std::move(reason)}; }
 
 // Whether what came and what the upstream says there is are the same, as far as they can be while records
-// come and go: what the total moved by may be missing or too much. More than it says is no loss, and forgiven
-// where it is little.
+// come and go. What was there at the beginning and was not deleted has come, so that only what the total fell
+// by may be missing. What was deleted behind the reading makes the last total the smaller one: forgiven where
+// it is little, since a total that falls short is a sign of an upstream that does not know what it has.
 bool TotalsFit(const SweepFacts& facts) {
   if (!facts.total_before || !facts.total_after) return true;
-  const auto [least, most] = std::minmax({*facts.total_before, *facts.total_after});
-  const std::int64_t moved = most - least;
   const std::int64_t forgiven = std::max<std::int64_t>(10, facts.met / 100);
-  return facts.met >= least - moved && facts.met - most <= moved + forgiven;
+  return facts.met >= std::min(*facts.total_before, *facts.total_after) &&
+         facts.met - *facts.total_after <= forgiven;
 }
 
 }  // namespace

@@ -159,6 +159,67 @@ TEST_F(HighLevelSweep, ACrowdedDayIsCutAndLosesNothing) {
   EXPECT_EQ(Number("select count(*) - count(distinct id) from highlevel.opportunities"), 0);
 }
 
+// A page that comes empty, once, is no end: reading goes on from there. Who says again and again that more
+// follows, and sends none, has a page that is not read; growth meanwhile hides none of it.
+TEST_F(HighLevelSweep, AnEmptyPageThatIsNoEndLosesNothing) {
+  env_["WEIR_SOURCES_HIGHLEVEL_SLICE_RECORDS"] = "5000";
+  Location({{"add", 1000}});
+  Begin();
+  Json lie{{"match", "limit=100&startAfter"},
+           {"action", "status"},
+           {"status", 200},
+           {"body", R"({"opportunities":[],"meta":{"total":1000}})"},
+           {"nth", 4},
+           {"times", 1}};
+  Faults({lie});
+  const Outcome first = Full();
+  ExpectShape(first, "succeeded");
+  EXPECT_EQ(first.Total("inserted"), 1000);
+  ExpectCopy("highlevel", kLocation);
+  Location({{"churn", {{"every", 1}, {"insert", 100}, {"times", 10}}}});
+  Faults({lie});
+  EXPECT_EQ(Full().Status(), 0);
+  ExpectSurvivors();
+  EXPECT_EQ(Stale(), 0);
+  lie.erase("times");
+  lie.erase("nth");
+  Faults({lie});
+  const Outcome partial = Full();
+  ExpectShape(partial, "partial");
+  EXPECT_EQ(partial.Status(), 3) << partial.err;
+  EXPECT_EQ(Stale(), 0);
+  Faults(Json::array());
+  EXPECT_EQ(Weir({"replay", partial.json.at("job").dump(), "--all"}).Status(), 0);
+  EXPECT_EQ(Full().Status(), 0);
+  ExpectSurvivors();
+  EXPECT_EQ(Stale(), 0);
+}
+
+// A deadline may come long before a plan of many questions is whole: all that was read stays read.
+TEST_F(HighLevelSweep, WhatADeadlineCutOffGoesOnWhereverItStood) {
+  env_["WEIR_SOURCES_HIGHLEVEL_SLICE_RECORDS"] = "100";
+  env_["WEIR_SOURCES_HIGHLEVEL_LANES"] = "1";
+  Location({{"add", 3000}});
+  Begin();
+  std::int64_t inserted = 0, unchanged = 0;
+  for (const int pages : {6, 9}) {
+    Faults({{{"match", "limit=100"}, {"action", "stall"}, {"after", -1}, {"nth", pages}, {"times", 1}}});
+    const Outcome expired = Full({"--deadline", "3s"});
+    EXPECT_EQ(expired.Status(), 8) << expired.err;
+    Control("release", Json::object());
+    inserted += expired.Total("inserted");
+    unchanged += expired.Total("unchanged");
+    EXPECT_EQ(Number("select count(*) from weir.job_accounts where planned"), 0) << "else this tests nothing";
+  }
+  Faults(Json::array());
+  const Outcome done = Full();
+  ExpectShape(done, "succeeded");
+  EXPECT_EQ(inserted + done.Total("inserted"), 3000);
+  // What was read is not read again, but for what stands at slices' edges: days overlap.
+  EXPECT_LT(unchanged + done.Total("unchanged"), 300);
+  ExpectCopy("highlevel", kLocation);
+}
+
 TEST_F(HighLevelSweep, TheOriginsNameForADeadlineWorks) {
   Location({{"add", 2000}});
   Begin();

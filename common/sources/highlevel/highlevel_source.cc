@@ -20,6 +20,7 @@ namespace {
 
 using highlevel::BorderSearch;
 using highlevel::ChangesPage;
+using highlevel::LastQuestion;
 using highlevel::RunCut;
 using highlevel::SlicePage;
 
@@ -106,7 +107,10 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
   page.from_day = highlevel::FirstDay(task.filter);
   page.to_day = highlevel::LastDay(task.filter);
   if (task.selector.key.empty()) return page;
-  if (task.selector.key == highlevel::kLastQuestion) return page;
+  if (const auto last = LastQuestion::Parse(task.selector.key)) {
+    page.cursor = last->after.value_or(highlevel::Cursor{});
+    return page;
+  }
   if (const auto search = BorderSearch::Parse(task.selector.key)) {
     page.from_day = search->asked_day;
   } else if (const auto cut = RunCut::Parse(task.selector.key)) {
@@ -120,7 +124,7 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
 // Questions that a sync can do without: where to cut a crowded day, and how many there are at its end.
 bool IsOptional(const TaskContext& task) {
   return task.selector.kind == SelectorKind::kDiscover &&
-         (task.selector.key == highlevel::kLastQuestion || RunCut::Parse(task.selector.key));
+         (LastQuestion::Parse(task.selector.key) || RunCut::Parse(task.selector.key));
 }
 
 // POST: what changed in the window, oldest change first.
@@ -157,6 +161,21 @@ Result<void> PlanChanges(const TaskContext& task, const AccountState& state, std
     if (auto sent = sink(std::move(window)); !sent) return sent;
   }
   return {};
+}
+
+// The end was none if a record stands behind it that was there when the job began: reading goes on from
+// there.
+Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
+                      const TaskSink& sink) {
+  const auto answer = highlevel::ParseMeta(document);
+  if (!last.after || !answer || !answer->next || answer->next->after_ms >= task.now_ms) return {};
+  const bool behind = last.after->IsStart() || answer->next->after_ms >= last.after->after_ms;
+  if (!behind || *answer->next == *last.after) return {};
+  const SlicePage rest{highlevel::FirstDay(task.filter), highlevel::LastDay(task.filter), *last.after,
+                       last.looks + 1};
+  return sink(
+      {{SelectorKind::kCursor, last.after->after_ms, std::numeric_limits<std::int64_t>::max(), rest.Text()},
+       std::nullopt});
 }
 
 Result<std::int64_t> OverlapMs(const SourceInfo& info, const AccountRef& account) {
@@ -262,7 +281,7 @@ std::optional<std::string> HighLevelSource::RenamedTo(std::string_view) const { 
 Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& state,
                                    std::string_view document, const TaskSink& sink) const {
   if (task.stream == kPipelines) return sink({{SelectorKind::kPages, 0, 1, ""}, std::nullopt});
-  if (task.selector.key == highlevel::kLastQuestion) return {};
+  if (const auto last = LastQuestion::Parse(task.selector.key)) return PlanRest(task, *last, document, sink);
   const auto answer = highlevel::ParseMeta(document);
   const auto cut = RunCut::Parse(task.selector.key);
   if (!answer && !cut) return Fail(answer.error());
@@ -284,7 +303,7 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
 
 std::optional<std::int64_t> HighLevelSource::TotalIn(const TaskContext& task,
                                                      std::string_view document) const {
-  const bool whole = task.selector.key.empty() || task.selector.key == highlevel::kLastQuestion;
+  const bool whole = task.selector.key.empty() || LastQuestion::Parse(task.selector.key);
   if (task.stream == kPipelines || task.mode != JobMode::kFull || task.filter.limit || !whole)
     return std::nullopt;
   const auto answer = highlevel::ParseMeta(document);

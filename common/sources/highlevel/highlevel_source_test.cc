@@ -181,14 +181,15 @@ TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
   EXPECT_FALSE(end->next_key);
   ASSERT_EQ(end->successors.size(), 1U);
   EXPECT_EQ(end->successors[0].selector.hi, 2'000);
-  for (const auto& [records, envelope] : std::vector<std::pair<int, std::string>>{
-           {100, Around(2'000, "b")},  // the next slice is reached
-           {0, R"({"opportunities":[],"meta":{"total":9,"startAfter":null,"startAfterId":null}})"}}) {
-    end = FinishOf(task, records, envelope);
-    ASSERT_TRUE(end);
-    EXPECT_TRUE(!end->next_key && end->successors.empty());
-    EXPECT_EQ(end->doubt.empty(), records == 100) << "short of its border";
-  }
+  end = FinishOf(task, 100, Around(2'000, "b"));  // the next slice is reached
+  ASSERT_TRUE(end);
+  EXPECT_TRUE(!end->next_key && end->successors.empty());
+  EXPECT_EQ(end->doubt, "");
+  end = FinishOf(task, 100,
+                 R"({"opportunities":[],"meta":{"total":9,"startAfter":null}})");  // no place to go on from
+  ASSERT_TRUE(end);
+  EXPECT_TRUE(!end->next_key && end->successors.empty());
+  EXPECT_NE(end->doubt, "");
 }
 
 TEST(HighLevelFinish, NothingOfATotalIsADoubt) {
@@ -221,6 +222,61 @@ TEST(HighLevelFinish, ASliceWithoutABoundEndsWhereTheJobBegan) {
             "/opportunities/search?location_id=LocNorth&order=added_asc&limit=1");
   EXPECT_EQ(HighLevelSource().TotalIn(last, R"({"opportunities":[{}],"meta":{"total":41}})"), 41);
   EXPECT_TRUE(PlanOf(last, "no JSON").empty());
+}
+
+// An empty page is an end only if a question that asks for the next record finds none.
+TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
+  const TaskContext task = TaskOf({SelectorKind::kCursor, 0, kNoBound, "slice;;;1000;a"});
+  const char* none = R"({"opportunities":[],"meta":{"total":9,"startAfter":null}})";
+  const auto end = FinishOf(task, 0, none);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->doubt, "");
+  ASSERT_EQ(end->successors.size(), 1U);
+  TaskContext last = TaskOf(end->successors[0].selector);
+  last.now_ms = 2'000;
+  EXPECT_EQ(
+      RequestOf(last).request.target,
+      "/opportunities/search?location_id=LocNorth&order=added_asc&limit=1&startAfter=1000&startAfterId=a");
+  EXPECT_EQ(HighLevelSource().TotalIn(last, R"({"opportunities":[{}],"meta":{"total":41}})"), 41);
+  // None, one that came since the job began, and what lies before: that was the end.
+  for (const std::string& answer :
+       {std::string(none), std::string("no JSON"), Around(2'000, "b"), Around(999, "b")})
+    EXPECT_TRUE(PlanOf(last, answer).empty()) << answer;
+  // One that was there: on from the same place, and not for ever.
+  TaskContext rest = last;
+  for (int looks = 1; looks <= 3; ++looks) {
+    const auto tasks = PlanOf(last, Around(1'000, "b"));
+    ASSERT_EQ(tasks.size(), 1U);
+    rest = TaskOf(tasks[0].selector);
+    EXPECT_EQ(RequestOf(rest).request.target,
+              "/opportunities/"
+              "search?location_id=LocNorth&order=added_asc&limit=100&startAfter=1000&startAfterId=a");
+    EXPECT_EQ(FinishOf(rest, 100, Around(1'500, "c"))->next_key, "slice;;;1500;c");
+    if (looks == 3) break;
+    last = TaskOf(FinishOf(rest, 0, none)->successors.at(0).selector);
+    last.now_ms = 2'000;
+  }
+  const auto given_up = FinishOf(rest, 0, none);
+  ASSERT_FALSE(given_up);
+  EXPECT_EQ(given_up.error().error_class, ErrorClass::kInvalid);
+}
+
+// A slice that ends before the next one's first record is looked at once more before that is doubted.
+TEST(HighLevelFinish, ASliceThatEndsTooEarlyIsReadOn) {
+  const TaskContext task = TaskOf({SelectorKind::kCursor, 0, 5'000, "slice;;2;1000;a"});
+  const char* none = R"({"opportunities":[],"meta":{"total":9,"startAfter":null}})";
+  const auto end = FinishOf(task, 0, none);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->doubt, "");
+  ASSERT_EQ(end->successors.size(), 1U);
+  const TaskContext again = TaskOf(end->successors[0].selector);
+  EXPECT_EQ(again.selector.hi, 5'000);
+  EXPECT_EQ(RequestOf(again).request.target, RequestOf(task).request.target);
+  EXPECT_EQ(FinishOf(again, 100, Around(1'500, "c"))->next_key, "slice;;2;1500;c");
+  const auto doubted = FinishOf(again, 0, none);
+  ASSERT_TRUE(doubted);
+  EXPECT_NE(doubted->doubt, "");
+  EXPECT_TRUE(doubted->successors.empty());
 }
 
 TEST(HighLevelPlan, TotalsAreThoseOfTheWhole) {

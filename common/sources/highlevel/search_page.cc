@@ -68,19 +68,36 @@ std::string DayText(std::int64_t day) {
                      static_cast<unsigned>(date.day()), static_cast<int>(date.year()));
 }
 
+std::string LastQuestion::Text() const {
+  if (!after) return "total";
+  return fmt::format("total;{};{};{}", after->after_ms, after->after_id, looks);
+}
+
+std::optional<LastQuestion> LastQuestion::Parse(std::string_view key) {
+  if (key == "total") return LastQuestion{};
+  const auto parts = KeyParts(key);
+  if (parts.size() != 4 || parts[0] != "total") return std::nullopt;
+  const auto ms = KeyNumber(parts[1]);
+  const auto looks = KeyNumber(parts[3]);
+  if (!ms || !looks) return std::nullopt;
+  return LastQuestion{Cursor{*ms, std::string(parts[2])}, *looks};
+}
+
 std::string SlicePage::Text() const {
-  return fmt::format("slice;{};{};{};{}", KeyPart(from_day), KeyPart(to_day), cursor.after_ms,
-                     cursor.after_id);
+  const std::string text =
+      fmt::format("slice;{};{};{};{}", KeyPart(from_day), KeyPart(to_day), cursor.after_ms, cursor.after_id);
+  return looks == 0 ? text : fmt::format("{};{}", text, looks);
 }
 
 std::optional<SlicePage> SlicePage::Parse(std::string_view key) {
   const auto parts = KeyParts(key);
-  if (parts.size() != 5 || parts[0] != "slice") return std::nullopt;
+  if ((parts.size() != 5 && parts.size() != 6) || parts[0] != "slice") return std::nullopt;
   const auto from = KeyNumber(parts[1]);
   const auto to = KeyNumber(parts[2]);
   const auto after = KeyNumber(parts[3]);
-  if (!after || (!from && !parts[1].empty()) || (!to && !parts[2].empty())) return std::nullopt;
-  return SlicePage{from, to, {*after, std::string(parts[4])}};
+  const auto looks = parts.size() == 6 ? KeyNumber(parts[5]) : 0;
+  if (!after || !looks || (!from && !parts[1].empty()) || (!to && !parts[2].empty())) return std::nullopt;
+  return SlicePage{from, to, {*after, std::string(parts[4])}, *looks};
 }
 
 std::string ChangesPage::Text() const { return fmt::format("changes;{};{}", from_ms, page); }

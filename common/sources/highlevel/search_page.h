@@ -33,8 +33,15 @@ struct SearchMeta {
 // `envelope`: the answer, with its records or without. Errors: kInvalid.
 Result<SearchMeta> ParseMeta(std::string_view envelope);
 
-// Selector::key of the question that is asked again when all is read: how many there are.
-inline constexpr std::string_view kLastQuestion = "total";
+// What is asked when all is read, Selector::key: how many there are by now, and whether any stands behind the
+// place where reading ended. An empty page alone is no proof of an end.
+struct LastQuestion {
+  std::optional<Cursor> after;  // nothing = only how many
+  std::int64_t looks = 0;       // how often reading has ended there, before this time
+
+  std::string Text() const;
+  static std::optional<LastQuestion> Parse(std::string_view key);
+};
 
 // Days since 1970-01-01 and the upstream's "mm-dd-yyyy".
 std::int64_t DayOf(std::int64_t unix_ms);
@@ -45,6 +52,7 @@ struct SlicePage {
   std::optional<std::int64_t> from_day;  // `date`; nothing = from the beginning
   std::optional<std::int64_t> to_day;    // `endDate`; nothing = to the end
   Cursor cursor;
+  std::int64_t looks = 0;  // how often nothing came from here that should have
 
   std::string Text() const;
   static std::optional<SlicePage> Parse(std::string_view key);

@@ -14,6 +14,8 @@ namespace weir::highlevel {
 namespace {
 
 constexpr std::int64_t kMostWindows = 64;
+// How often an upstream may say that records follow a place, and send none from there.
+constexpr std::int64_t kMostLooks = 3;
 
 tl::unexpected<Error> Repeats() {
   return Fail(ErrorClass::kInvalid, "the upstream repeats a page: its cursor does not move on",
@@ -31,37 +33,53 @@ void GoOn(const TaskContext& task, std::string key, const FinishOptions& options
   end.successors.push_back({std::move(selector), std::nullopt});
 }
 
-// The slice without a bound is the last of its plan: when it ends, the upstream is asked once more how many
-// there are. Slices of other lanes may still be read then; a total is never more than a hint.
-void AskTotal(const TaskContext& task, PageEnd& end) {
-  if (task.selector.hi != std::numeric_limits<std::int64_t>::max()) return;
-  NewTask question;
-  question.selector = {SelectorKind::kDiscover, 0, 0, std::string(kLastQuestion)};
-  end.successors.push_back(std::move(question));
+bool IsLast(const TaskContext& task) { return task.selector.hi == std::numeric_limits<std::int64_t>::max(); }
+
+// The slice without a bound is the last of its plan: when it ends, the upstream is asked once more. Slices of
+// other lanes may still be read then; a total is never more than a hint.
+void AskLast(const TaskContext& task, LastQuestion question, PageEnd& end) {
+  if (!IsLast(task)) return;
+  NewTask asked;
+  asked.selector = {SelectorKind::kDiscover, 0, 0, question.Text()};
+  end.successors.push_back(std::move(asked));
 }
 
-// Why a slice that has come to an end may lack records; "" = no reason.
-std::string DoubtAtEnd(const TaskContext& task, const SlicePage& page, const PageResult& result,
-                       std::int64_t total) {
-  if (task.selector.hi != std::numeric_limits<std::int64_t>::max()) {
-    return "a slice ended before the first record of the next one";
+// Nothing came, where the last slice may be at its end, and another one ought to have come to a record.
+Result<PageEnd> EndEmpty(const TaskContext& task, SlicePage page, std::int64_t total) {
+  PageEnd end;
+  if (IsLast(task)) {
+    if (page.looks >= kMostLooks) {
+      return Fail(ErrorClass::kInvalid,
+                  "the upstream says that more opportunities follow, and sends none of them",
+                  "try again later; what was read is kept");
+    }
+    if (page.cursor.IsStart() && total > 0) end.doubt = fmt::format("none of {} opportunities came", total);
+    AskLast(task, {page.cursor, page.looks}, end);
+    return end;
   }
-  if (page.cursor.IsStart() && result.records == 0 && total > 0) {
-    return fmt::format("none of {} opportunities came", total);
+  if (page.looks == 0) {
+    // Once more: only a record that was deleted since the plan was made explains it.
+    page.looks = 1;
+    Selector selector = task.selector;
+    selector.key = page.Text();
+    end.successors.push_back({std::move(selector), std::nullopt});
+  } else {
+    end.doubt = "a slice ended before the first record of the next one";
   }
-  return {};
+  return end;
 }
 
 Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageResult& result,
                             const FinishOptions& options) {
   const auto meta = ParseMeta(result.envelope);
   if (!meta) return Fail(meta.error());
-  PageEnd end;
   // A short page is no end: only an empty one is, or one without a cursor, or one that reaches the next
   // slice.
-  if (result.records == 0 || !meta->next) {
-    end.doubt = DoubtAtEnd(task, page, result, meta->total.value_or(0));
-    AskTotal(task, end);
+  if (result.records == 0) return EndEmpty(task, std::move(page), meta->total.value_or(0));
+  PageEnd end;
+  if (!meta->next) {
+    if (!IsLast(task)) end.doubt = "a slice ended before the first record of the next one";
+    AskLast(task, {}, end);
     return end;
   }
   if (meta->next->after_ms >= task.selector.hi) return end;
@@ -69,13 +87,14 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
   if (next == page.cursor || (!page.cursor.IsStart() && next.after_ms < page.cursor.after_ms)) {
     return Repeats();
   }
+  page.cursor = next;
+  page.looks = 0;
   // Past the job's beginning a short page is enough: who asks on for the records that come meanwhile may
   // never end. They are the next incremental sync's.
   if (result.records < kPageRecords && task.now_ms > 0 && next.after_ms >= task.now_ms) {
-    AskTotal(task, end);
+    AskLast(task, {}, end);
     return end;
   }
-  page.cursor = next;
   GoOn(task, page.Text(), options, end);
   return end;
 }
