@@ -20,6 +20,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kTooOld = std::chrono::seconds(60);    // a token that lives no longer is renewed
 constexpr milliseconds kPatience = std::chrono::seconds(20);  // for the upstream's answer
+// A new token that the database does not take is the only one there is: it is offered again for so long.
+constexpr milliseconds kSavePatience = std::chrono::seconds(30);
+constexpr milliseconds kSaveEvery{250};
 constexpr std::size_t kMostAnswer = 64 << 10;
 
 // A renewal's whole answer; it is small.
@@ -69,7 +72,7 @@ class Renewal {
     stored = Load();  // as whoever had the lock left it
     if (!stored) return Fail(stored.error());
     if (Usable(*stored, refused)) return Opened(**stored);
-    if (*stored && (*stored)->state != Credential::State::kReady) return GiveUp((*stored)->state);
+    if (*stored && (*stored)->state != Credential::State::kReady) return GiveUp(**stored);
     return Spend(*stored);
   }
 
@@ -116,9 +119,13 @@ class Renewal {
     return ledger::MarkCredential(*parts_.session, Name(), account_.key, seed_, state);
   }
 
-  // We hold the lock, so whoever was spending is dead, and its answer with it.
-  Result<AccessToken> GiveUp(Credential::State state) {
-    if (state == Credential::State::kSpending) {
+  // We hold the lock, so whoever was spending has lost its session: it is dead, and its answer with it, or it
+  // cannot reach the database and still wants to say what it was answered.
+  Result<AccessToken> GiveUp(const Credential& stored) {
+    if (stored.state == Credential::State::kSpending) {
+      if (stored.age < kPatience + kSavePatience)
+        return Fail(ErrorClass::kStopped,
+                    "another process may still have a new access token for the account");
       if (auto ok = Mark(Credential::State::kLost); !ok) return Fail(ok.error());
     }
     return Lost("its refresh token was spent, and the answer was lost or refused");
@@ -178,10 +185,22 @@ class Renewal {
     auto sealed =
         key_.Seal(Secret(grant->access_token.Reveal() + "\n" + grant->refresh_token.Reveal()), place_);
     if (!sealed) return Fail(sealed.error());
-    auto saved = ledger::SaveCredential(*parts_.session, Name(), account_.key, seed_, *sealed, grant->lives);
+    auto saved = Save(*sealed, grant->lives);
     if (!saved) return Fail(saved.error());
     Log(LogLevel::kInfo, "an access token was renewed", {{"account", Printable(account_.account.name, 64)}});
     return AccessToken{std::move(grant->access_token), *saved};
+  }
+
+  // A spent token's successor must not be lost to a database that restarts.
+  Result<std::int64_t> Save(const std::string& sealed, milliseconds lives) {
+    const milliseconds until = parts_.clock->Boot() + kSavePatience;
+    for (;;) {
+      auto saved = ledger::SaveCredential(*parts_.session, Name(), account_.key, seed_, sealed, lives);
+      if (saved || saved.error().error_class != ErrorClass::kDatabase || parts_.clock->Boot() >= until)
+        return saved;
+      parts_.session->Reset();
+      parts_.rest(kSaveEvery);
+    }
   }
 
   Result<AccessToken> Unspent(Error error) {

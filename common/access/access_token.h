@@ -1,7 +1,10 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <thread>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
@@ -25,6 +28,10 @@ struct RenewalParts {
   const Clock* clock = nullptr;
   Fetcher* fetcher = nullptr;
   pg::Session* session = nullptr;  // held while the upstream is asked
+  // Until a database that is away is asked again.
+  std::function<void(std::chrono::milliseconds)> rest = [](std::chrono::milliseconds time) {
+    std::this_thread::sleep_for(time);
+  };
 };
 
 // The access token of an account whose source renews them: the stored one, or, when there is none, it is
@@ -32,8 +39,8 @@ struct RenewalParts {
 // configured) refresh token. A refresh token is good once, so that it is marked as spent before it is sent,
 // and one process at a time sends one. Errors: kAuth when the answer of a renewal was lost or the refresh
 // token is refused (the account must be authorised again: a new refresh token in weir.yaml is taken up by
-// itself); kStopped while another process renews; kThrottled, kTransient when the refresh token is surely
-// unspent; kConfig, kDatabase.
+// itself); kStopped while another process renews, or may still; kThrottled, kTransient when the refresh token
+// is surely unspent; kConfig, kDatabase.
 Result<AccessToken> HaveAccessToken(const RenewalParts& parts, const Source& source,
                                     const AccountSettings& account, std::optional<std::int64_t> refused);
 

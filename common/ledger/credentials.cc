@@ -61,7 +61,8 @@ Result<std::optional<Credential>> LoadCredential(pg::Session& session, const std
                                                  const std::string& account) {
   auto rows = session.Exec(
       "select state, seed, generation, encode(coalesce(sealed, ''), 'hex'), "
-      "coalesce(extract(epoch from expires_at - clock_timestamp()) * 1000, 0)::int8 "
+      "coalesce(extract(epoch from expires_at - clock_timestamp()) * 1000, 0)::int8, "
+      "(extract(epoch from clock_timestamp() - changed_at) * 1000)::int8 "
       "from weir.credentials where source = $1 and account = $2",
       {source, account}, "credential_load");
   if (!rows) return Fail(rows.error());
@@ -72,6 +73,7 @@ Result<std::optional<Credential>> LoadCredential(pg::Session& session, const std
   credential.generation = rows->Int(0, 2);
   credential.sealed = Unhex(rows->Text(0, 3));
   credential.expires_in = std::chrono::milliseconds(rows->Int(0, 4));
+  credential.age = std::chrono::milliseconds(rows->Int(0, 5));
   return std::optional<Credential>(std::move(credential));
 }
 
@@ -107,15 +109,15 @@ Result<std::int64_t> SaveCredential(pg::Session& session, const std::string& sou
                                     const std::string& sealed, std::chrono::milliseconds lives) {
   auto done =
       Durably(session,
-              "update weir.credentials set state = 'ready', seed = $3, generation = generation + 1, "
+              "update weir.credentials set state = 'ready', generation = generation + 1, "
               "sealed = decode($4, 'hex'), expires_at = clock_timestamp() + $5::int8 * interval '1 ms', "
-              "changed_at = clock_timestamp() where source = $1 and account = $2",
+              "changed_at = clock_timestamp() where source = $1 and account = $2 and seed = $3",
               {source, account, seed, Hex(sealed), std::to_string(lives.count())});
   if (!done) return Fail(done.error());
   auto stored = LoadCredential(session, source, account);
   if (!stored) return Fail(stored.error());
-  if (!*stored)
-    return Fail(ErrorClass::kConflict, "the account's credential was removed while it was renewed");
+  if (!*stored || (*stored)->seed != seed)
+    return Fail(ErrorClass::kConflict, "the account was authorised anew while its access token was renewed");
   return (*stored)->generation;
 }
 

@@ -16,13 +16,14 @@ namespace weir::ledger {
 struct Credential {
   enum class State {
     kReady,     // `sealed` holds a good access token and an unspent refresh token
-    kSpending,  // the refresh token is on its way; who sent it holds the renewal lock
+    kSpending,  // the refresh token is on its way; who sent it held the renewal lock
     kLost,      // it was spent and its answer never heard, or refused: only a new authorisation helps
   } state = State::kReady;
   std::string seed;  // fingerprint of the configured refresh token that this came from
   std::int64_t generation = 0;
   std::string sealed;  // "" = the configured refresh token was not yet spent
   std::chrono::milliseconds expires_in{0};
+  std::chrono::milliseconds age{0};  // since its state was last set
 };
 
 // The account's credential; nothing when it never had one.

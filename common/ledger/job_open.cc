@@ -111,6 +111,8 @@ constexpr std::string_view kContinueSql = R"sql(
     update weir.job_accounts a
        set planned = p.planned, empty_at_start = p.empty_at_start, began_ms = coalesce(p.began_ms, o.now_ms), began_at = p.began_at,
            total_before = p.total_before, total_after = p.total_after,
+           carried = p.carried + coalesce((select sum(t.fetched) from weir.tasks t
+                                            where t.job_id = p.job_id and t.account = p.account), 0),
            doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account))
       from weir.job_accounts p join weir.jobs o on o.id = p.job_id
      where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.mode = a.mode

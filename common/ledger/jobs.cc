@@ -33,7 +33,8 @@ constexpr std::string_view kAccountsSql = R"sql(
               else '' end,
          case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
               else 0 end,
-         a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met
+         a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met,
+         a.carried
     from weir.job_accounts a
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
@@ -81,6 +82,7 @@ AccountStatus ReadAccount(const pg::Rows& rows, int i) {
   if (!rows.IsNull(i, 25)) a.total_before = rows.Int(i, 25);
   if (!rows.IsNull(i, 26)) a.total_after = rows.Int(i, 26);
   if (!rows.IsNull(i, 27)) a.met = rows.Int(i, 27);
+  a.carried = rows.Int(i, 28);
   return a;
 }
 

@@ -49,6 +49,7 @@ struct AccountStatus {
   // What the upstream said there is, when asked first and last, and how many different records were met;
   // nothing = not told, not counted.
   std::optional<std::int64_t> total_before{}, total_after{}, met{};
+  std::int64_t carried = 0;  // records that the expired jobs it goes on with had fetched
 };
 
 struct JobStatus {

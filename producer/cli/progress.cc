@@ -40,7 +40,7 @@ std::string WaitText(const ledger::AccountStatus& a) {
 // share a lane wait for each other, and all do when a worker is lost. Nothing while the plan is not whole.
 std::string EtaText(const ledger::AccountStatus& a, double rate, double records_each) {
   if (a.total_before.value_or(0) > 0) {
-    const auto left = static_cast<double>(*a.total_before - a.counters.fetched);
+    const auto left = static_cast<double>(*a.total_before - a.carried - a.counters.fetched);
     return left > 0 && rate > 0 ? "ETA " + Short(left / rate) : "";
   }
   if (!a.planned || a.finished_tasks >= a.planned_tasks || rate <= 0) return {};
@@ -110,22 +110,32 @@ bool HasEnded(const ledger::AccountStatus& a) {
 }
 
 std::optional<double> DoneShareOf(const ledger::AccountStatus& a) {
-  if (HasEnded(a)) return 1;
+  // What was cut short is as far as it came, and the next run goes on from there.
+  const bool cut_short = a.state == "expired" || a.state == "cancelled";
+  if (HasEnded(a) && !cut_short) return 1;
   // What is read twice at the edges of slices must not look like the end.
   constexpr double kMostWhileRunning = 0.99;
   if (a.total_before.value_or(0) > 0) {
-    const double share = static_cast<double>(a.counters.fetched) / static_cast<double>(*a.total_before);
+    const double share =
+        static_cast<double>(a.carried + a.counters.fetched) / static_cast<double>(*a.total_before);
     return std::min(share, kMostWhileRunning);
   }
-  if (!a.planned || a.planned_tasks == 0) return std::nullopt;
+  if (cut_short || !a.planned || a.planned_tasks == 0) return std::nullopt;
   return static_cast<double>(a.finished_tasks) / static_cast<double>(a.planned_tasks);
 }
 
 // Of the whole job; from the time it took so far, since accounts that share a lane do not run at once.
 std::string JobEta(const ledger::JobStatus& job, double share) {
   constexpr double kTooEarly = 0.01;
-  if (job.state != "running" || share < kTooEarly || share >= 1) return {};
-  return "  ETA " + Short(job.seconds * (1 - share) / share);
+  double carried = 0, fetched = 0;
+  for (const auto& a : job.accounts) {
+    carried += static_cast<double>(a.carried);
+    fetched += static_cast<double>(a.counters.fetched);
+  }
+  // Of what is done, this job did only a part.
+  const double own = carried > 0 ? share * fetched / std::max(carried + fetched, 1.0) : share;
+  if (job.state != "running" || own < kTooEarly || share >= 1) return {};
+  return "  ETA " + Short(job.seconds * (1 - share) / own);
 }
 
 std::string MemoryText(const ProgressMemory& memory) {

@@ -104,6 +104,22 @@ TEST(Progress, TheShareIsOfWhatTheUpstreamTellsElseOfThePlan) {
   EXPECT_FALSE(DoneShare(MakeJob(1, "queued", {})));
 }
 
+// A job that goes on with an expired one's work: what that one read is done, and this one's pace is its own.
+TEST(Progress, WhatWasCarriedOnCounts) {
+  auto account = Running("a", 300, 2, 3);
+  account.total_before = 1'200;
+  account.carried = 600;
+  auto job = MakeJob(1, "running", {account});
+  job.seconds = 10;
+  EXPECT_DOUBLE_EQ(*DoneShare(job), 0.75);
+  EXPECT_THAT(RenderProgressLine(job, RateMeter(), {}), HasSubstr("75%  ETA 10s"));
+  job.state = job.accounts[0].state = "expired";
+  EXPECT_DOUBLE_EQ(*DoneShare(job), 0.75) << "not the whole, though nothing goes on";
+  EXPECT_THAT(RenderProgressLine(job, RateMeter(), {}), HasSubstr("75%"));
+  job.accounts[0].total_before.reset();
+  EXPECT_FALSE(DoneShare(job));
+}
+
 TEST(Progress, RatesForgetWhatIsLongAgo) {
   RateMeter rates;
   auto job = MakeJob(1, "running", {Running("a", 0, 0, 1)});

@@ -9,7 +9,6 @@
 
 #include "common/kafka/producer.h"
 #include "tests/e2e/e2e.h"
-#include "tests/support/fault_proxy/fault_proxy.h"
 
 namespace weir::e2e {
 namespace {
@@ -116,29 +115,21 @@ TEST_F(Crash, StoppedBySignalsAndResumed) {
 
 // The network to the database goes away for a while, and a COMMIT is answered by silence.
 TEST_F(Crash, TheDatabaseOutOfReach) {
-  const std::string host =
-      Text("select split_part(setting, ',', 1) from pg_settings where name = 'unix_socket_directories'");
-  const std::string port = Text("select setting from pg_settings where name = 'port'");
-  proxy::FaultProxy network({.target = host + "/.s.PGSQL." + port, .protocol = proxy::Protocol::kPostgres});
-  ASSERT_TRUE(network.Start());
-  const std::string user = Text("select current_user");
-  env_["WEIR_DATABASE_URL"] =
-      fmt::format("postgresql://{}@127.0.0.1:{}/{}?sslmode=disable&gssencmode=disable", user, network.port(),
-                  postgres_->database());
+  const auto network = ProxyDatabase();
   Players({"lichess/alice=1600"});
   SetPace(500, 500);
   const auto sync = StartSync("lichess", {"alice"});
   ASSERT_TRUE(AwaitFetched(200)) << sync->Err();
-  network.CutAfterCommit(proxy::CommitCut::kReset, 3);
-  ASSERT_TRUE(network.WaitForCommitCut(kPatience));
+  network->CutAfterCommit(proxy::CommitCut::kReset, 3);
+  ASSERT_TRUE(network->WaitForCommitCut(kPatience));
   ASSERT_TRUE(AwaitFetched(Fetched() + 80)) << sync->Err();
-  network.Refuse(true);
-  network.ResetAll();
+  network->Refuse(true);
+  network->ResetAll();
   // It is away until they have tried to reach it.
-  const auto refused = network.stats().accepted;
+  const auto refused = network->stats().accepted;
   EXPECT_TRUE(sync->WaitForErr("waiting: ", kPatience)) << sync->Err();
-  network.Refuse(false);
-  ASSERT_TRUE(process::WaitUntil([&] { return network.stats().accepted > refused; }, kPatience));
+  network->Refuse(false);
+  ASSERT_TRUE(process::WaitUntil([&] { return network->stats().accepted > refused; }, kPatience));
   SetPace(0, 0);
   ExpectFirstSync(Finish(*sync), 1600);
   ExpectCopy("lichess", "alice");

@@ -233,6 +233,19 @@ std::string E2eTest::DatabaseUrl() const {
   return ParseOrNull(ReadAll(home_ + "/run/endpoints.json")).value("database_url", "");
 }
 
+std::unique_ptr<proxy::FaultProxy> E2eTest::ProxyDatabase() {
+  const std::string host =
+      Text("select split_part(setting, ',', 1) from pg_settings where name = 'unix_socket_directories'");
+  const std::string port = Text("select setting from pg_settings where name = 'port'");
+  auto network = std::make_unique<proxy::FaultProxy>(
+      proxy::ProxyOptions{.target = host + "/.s.PGSQL." + port, .protocol = proxy::Protocol::kPostgres});
+  EXPECT_TRUE(network->Start());
+  env_["WEIR_DATABASE_URL"] =
+      fmt::format("postgresql://{}@127.0.0.1:{}/{}?sslmode=disable&gssencmode=disable",
+                  Text("select current_user"), network->port(), postgres_->database());
+  return network;
+}
+
 std::optional<std::string> E2eTest::TryText(const std::string& sql) const {
   pg::SessionOptions options;
   options.url = DatabaseUrl();

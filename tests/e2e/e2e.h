@@ -14,6 +14,7 @@
 
 #include "common/kafka/client_options.h"
 #include "common/kafka/producer.h"
+#include "tests/support/fault_proxy/fault_proxy.h"
 #include "tests/support/postgres/test_postgres.h"
 #include "tests/support/process/process.h"
 #include "tests/support/upstream/sample_upstream.h"
@@ -75,6 +76,8 @@ class E2eTest : public ::testing::Test {
 
   // The database.
   std::string DatabaseUrl() const;
+  // From now on the programs reach the test's PostgreSQL through a proxy; nothing else does.
+  std::unique_ptr<proxy::FaultProxy> ProxyDatabase();
   std::string Brokers() const;
   kafka::ClientOptions KafkaClient() const;
   kafka::Topics Topics() const { return kafka::TopicsOf(KafkaClient()); }

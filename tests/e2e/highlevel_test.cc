@@ -222,6 +222,30 @@ TEST_F(HighLevelOAuth, ALostAnswerEndsTheAccountUntilItIsAuthorisedAgain) {
   ExpectCopy("highlevel", kLocation);
 }
 
+// The new tokens come while the database is away: they are the only ones there are, and nobody takes them for
+// lost.
+TEST_F(HighLevelOAuth, TokensThatComeWhileTheDatabaseIsAwayAreKept) {
+  Location({{"add", 300}});
+  Faults({{{"match", "/oauth/token"}, {"action", "stall"}, {"after", -1}, {"times", 1}}});
+  const auto network = ProxyDatabase();
+  StartServices();
+  const auto sync = StartSync(kStream, {kLocation});
+  WaitForRequests("highlevel.token", 1);
+  network->Refuse(true);
+  network->ResetAll();
+  Control("release", Json::object());
+  ASSERT_TRUE(process::WaitUntil([&] { return Facts()["refreshes"] == 1; }, kPatience));
+  EXPECT_TRUE(sync->WaitForErr("waiting: ", kPatience)) << sync->Err();
+  EXPECT_EQ(Text("select state from weir.credentials"), "spending");
+  network->Refuse(false);
+  const Outcome outcome = Finish(*sync);
+  EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+  EXPECT_EQ(outcome.Total("inserted"), 300);
+  EXPECT_EQ(Facts()["refreshes"], 1);
+  EXPECT_EQ(Facts()["reused"], 0);
+  ExpectCopy("highlevel", kLocation);
+}
+
 TEST_F(HighLevelOAuth, AnUpstreamThatCannotBeReachedSpendsNothing) {
   Location({{"add", 300}});
   Faults({{{"match", "/oauth/token"}, {"action", "status"}, {"status", 503}, {"times", 2}}});

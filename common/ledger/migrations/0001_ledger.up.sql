@@ -61,6 +61,7 @@ create table weir.job_accounts (
   total_before  bigint,            -- what the upstream said there is, when it was asked first and last;
   total_after   bigint,            -- null = it does not tell
   met           bigint,            -- different records that were met, counted by the sweep
+  carried       bigint  not null default 0,      -- records that the expired jobs it goes on with had fetched
   error_class   text,              -- why the whole account failed
   error_message text,
   error_hint    text,
