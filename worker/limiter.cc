@@ -150,14 +150,19 @@ Millis Limiter::Told(const LaneId& lane, const std::vector<RateWindow>& windows,
   return std::min(wait, kLongestWait);
 }
 
-Limiter::View Limiter::Answered(const LaneId& lane) {
+Limiter::View Limiter::Answered(const LaneId& lane, const std::vector<RateWindow>& told) {
+  // Who tells how many requests are left, and until when, leaves nothing to guess. A day's rest says nothing
+  // of a pace.
+  const bool paced = std::any_of(told.begin(), told.end(), [](const RateWindow& w) {
+    return (w.reset || w.window) && std::max(w.reset.value_or(Millis(0)), w.window.value_or(Millis(0))) <= kPacedWindow;
+  });
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   state.failures = 0;
   ++state.successes;
   state.delay_ms = std::max(options_.min_delay_ms, state.delay_ms * options_.decrease);
   if (state.delay_ms < 1) state.delay_ms = options_.min_delay_ms;
-  return {state.delay_ms, state.task_ms};
+  return {paced ? options_.min_delay_ms : state.delay_ms, state.task_ms};
 }
 
 void Limiter::Finished(const LaneId& lane, Millis task_time) {

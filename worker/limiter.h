@@ -65,8 +65,9 @@ class Limiter {
   // requests remain it does not; then the rest is spread over the rest of the window.
   Millis Told(const LaneId& lane, const std::vector<RateWindow>& windows, int lanes, Millis now);
 
-  // A request went well.
-  View Answered(const LaneId& lane);
+  // A request went well. The view's delay is the lane's own guess, or none beside what its headers told
+  // (`told`) where they tell a pace.
+  View Answered(const LaneId& lane, const std::vector<RateWindow>& told = {});
   // A task did, in such a time.
   void Finished(const LaneId& lane, Millis task_time);
   // A 429: how long the lane waits. `asked` is what the upstream says; it is held to [floor, 1 h] and

@@ -233,6 +233,22 @@ TEST(LimiterTest, AWindowWithoutAResetIsTimedByWhatRemains) {
   EXPECT_EQ(told(0, 14'000), milliseconds(10'000)) << "another";
 }
 
+// Who tells how many are left, and until when, leaves nothing to guess; a day's rest, or no time, does not.
+TEST(LimiterTest, WhatHeadersTellOverridesTheGuess) {
+  Limiter limiter = Make();
+  limiter.Throttled(kLane, std::nullopt, milliseconds(0));
+  const double guess = limiter.Answered(kLane).delay_ms;
+  ASSERT_GT(guess, 0);
+  const auto with = [&](std::optional<milliseconds> reset, std::optional<milliseconds> window) {
+    return limiter.Answered(kLane, {{100, 60, reset, window}}).delay_ms;
+  };
+  EXPECT_EQ(with(milliseconds(5'000), std::nullopt), 0);
+  EXPECT_EQ(with(std::nullopt, milliseconds(10'000)), 0);
+  EXPECT_GT(with(std::nullopt, std::nullopt), 0);
+  EXPECT_GT(with(milliseconds(50'000'000), milliseconds(86'400'000)), 0);
+  EXPECT_GT(limiter.Answered(kLane).delay_ms, 0) << "the guess is kept for when nothing is told";
+}
+
 TEST(LimiterTest, NoTimeToldIsNoWait) {
   Limiter limiter = Make();
   EXPECT_EQ(limiter.Told(kLane, {{100, 0, std::nullopt, std::nullopt}}, 1, milliseconds(0)), milliseconds(0));

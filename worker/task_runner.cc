@@ -123,7 +123,8 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
           {{"page", claim->task ? claim->task->page : 0}});
     }
     if (claim->kind == ledger::ClaimResult::Kind::kSuspect) {
-      Log(LogLevel::kWarn, "a page whose worker died again and again gets its last try, alone");
+      Log(LogLevel::kWarn, "a page whose worker died again and again gets its last try, alone",
+          {{"page", claim->task ? claim->task->page : 0}});
       return {.again = true, .alone = true};
     }
     if (claim->kind != ledger::ClaimResult::Kind::kClaimed) return {};
@@ -173,8 +174,8 @@ Pause TaskRunner::Pace(TaskWork& work) {
 
 // A request went well: what the lane waits for before its next.
 Pause TaskRunner::Answered(TaskWork& work) {
-  const auto delay =
-      milliseconds(static_cast<std::int64_t>(shared_.limiter->Answered(work.task.lane).delay_ms));
+  const auto view = shared_.limiter->Answered(work.task.lane, work.rate_limits);
+  const auto delay = milliseconds(static_cast<std::int64_t>(view.delay_ms));
   const Pause pace = Pace(work);
   return delay > pace.wait ? Pause{delay, "pace"} : pace;
 }

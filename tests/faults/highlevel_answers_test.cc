@@ -103,7 +103,8 @@ TEST_F(ApacheKafkaHighLevelAnswers, AnAbsurdWaitIsBoundedAndHoldsUpNobodyElse) {
 TEST_F(ApacheKafkaHighLevelAnswers, WhatIsHostileHarmsNobody) {
   sim::SampleUpstream elsewhere;
   ASSERT_TRUE(elsewhere.Start());
-  const Strings all{"LocFine", "LocHtml", "LocPoison", "LocBomb", "LocSpaces", "LocOne", "LocAway"};
+  const Strings all{"LocFine", "LocHtml", "LocPoison", "LocBomb",    "LocSpaces",
+                    "LocOne",  "LocAway", "LocFake",   "LocUnknown", "LocClosedDown"};
   Prepare(all);
   env_["WEIR_RETRY_MAX_ATTEMPTS"] = "2";
   env_["WEIR_LIMITS_MAX_RESPONSE_BYTES"] = "64MiB";
@@ -112,6 +113,12 @@ TEST_F(ApacheKafkaHighLevelAnswers, WhatIsHostileHarmsNobody) {
           OnPages("LocBomb", {{"action", "gzip_bomb"}}),
           OnPages("LocSpaces", {{"action", "endless"}, {"with", "spaces"}}),
           OnPages("LocOne", {{"action", "endless"}, {"with", "one_record"}}),
+          OnPages("LocFake", {{"action", "fake404"}}),
+          {{"match", "LocUnknown"},
+           {"action", "status"},
+           {"status", 404},
+           {"body", R"({"message":"Not found"})"}},
+          {{"match", "LocClosedDown"}, {"action", "status"}, {"status", 410}},
           OnPages("LocAway",
                   {{"action", "redirect"}, {"location", elsewhere.url() + "/opportunities/search"}})});
   StartCluster();
@@ -122,11 +129,16 @@ TEST_F(ApacheKafkaHighLevelAnswers, WhatIsHostileHarmsNobody) {
     ExpectCopy("highlevel", whole);
   }
   EXPECT_EQ(Number("select count(*) from weir.rejects where account = 'LocPoison'"), 8);
-  for (const char* dead : {"LocHtml", "LocBomb", "LocSpaces", "LocOne", "LocAway"}) {
+  for (const char* dead : {"LocHtml", "LocBomb", "LocSpaces", "LocOne", "LocAway", "LocFake"}) {
     EXPECT_NE(StateOf(jobs_[dead]), "succeeded") << dead;
     EXPECT_NE(DeadOf(dead), "") << dead;
   }
   EXPECT_EQ(DeadOf("LocHtml"), "invalid");
+  EXPECT_NE(DeadOf("LocFake"), "gone") << "a page of somebody's web server says nothing of a location";
+  for (const char* gone : {"LocUnknown", "LocClosedDown"}) {
+    EXPECT_EQ(StateOf(jobs_[gone]), "failed") << gone;
+    EXPECT_EQ(DeadOf(gone), "gone") << gone;
+  }
   EXPECT_EQ(Number("select count(*) from highlevel.opportunities where stale_at is not null"), 0);
   EXPECT_TRUE(elsewhere.world().traffic.Log().empty()) << "a token went astray";
   ExpectSmallWorkers();

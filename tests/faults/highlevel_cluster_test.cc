@@ -3,6 +3,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <set>
 
 #include "tests/faults/highlevel_pool.h"
 
@@ -40,6 +41,15 @@ class ApacheKafkaHighLevelCluster : public HighLevelPool {
     ExpectCountersAddUp();
     ExpectLagGone();
   }
+  // Nobody who read a page died, so that each was asked for once.
+  void ExpectNoPageTwice() {
+    std::set<std::string> pages;
+    for (const auto& exchange : upstream_.world().traffic.Log()) {
+      const bool page = exchange.target.find("limit=100") != std::string::npos && exchange.status == 200;
+      EXPECT_TRUE(!page || pages.insert(exchange.target).second) << exchange.target;
+    }
+    EXPECT_GE(pages.size(), static_cast<std::size_t>(kRecords / 100));
+  }
   std::int64_t job_ = 0;
 };
 
@@ -50,14 +60,15 @@ TEST_F(ApacheKafkaHighLevelCluster, MessagesLostRepeatedAndSpoilt) {
   ASSERT_TRUE(AwaitMore());
   Send({{kafka::kTaskTopic, "a", "no task \xff", {}},
         {kafka::kTaskTopic, "b", "\x08\x63", {}}});  // version 99
-  ASSERT_TRUE(AwaitMore());
+  ASSERT_TRUE(Await("count(*) = 2 from weir.garbage"));
   const auto emptied = kafka::testing::Empty(kafka_->Brokers(), TaskTopics());
   ASSERT_TRUE(emptied) << emptied.error().message;
   ASSERT_TRUE(AwaitMore());
   Control("settings", {{"latency_ms", 0}});
   ASSERT_TRUE(AwaitEnded());
   ExpectSyncedWhole();
-  EXPECT_LE(Number("select count(*) from weir.garbage"), 2);
+  ExpectNoPageTwice();
+  EXPECT_EQ(Number("select count(*) from weir.garbage"), 2);
 }
 
 TEST_F(ApacheKafkaHighLevelCluster, ProgramsAndTheirDatabaseGoAndComeBack) {
@@ -103,12 +114,68 @@ TEST_F(ApacheKafkaHighLevelCluster, WhoWaitsForItIsKilledLeavesAndComesAgain) {
   leaving->Signal(SIGINT);
   EXPECT_EQ(Finish(*leaving).Status(), 130);
   ASSERT_TRUE(AwaitMore());
+  auto ended = Launch(Options("weir", sync));
+  ASSERT_TRUE(ended->WaitForErr("retrieved", kPatience)) << ended->Err();
+  ended->Signal(SIGTERM);
+  EXPECT_EQ(Finish(*ended).Status(), 143);
+  ASSERT_TRUE(AwaitMore());
   Control("settings", {{"latency_ms", 0}});
   const Outcome outcome = Weir(sync);
   EXPECT_EQ(outcome.Status(), 0) << outcome.err;
   EXPECT_EQ(outcome.json.value("job", std::int64_t{0}), job_);
   EXPECT_EQ(outcome.Total("inserted"), kRecords);
   ExpectSyncedWhole();
+  ExpectNoPageTwice();
+}
+
+// The sweep rests on what was met, whoever met it and however often it was cut short.
+TEST_F(ApacheKafkaHighLevelCluster, WhatIsGoneIsMarkedAndNoMoreThanThat) {
+  Control("settings", {{"latency_ms", 0}});
+  ASSERT_TRUE(AwaitEnded());
+  ExpectSyncedWhole();
+  Location(kNorth, {{"remove", 60}});
+  Control("settings", {{"latency_ms", 150}});
+  const std::int64_t again = Ask(kNorth);
+  ASSERT_TRUE(AwaitMore());
+  Member& killed = *members_.front();
+  Kill(killed);
+  Forget(killed);
+  StartWorker();
+  database_net_->ResetAll();
+  ASSERT_TRUE(AwaitMore());
+  producer_->Kill();
+  ASSERT_TRUE(producer_->Wait(kPatience));
+  StartProducer();
+  Control("settings", {{"latency_ms", 0}});
+  ASSERT_TRUE(AwaitEnded());
+  EXPECT_EQ(StateOf(again), "succeeded");
+  EXPECT_EQ(
+      Text("select sweep || ' ' || stale from weir.job_accounts where job_id = " + std::to_string(again)),
+      "marked 60");
+  ExpectCopy("highlevel", kNorth);
+  EXPECT_EQ(Number("select count(*) from highlevel.opportunities where stale_at is not null"), 60);
+}
+
+// While it is read the upstream begins to lie about how many there are: fewer, none, more.
+TEST_F(ApacheKafkaHighLevelCluster, ATotalThatLiesInTheMiddle) {
+  Control("settings", {{"latency_ms", 0}});
+  ASSERT_TRUE(AwaitEnded());
+  Location(kNorth, {{"remove", 5}});
+  for (const Json& lie : {Json{{"total_off", -900}}, Json{{"total_is", 0}}, Json{{"total_off", 900}}}) {
+    Control("settings", {{"latency_ms", 150}});
+    const std::int64_t job = Ask(kNorth);
+    ASSERT_TRUE(AwaitMore());
+    Location(kNorth, lie);
+    Control("settings", {{"latency_ms", 0}});
+    ASSERT_TRUE(AwaitEnded());
+    EXPECT_EQ(StateOf(job), "succeeded") << lie;
+    const std::string sweep =
+        Text("select sweep || ' ' || stale from weir.job_accounts where job_id = " + std::to_string(job));
+    // Growth hides no loss, and here is none: all that is there was met.
+    EXPECT_EQ(sweep, lie.value("total_off", 0) > 0 ? "marked 5" : "refused 0") << lie;
+    Location(kNorth, {{"total_off", 0}, {"total_is", -1}});
+  }
+  ExpectCopy("highlevel", kNorth);
 }
 
 }  // namespace

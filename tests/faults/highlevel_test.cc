@@ -63,14 +63,34 @@ TEST_F(ApacheKafkaHighLevel, EachLocationHasItsOwnTroubleAndNoOther) {
   ExpectLagGone();
 }
 
+// The upstream counts a location's requests, and refuses one too many: three workers keep to it together,
+// also when one of them dies with what it knew.
+TEST_F(ApacheKafkaHighLevel, ALocationsQuotaIsKeptByAllWorkersTogether) {
+  env_["WEIR_SOURCES_HIGHLEVEL_QUOTA"] = "20/1s, 100000/day";
+  Configure({kNorth});
+  Location(kNorth, {{"add", 9'000}, {"burst", 20}, {"interval_ms", 1'000}, {"daily", 100'000}});
+  StartCluster();
+  const std::int64_t job = Ask(kNorth);
+  ASSERT_TRUE(AwaitFetched(3'000));
+  Member& member = *members_.front();
+  Kill(member);
+  Forget(member);
+  StartWorker();
+  ASSERT_TRUE(AwaitEnded());
+  EXPECT_EQ(StateOf(job), "succeeded");
+  EXPECT_EQ(Answered("429"), 0);
+  ExpectCopy("highlevel", kNorth);
+  ExpectLagGone();
+}
+
 // Records come, go and change all the time.
 TEST_F(ApacheKafkaHighLevel, WorkersKilledStoppedAndCutOff) {
   Configure({kNorth});
-  Location(kNorth, {{"add", 12'000}, {"churn", {{"every", 1}, {"remove", 2}, {"insert", 2}, {"update", 3}}}});
+  Location(kNorth, {{"add", 16'000}, {"churn", {{"every", 1}, {"remove", 2}, {"insert", 2}, {"update", 3}}}});
   Control("settings", {{"latency_ms", 60}});
   StartCluster();
   Ask(kNorth);
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 10; ++i) {
     ASSERT_TRUE(AwaitFetched(1'000 * (i + 1)));
     const auto at = std::uniform_int_distribution<std::size_t>(0, members_.size() - 1)(Random());
     Member& member = *members_[at];
