@@ -154,7 +154,8 @@ Limiter::View Limiter::Answered(const LaneId& lane, const std::vector<RateWindow
   // Who tells how many requests are left, and until when, leaves nothing to guess. A day's rest says nothing
   // of a pace.
   const bool paced = std::any_of(told.begin(), told.end(), [](const RateWindow& w) {
-    return (w.reset || w.window) && std::max(w.reset.value_or(Millis(0)), w.window.value_or(Millis(0))) <= kPacedWindow;
+    return (w.reset || w.window) &&
+           std::max(w.reset.value_or(Millis(0)), w.window.value_or(Millis(0))) <= kPacedWindow;
   });
   std::lock_guard lock(mutex_);
   State& state = states_[lane];

@@ -119,6 +119,11 @@ Result<AccountSettings> ResolveAccount(const Config& config, const Source& sourc
   }
   if (secrets->contains(kRefreshToken)) {
     if (auto fit = CheckRenewal(config, source, name, *secrets); !fit) return tl::unexpected(fit.error());
+  } else if (!secrets->empty() && !secrets->contains(kToken)) {
+    return Fail(ErrorClass::kConfig,
+                fmt::format("account {} of {} has a {} and no {}", Printable(name, 60), info.name,
+                            secrets->begin()->first, kRefreshToken),
+                "a token that is renewed wants a refresh_token beside it; another one is given as token");
   }
   const SourceConfig* of_source = FindSourceConfig(config, info.name);
   settings.secrets = std::move(*secrets);

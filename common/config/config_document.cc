@@ -1,6 +1,7 @@
 // What tells of the settings: the JSON Schema for editors and the commented example. Both from the one table.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "common/config/config_loader.h"
@@ -127,6 +128,25 @@ std::string Comment(const SettingSpec& spec) {
   return comment;
 }
 
+// A token as it is; and, of a source that can renew one, what that wants instead.
+std::string ExampleSecrets(const Source& source) {
+  const auto line = [&](const std::string& secret, std::string_view mark) {
+    std::string variable = source.Info().name + "_" + secret;
+    for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return fmt::format("#    {}  {}: env:{}  # or file:/run/secrets/{}\n", mark, secret, variable, secret);
+  };
+  const auto& names = source.Info().secret_names;
+  const bool renews = std::find(names.begin(), names.end(), "refresh_token") != names.end();
+  std::string text = "#    secrets:\n", instead;
+  for (const std::string& secret : names) {
+    (renews && secret != "token" ? instead : text) += line(secret, renews && secret != "token" ? "# " : "");
+  }
+  if (instead.empty()) return text;
+  return text +
+         "#      # Or, for tokens that weir renews (wants WEIR_ENCRYPTION_KEY), instead of the token:\n" +
+         instead;
+}
+
 std::string ExampleAccounts(const SourceList& sources) {
   std::string text =
       "\n# Accounts that need something of their own. Others work without being named here.\n"
@@ -135,12 +155,7 @@ std::string ExampleAccounts(const SourceList& sources) {
   for (const Source* source : sources) {
     text += fmt::format("#  - name: example\n#    source: {}\n", source->Info().name);
     if (source->Info().secret_names.empty()) continue;
-    text += "#    secrets:\n";
-    for (const std::string& secret : source->Info().secret_names) {
-      std::string variable = source->Info().name + "_" + secret;
-      for (char& c : variable) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      text += fmt::format("#      {}: env:{}  # or file:/run/secrets/{}\n", secret, variable, secret);
-    }
+    text += ExampleSecrets(*source);
   }
   return text;
 }

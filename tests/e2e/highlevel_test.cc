@@ -283,6 +283,10 @@ TEST_F(HighLevelOAuth, WithoutAKeyNothingIsAsked) {
   EXPECT_EQ(refused.Status(), 2) << refused.err;
   EXPECT_THAT(refused.err, AllOf(HasSubstr("WEIR_ENCRYPTION_KEY"), HasSubstr("openssl rand -base64 32")));
   EXPECT_EQ(Requests("highlevel.token"), 0);
+  Configure("", "{client_id: env:HL_ID, client_secret: env:HL_SECRET}");
+  const Outcome half = SyncAll();
+  EXPECT_EQ(half.Status(), 2) << half.err;
+  EXPECT_THAT(half.err, HasSubstr("no refresh_token"));
 }
 
 }  // namespace
