@@ -62,6 +62,41 @@ TEST_F(Crash, AWorkerKilledTenTimes) {
   EXPECT_EQ(Control("stats")["violations"], 0);
 }
 
+// Records that are rejected, doubled or changed count once, too, however often their page was begun.
+TEST_F(Crash, BadAndChangedRecordsCountAsWithoutAKill) {
+  Players({"lichess/alice=1200"});
+  Faults({{{"match", "/games/user/alice"}, {"action", "poison"}, {"records", {"all"}}, {"at", 30}}});
+  const Strings full{"--mode", "full"};
+  const auto prepare = [this] {
+    Text("delete from lichess.games where hashtext(id) % 3 = 0 returning 1");
+    Text("update lichess.games set content_hash = content_hash + 1 where hashtext(id) % 3 = 1 returning 1");
+  };
+  EXPECT_EQ(Sync("lichess", {"alice"}, full).Status(), 0);
+  prepare();
+  const Outcome undisturbed = Sync("lichess", {"alice"}, full);
+  EXPECT_EQ(undisturbed.Status(), 0) << undisturbed.err;
+  for (const char* counter : {"inserted", "updated", "unchanged", "rejected", "duplicates"})
+    EXPECT_GT(undisturbed.Total(counter), 5) << counter;
+  prepare();
+  SetPace(300, 300);
+  const std::int64_t before = Fetched();
+  const auto sync = StartSync("lichess", {"alice"}, full);
+  for (int killed = 0; killed < 3;) {
+    ASSERT_TRUE(AwaitFetched(before + 200 * killed + 50)) << sync->Err();
+    const pid_t worker = BusyWorker();
+    if (worker == 0) continue;
+    ASSERT_EQ(kill(worker, SIGKILL), 0);
+    ++killed;
+  }
+  SetPace(0, 0);
+  const Outcome outcome = Finish(*sync);
+  ExpectShape(outcome, "succeeded");
+  for (const char* counter :
+       {"pages", "fetched", "inserted", "updated", "unchanged", "rejected", "duplicates", "stale"})
+    EXPECT_EQ(outcome.Total(counter), undisturbed.Total(counter)) << counter;
+  ExpectCopy("lichess", "alice");
+}
+
 // What is done is not asked for again, and the same job goes on.
 TEST_F(Crash, ASyncKilledGoesOnWhereItWas) {
   Players({"chesscom/hikaru=1200"});
