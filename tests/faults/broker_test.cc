@@ -168,5 +168,27 @@ TEST_F(ApacheKafkaCluster, OneNodeCutOffFromItsClients) {
   End();
 }
 
+// A node that its peers do not reach any more, nor it a controller, though its clients do. It still takes
+// what it is sent, and must not acknowledge it: two others lead in its place, and what it took is thrown
+// away.
+TEST_F(ApacheKafkaCluster, LeaderCutOffFromItsPeers) {
+  Begin(30);
+  AwaitEveryLane();
+  const int node = LeaderOfMost();
+  kafka_->CutFromPeers(node);
+  const int other = node == 0 ? 1 : 0;
+  EXPECT_TRUE(process::WaitUntil(
+      [&] {
+        const auto leaders = kafka::testing::LeadersOfHeld(kafka_->BrokerAt(other), TaskTopics().front());
+        return leaders && std::count(leaders->begin(), leaders->end(), node + 1) == 0;
+      },
+      kPatience))
+      << kafka_->Log(other);
+  ExpectProgress("without a leader's followers");
+  kafka_->HealPeers(node);
+  AwaitEveryLane();
+  End();
+}
+
 }  // namespace
 }  // namespace weir::faults
