@@ -12,7 +12,6 @@
 namespace weir::faults {
 namespace {
 
-constexpr char kGroup[] = "weir-workers";
 constexpr int kLanes = 6;
 
 std::uint32_t SeedOfThisRun() {
@@ -168,12 +167,7 @@ void FaultTest::Kill(Member& member) {
       Await(fmt::format("count(*) = 0 from pg_stat_activity where datname = current_database() and "
                         "application_name like 'weir-% {}'",
                         member.id)));
-  pg::Session session(postgres_->Options());
-  const auto rows = session.Exec(
-      "select account || ' ' || key || ' ' || lo from weir.tasks where state = 'running' and owner = $1",
-      {member.id});
-  ASSERT_TRUE(rows) << rows.error().message;
-  for (int i = 0; i < rows->Size(); ++i) ++in_flight_[std::string(rows->Text(i, 0))];
+  NoteInFlight(member);
 }
 
 void FaultTest::Forget(const Member& member) {
@@ -185,9 +179,10 @@ Member& FaultTest::Victim() {
   return at == members_.end() ? StartWorker(true) : **at;
 }
 
-std::int64_t FaultTest::Enqueue(const std::string& source, const Strings& accounts) {
+std::int64_t FaultTest::Enqueue(const std::string& source, const Strings& accounts, const Strings& more) {
   Strings arguments{"enqueue", source + "/games", "--output", "json"};
   for (const std::string& account : accounts) arguments.insert(arguments.end(), {"--account", account});
+  arguments.insert(arguments.end(), more.begin(), more.end());
   const Outcome outcome = Weir(arguments);
   EXPECT_EQ(outcome.Status(), 0) << outcome.err;
   return outcome.json.is_object() ? outcome.json.value("job", std::int64_t{0}) : 0;
@@ -215,72 +210,6 @@ bool FaultTest::AwaitEnded(Millis patience) const {
     for (int i = 0; rows && i < rows->Size(); ++i) fmt::print(stderr, "  open: {}\n", rows->Text(i, 0));
   }
   return ended;
-}
-
-void FaultTest::Make(const Expected& player) {
-  ASSERT_TRUE(upstream_.AddPlayer(fmt::format("{}/{}={}", player.source, player.account, player.games)));
-  expected_.push_back(player);
-}
-
-void FaultTest::ExpectWhole(bool limits) {
-  EXPECT_EQ(Number("select count(*) from weir.jobs where state <> 'succeeded'"), 0);
-  EXPECT_EQ(Number("select count(*) from weir.tasks where state <> 'done'"), 0);
-  EXPECT_EQ(Number("select count(*) from weir.rejects"), 0);
-  for (const Expected& player : expected_) {
-    ExpectCopy(player.source, player.account);
-    const std::string counters =
-        Text(fmt::format("select sum(fetched) || ' ' || sum(inserted) || ' ' || sum(updated + unchanged + "
-                         "rejected + duplicates) || ' ' || "
-                         "sum(pages) - count(*) filter (where kind <> 0) from weir.tasks t join weir.jobs j "
-                         "on j.id = t.job_id "
-                         "where j.source = '{}' and t.account = '{}'",
-                         player.source, player.account));
-    EXPECT_EQ(counters, fmt::format("{} {} 0 0", player.games, player.games)) << player.account;
-  }
-  if (limits) {
-    EXPECT_EQ(Control("stats")["violations"], 0) << Control("stats")["meters"];
-  }
-  ExpectLagGone();
-}
-
-void FaultTest::ExpectLagGone() {
-  std::string last;
-  const bool gone = process::WaitUntil(
-      [&] {
-        const auto lag = kafka::testing::Lag(kafka_->Brokers(), kGroup, TaskTopics());
-        last = lag ? std::to_string(*lag) : lag.error().message;
-        return lag && *lag == 0;
-      },
-      Millis(60'000));
-  EXPECT_TRUE(gone) << "lag " << last;
-}
-
-// A page's target names its task: …/games/2026/10 (Chess.com), since=… (Lichess).
-void FaultTest::ExpectNothingReadTwice() const {
-  std::map<std::string, int> asked;
-  for (const sim::Exchanged& one : const_cast<FaultTest*>(this)->upstream_.world().traffic.Log()) {
-    ++asked[one.target];
-  }
-  int again = 0, allowed = 0;
-  for (const auto& [page, kills] : in_flight_) allowed += kills;
-  for (const auto& [target, count] : asked) {
-    again += count - 1;
-    if (count == 1) continue;
-    int kills = 0;
-    for (const auto& [page, n] : in_flight_) {
-      const auto space = page.find(' ');
-      const std::string account = page.substr(0, space);
-      const std::string key = page.substr(space + 1, page.rfind(' ') - space - 1);
-      const std::string lo = page.substr(page.rfind(' ') + 1);
-      const bool same = target.find("/" + account) != std::string::npos &&
-                        (key.empty() ? target.find("since=" + lo) != std::string::npos || lo == "0"
-                                     : target.ends_with("/" + key.substr(0, key.find(','))));
-      if (same) kills += n;
-    }
-    EXPECT_LE(count - 1, kills) << target << " was asked for " << count << " times";
-  }
-  EXPECT_LE(again, allowed);
-  fmt::print("pages asked for again: {}, in flight at kills: {}\n", again, allowed);
 }
 
 }  // namespace weir::faults

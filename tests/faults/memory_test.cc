@@ -65,7 +65,10 @@ TEST_F(ApacheKafkaMemory, SixtyFourMegabytesAreEnough) {
   Enqueue("lichess", {"alice"});
   Enqueue("chesscom", {"hikaru"});
   ASSERT_TRUE(AwaitEnded(Millis(180'000)));
-  for (const Expected& player : expected_) ExpectCopy(player.source, player.account);
+  ExpectCopies();
+  ExpectLimitsKept();
+  EXPECT_EQ(Number("select count(*) from weir.rejects"), 0);
+  EXPECT_EQ(Number("select count(*) from weir.tasks where state not in ('done', 'dead')"), 0);
   EXPECT_EQ(Number("select count(*) from weir.job_accounts where state = 'failed'"),
             static_cast<std::int64_t>(hostile.size()));
   ExpectWithin(*producer_);

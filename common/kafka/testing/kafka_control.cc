@@ -165,4 +165,36 @@ Result<void> DeleteGroup(const std::string& brokers, const std::string& group) {
   return {};
 }
 
+Result<int> Coordinator(const std::string& brokers, const std::string& group) {
+  Control control;
+  if (auto ok = control.Open(brokers, ""); !ok) return Fail(ok.error());
+  const rd_kafka_group_list* raw = nullptr;
+  auto listed = Check(rd_kafka_list_groups(control.get(), group.c_str(), &raw, kTimeoutMs), "the group");
+  if (!listed) return Fail(listed.error());
+  const std::unique_ptr<const rd_kafka_group_list, Freed<rd_kafka_group_list_destroy>> groups(raw);
+  if (groups->group_cnt != 1) return Fail(ErrorClass::kBroker, "the group is not there");
+  return groups->groups[0].broker.id;
+}
+
+Result<std::vector<int>> LeadersOfHeld(const std::string& brokers, const TopicSize& topic) {
+  Control control;
+  if (auto ok = control.Open(brokers, ""); !ok) return Fail(ok.error());
+  const TopicHandle handle(rd_kafka_topic_new(control.get(), topic.topic.c_str(), nullptr));
+  const rd_kafka_metadata_t* raw = nullptr;
+  auto asked = Check(rd_kafka_metadata(control.get(), 0, handle.get(), &raw, kTimeoutMs), "metadata");
+  if (!asked) return Fail(asked.error());
+  const MetadataHandle metadata(raw);
+  std::vector<int> leaders;
+  for (int i = 0; i < metadata->topics[0].partition_cnt; ++i) {
+    const rd_kafka_metadata_partition_t& partition = metadata->topics[0].partitions[i];
+    std::int64_t low = 0, high = 0;
+    auto held = Check(rd_kafka_query_watermark_offsets(control.get(), topic.topic.c_str(), partition.id, &low,
+                                                       &high, kTimeoutMs),
+                      "watermarks");
+    if (!held) return Fail(held.error());
+    if (high > low) leaders.push_back(partition.leader);
+  }
+  return leaders;
+}
+
 }  // namespace weir::kafka::testing

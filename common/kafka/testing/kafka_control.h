@@ -26,5 +26,9 @@ Result<void> Empty(const std::string& brokers, const std::vector<TopicSize>& top
 Result<void> DeleteTopics(const std::string& brokers, const std::vector<std::string>& topics);
 // Deletes the group and with it its offsets; refused while it has members.
 Result<void> DeleteGroup(const std::string& brokers, const std::string& group);
+// The node (its id) that coordinates the group; those that lead the topic's partitions that hold messages,
+// each as often as it leads one.
+Result<int> Coordinator(const std::string& brokers, const std::string& group);
+Result<std::vector<int>> LeadersOfHeld(const std::string& brokers, const TopicSize& topic);
 
 }  // namespace weir::kafka::testing

@@ -21,6 +21,7 @@ using process::Millis;
 using process::Process;
 
 constexpr Millis kStart{90'000};
+constexpr char kPeers[] = "PEERS";  // the network of several nodes among themselves
 
 std::string ReadAll(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -80,7 +81,9 @@ Result<void> KafkaCluster::ChoosePorts() {
   for (Node& node : nodes_) {
     node.port = FreePort(taken);
     node.controller_port = FreePort(taken);
-    for (const std::string& network : options_.networks) {
+    std::vector<std::string> networks = options_.networks;
+    if (nodes_.size() > 1) networks.emplace_back(kPeers);
+    for (const std::string& network : networks) {
       const int port = node.network_ports[network] = FreePort(taken);
       auto& proxy = node.proxies[network];
       proxy = std::make_unique<proxy::FaultProxy>(proxy::ProxyOptions{
@@ -88,13 +91,41 @@ Result<void> KafkaCluster::ChoosePorts() {
       if (auto ok = proxy->Start(); !ok) return ok;
     }
   }
+  return StartPeers();
+}
+
+// Each node has a way of its own to each other's controller, so that one node's ways can be cut.
+Result<void> KafkaCluster::StartPeers() {
+  for (Node& from : nodes_) {
+    for (const Node& to : nodes_) {
+      if (from.number == to.number) continue;
+      auto& proxy = from.controllers[to.number];
+      proxy = std::make_unique<proxy::FaultProxy>(
+          proxy::ProxyOptions{.target = fmt::format("127.0.0.1:{}", to.controller_port)});
+      if (auto ok = proxy->Start(); !ok) return ok;
+    }
+  }
   return {};
 }
 
-std::string KafkaCluster::Voters() const {
+void KafkaCluster::FaultPeers(int node, bool cut) {
+  proxy::ProxyFaults faults;
+  faults.cut = cut;
+  Node& one = nodes_.at(node);
+  one.proxies.at(kPeers)->Set(faults);
+  for (const auto& [number, proxy] : one.controllers) {
+    proxy->Set(faults);
+    nodes_.at(number - 1).controllers.at(one.number)->Set(faults);
+  }
+}
+
+std::string KafkaCluster::Voters(const Node& node) const {
   std::string voters;
-  for (const Node& node : nodes_)
-    voters += fmt::format("{}{}@127.0.0.1:{}", voters.empty() ? "" : ",", node.number, node.controller_port);
+  for (const Node& voter : nodes_) {
+    const int port =
+        voter.number == node.number ? node.controller_port : node.controllers.at(voter.number)->port();
+    voters += fmt::format("{}{}@127.0.0.1:{}", voters.empty() ? "" : ",", voter.number, port);
+  }
   return voters;
 }
 
@@ -115,9 +146,9 @@ Result<void> KafkaCluster::WriteProperties(const Node& node) const {
   text += fmt::format(
       "node.id={}\ncontroller.quorum.voters={}\nlisteners={},CONTROLLER://"
       "127.0.0.1:{}\nadvertised.listeners={}\n"
-      "listener.security.protocol.map={}\ninter.broker.listener.name=PLAINTEXT\n{}{}",
-      node.number, Voters(), listeners, node.controller_port, advertised, protocols, kQuick,
-      nodes_.size() > 1 ? kThree : "");
+      "listener.security.protocol.map={}\ninter.broker.listener.name={}\n{}{}",
+      node.number, Voters(node), listeners, node.controller_port, advertised, protocols,
+      nodes_.size() > 1 ? kPeers : "PLAINTEXT", kQuick, nodes_.size() > 1 ? kThree : "");
   fs::create_directories(node.dir);
   std::ofstream file(node.dir + "/server.properties");
   file << text;

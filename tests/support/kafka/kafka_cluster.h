@@ -15,7 +15,7 @@ struct KafkaOptions {
   std::string dir;  // of the test: logs and data
   int nodes = 1;    // 1, or 3 with every topic on all of them
   // Listeners beside the direct one; each is reached through a proxy of its own.
-  std::vector<std::string> networks{"NET"};
+  std::vector<std::string> networks{"NET"};  // "PEERS" is the nodes' own
 };
 
 // Apache Kafka (KRaft) on loopback. The nodes are children of the thread that started them and end with it.
@@ -36,9 +36,15 @@ class KafkaCluster {
   Result<void> Restart(int node = 0);
   void Kill(int node = 0);  // SIGKILL
   bool Signal(int node, int signal_number);
+  // Of three: its peers reach it no more, neither to follow what it leads nor to vote, and it reaches no
+  // controller but itself; its clients reach it as ever. Until it is healed.
+  void CutFromPeers(int node) { FaultPeers(node, true); }
+  void HealPeers(int node) { FaultPeers(node, false); }
 
   // The bootstrap list of all nodes: direct, and as seen through a network.
   std::string Brokers() const { return BrokersOf(""); }
+  // One node alone, direct: it tells what it knows.
+  std::string BrokerAt(int node) const { return "127.0.0.1:" + std::to_string(nodes_.at(node).port); }
   std::string Brokers(const std::string& network) const { return BrokersOf(network); }
   proxy::FaultProxy& Proxy(const std::string& network, int node = 0) {
     return *nodes_.at(node).proxies.at(network);
@@ -53,13 +59,16 @@ class KafkaCluster {
     int port = 0, controller_port = 0;
     std::map<std::string, int> network_ports;
     std::map<std::string, std::unique_ptr<proxy::FaultProxy>> proxies;
+    std::map<int, std::unique_ptr<proxy::FaultProxy>> controllers;  // the other nodes', as this one sees them
     std::unique_ptr<process::Process> process;
   };
 
   std::string BrokersOf(const std::string& network) const;
   Result<void> ChoosePorts();
   Result<void> WriteProperties(const Node& node) const;
-  std::string Voters() const;
+  Result<void> StartPeers();
+  void FaultPeers(int node, bool cut);
+  std::string Voters(const Node& node) const;
   process::SpawnOptions Java(const std::vector<std::string>& arguments) const;
   Result<void> Launch(Node& node);
   static Result<void> AwaitStarted(const Node& node);
