@@ -249,7 +249,7 @@ TEST_F(PageTest, AnIncrementalSyncAsksOnlyForWhatCanHaveChanged) {
   const auto full = Sync(Request("chesscom", {"hikaru"}));
   EXPECT_EQ(full.mode, "full");
   const auto next = Sync(Request("chesscom", {"hikaru"}));
-  EXPECT_EQ(next.mode, "incremental") << "full the first time, incremental after";
+  EXPECT_EQ(next.mode, "incremental") << "incremental after a whole full sync";
   EXPECT_EQ(next.totals.requests, 2) << "the list of months, and the newest month: 304";
   EXPECT_EQ(next.totals.inserted + next.totals.updated, 0);
   EXPECT_GT(full.totals.requests, 5);
