@@ -13,7 +13,7 @@
 #include "common/pg/migrations.h"
 #include "producer/cli/exit_code.h"
 #include "producer/cli/job_view.h"
-#include "producer/cli/progress.h"
+#include "producer/cli/progress_printer.h"
 #include "producer/embedded/local_services.h"
 #include "producer/embedded/supervisor.h"
 #include "producer/sync/job_request.h"
