@@ -63,6 +63,35 @@ TEST(Cli, TheExamplesAreValid) {
   }
 }
 
+// The examples again, with --output json: every command prints one JSON document. Left out: what the modules
+// behind the actions print, which tests/e2e looks at, and the scripts of `completion`, which are for shells.
+TEST(Cli, EveryCommandsJsonParses) {
+  CliHarness cli;
+  cli.ledger.frames = {{MakeJob(12, "succeeded", {MakeAccount("a", "succeeded")})}};
+  cli.ledger.failures.emplace_back();
+  cli.ledger.migrations = {{1, "ledger", "2026-11-22T20:00:00Z", pg::MigrationState::kApplied}};
+  const std::string file = testing::TempDir() + "weir_init_json.yaml";
+  std::filesystem::remove(file);
+  const Actions none;
+  int commands = 0;
+  for (const CommandEntry& entry : Commands(none)) {
+    if (entry.path.starts_with("completion")) continue;
+    const std::string example = entry.example.substr(0, entry.example.find_first_of(">\n"));
+    auto args = Words(example);
+    args.erase(args.begin());
+    if (entry.path == "init") args.push_back(file);
+    args.insert(args.end(), {"--output", "json"});
+    EXPECT_EQ(cli.Run(args), kOk) << example << cli.err;
+    EXPECT_TRUE(json::accept(cli.out)) << example << cli.out;
+    if (entry.path == "init") {
+      EXPECT_EQ(json::parse(cli.out), json({{"file", file}}));
+    }
+    ++commands;
+  }
+  EXPECT_GE(commands, 20);
+  EXPECT_TRUE(std::filesystem::remove(file));
+}
+
 TEST(Cli, UsageErrorsAreExitCode2AndSayWhatToTry) {
   struct Case {
     const char* args;
