@@ -381,8 +381,13 @@ TEST(Cli, GarbageIsShownAndPurged) {
   EXPECT_EQ(cli.Run({"garbage", "list", "-o", "json"}), kOk);
   EXPECT_EQ(json::parse(cli.out)[0]["body_start_hex"], "01ff6869");
   EXPECT_EQ(json::parse(cli.out)[0]["offset"], 17);
-  EXPECT_EQ(cli.Run({"garbage", "list"}), kOk);
+  EXPECT_EQ(cli.Run({"garbage", "list", "--set", "kafka.topic_prefix=mine."}), kOk);
   EXPECT_THAT(cli.out, HasSubstr("no task"));
+  EXPECT_THAT(cli.err, HasSubstr("topic dlq.weir.tasks too"));  // the embedded broker knows no prefix
+  EXPECT_EQ(
+      cli.Run({"garbage", "list", "--set", "kafka.topic_prefix=mine.", "--set", "kafka.brokers=k:9092"}),
+      kOk);
+  EXPECT_THAT(cli.err, HasSubstr("topic mine.dlq.weir.tasks too"));
   EXPECT_EQ(cli.Run({"garbage", "purge"}), kUsage);
   EXPECT_EQ(cli.Run({"garbage", "purge", "--before", "soon"}), kUsage);
   EXPECT_EQ(cli.ledger.purges, 0);
