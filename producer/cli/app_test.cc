@@ -509,6 +509,16 @@ TEST(Cli, AVariableThatIsNoSettingIsSaid) {
   EXPECT_EQ(cli.err, "");
 }
 
+TEST(Cli, LanesThatAQuotaCutsAreSaid) {
+  CliHarness cli;
+  EXPECT_EQ(
+      cli.Run({"config", "show", "--set", "sources.lichess.lanes=4", "--set", "sources.lichess.quota=2/s"}),
+      kOk);
+  EXPECT_THAT(cli.err, HasSubstr("warning: sources.lichess: of 4 lanes 2 are used: the quota 2/s"));
+  EXPECT_EQ(cli.Run({"config", "show", "--set", "sources.lichess.lanes=4"}), kOk);
+  EXPECT_EQ(cli.err, "");
+}
+
 TEST(Cli, MigrateStatusTellsWhatIsPending) {
   CliHarness cli;
   cli.ledger.migrations = {{1, "ledger", "2026-11-22T20:00:00Z", pg::MigrationState::kApplied},
