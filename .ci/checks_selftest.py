@@ -14,6 +14,7 @@ import check_data  # noqa: E402
 import check_docs  # noqa: E402
 import check_layers  # noqa: E402
 import check_tests  # noqa: E402
+import project_files  # noqa: E402
 
 
 class CheckTest(unittest.TestCase):
@@ -229,9 +230,10 @@ volumes: {data: }
 
 class DocsTest(CheckTest):
     THERE = {"docs/a.md", "README.md", "worker", "worker/poll_loop.h"}
+    COMMANDS = {"sync", "jobs list", "sweep plan"}
 
     def find(self, text):
-        return check_docs.check({"docs/b.md": text}, self.THERE.__contains__)
+        return check_docs.check({"docs/b.md": text}, self.THERE.__contains__, self.COMMANDS)
 
     def test_good(self):
         self.assertEqual(self.find("[a](a.md) [a](a.md#part) [r](../README.md) [w](https://example.org/x)\n"
@@ -241,6 +243,19 @@ class DocsTest(CheckTest):
     def test_gone(self):
         self.assert_finds(self.find("[x](gone.md)"), "gone.md", "nowhere")
         self.assert_finds(self.find("`worker/gone.h`"), "worker/gone.h")
+
+    def test_commands(self):
+        self.assertEqual(self.find("weir shows `weir sync …`, `weir\nsync`, `weir jobs`, `weir jobs [list]`, `weir --help`\n"
+                                   "```sh\nweir jobs list --open\npsql weir show\nweir-worker\n```\n"), [])
+        for text, name in [("`weir jobs show`", "jobs show"), ("`weir snyc a/b`", "snyc"), ("`weir jobs\nshow`", "jobs show"),
+                           ("1. x\n   ```sh\n   weir jobs lits\n   ```\n", "jobs lits"), ("```\nweir up  # x\n```\n", "up")]:
+            with self.subTest(text=text):
+                self.assert_finds(self.find(text), "no command weir " + name)
+
+    def test_commands_are_those_of_the_sources(self):
+        declared = check_docs.commands_of(project_files.read(*check_docs.COMMAND_SOURCES).values())
+        self.assertLessEqual({"sync", "jobs list", "failures show", "completion fish", "supervise", "down"}, declared)
+        self.assert_finds(check_docs.check({}, self.THERE.__contains__, set()), "found no commands")
 
 
 class JunitSummaryTest(CheckTest):

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
 #include "common/base/json_text.h"
 #include "common/config/config_loader.h"
@@ -65,10 +66,32 @@ const AccountConfig* FindByKey(const Config& config, const Source& source, const
   return nullptr;
 }
 
+// What is configured of a meter.
+struct MeterWords {
+  int lanes = 1;
+  std::string quota;
+
+  // Each lane has its share of the quota, at least one request: more lanes than that would overrun it.
+  int LanesWithinQuota() const {
+    std::int64_t within = lanes;
+    const auto rules = ParseQuota(quota);
+    if (!rules) return lanes;
+    for (const QuotaRule& rule : *rules) within = std::min(within, rule.requests);
+    return static_cast<int>(within);
+  }
+};
+
+MeterWords OfSource(const Config& config, const SourceInfo& info) {
+  MeterWords words{info.lanes, info.quota};
+  if (const SourceConfig* configured = FindSourceConfig(config, info.name)) {
+    words.lanes = configured->lanes.value_or(info.lanes);
+    words.quota = configured->quota.value_or(info.quota);
+  }
+  return words;
+}
+
 // Lanes and quota of the account, else of any account that counts against the same meter, else the source's.
-void MergeMeterSettings(const Config& config, const Source& source, const AccountConfig& account,
-                        AccountSettings& settings) {
-  const SourceConfig* of_source = FindSourceConfig(config, source.Info().name);
+MeterWords OfMeter(const Config& config, const Source& source, const AccountConfig& account) {
   std::optional<int> lanes = account.lanes;
   std::optional<std::string> quota = account.quota;
   const std::string meter = ComparableMeter(config, source, account);
@@ -77,16 +100,16 @@ void MergeMeterSettings(const Config& config, const Source& source, const Accoun
     if (!lanes) lanes = other.lanes;
     if (!quota) quota = other.quota;
   }
-  if (of_source != nullptr && !lanes) lanes = of_source->lanes;
-  if (of_source != nullptr && !quota) quota = of_source->quota;
-  settings.lanes = lanes.value_or(source.Info().lanes);
-  settings.quota = quota.value_or(source.Info().quota);
-  // Each lane has its share of the quota, at least one request: more lanes than that would overrun it.
-  if (const auto rules = ParseQuota(settings.quota)) {
-    for (const QuotaRule& rule : *rules) {
-      settings.lanes = static_cast<int>(std::min<std::int64_t>(settings.lanes, rule.requests));
-    }
-  }
+  const MeterWords of_source = OfSource(config, source.Info());
+  return {lanes.value_or(of_source.lanes), quota.value_or(of_source.quota)};
+}
+
+// Appends a line when lanes are cut. `whose`: "sources.crm", "account anna of crm".
+void SayCut(const std::string& whose, const MeterWords& words, std::vector<std::string>& lines) {
+  const int within = words.LanesWithinQuota();
+  if (within == words.lanes) return;
+  lines.push_back(fmt::format("{}: of {} lanes {} {} used: the quota {} has no more requests to share out",
+                              whose, words.lanes, within, within == 1 ? "is" : "are", words.quota));
 }
 
 }  // namespace
@@ -139,8 +162,26 @@ Result<AccountSettings> ResolveAccount(const Config& config, const Source& sourc
   settings.meter = account.meter ? *account.meter
                                  : source.Meter(settings.account,
                                                 token == settings.secrets.end() ? Secret() : token->second);
-  MergeMeterSettings(config, source, account, settings);
+  const MeterWords words = OfMeter(config, source, account);
+  settings.lanes = words.LanesWithinQuota();
+  settings.quota = words.quota;
   return settings;
+}
+
+std::vector<std::string> LanesOverQuota(const Config& config, const std::vector<const Source*>& sources) {
+  std::vector<std::string> lines;
+  for (const Source* source : sources) {
+    const std::string& name = source->Info().name;
+    SayCut("sources." + name, OfSource(config, source->Info()), lines);
+    std::set<std::string> said;  // meters
+    for (const AccountConfig& account : config.accounts) {
+      if (account.source != name || (!account.lanes && !account.quota)) continue;
+      if (!said.insert(ComparableMeter(config, *source, account)).second) continue;
+      SayCut(fmt::format("account {} of {}", Printable(account.name, 60), name),
+             OfMeter(config, *source, account), lines);
+    }
+  }
+  return lines;
 }
 
 }  // namespace weir

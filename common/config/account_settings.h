@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/base/result.h"
 #include "common/base/secret.h"
@@ -29,5 +30,9 @@ struct AccountSettings {
 
 // Errors: kConfig (a name the upstream cannot have, a secret that cannot be read, an unknown param).
 Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name);
+
+// A line for each meter of which more lanes are wanted than its quota has requests for: ResolveAccount gives
+// as many as it has.
+std::vector<std::string> LanesOverQuota(const Config& config, const std::vector<const Source*>& sources);
 
 }  // namespace weir

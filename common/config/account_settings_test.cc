@@ -14,7 +14,9 @@ namespace weir {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
 
 const Source& Chess() { return *FakeSources()[0]; }
@@ -78,6 +80,29 @@ TEST(ResolveAccount, LanesAndQuotaAreTheMeters) {
   // At the CRM each has a meter of his own.
   config.accounts[0].source = "crm";
   EXPECT_EQ(ResolveAccount(config, Crm(), "carl")->lanes, 2);
+}
+
+TEST(ResolveAccount, LanesThatTheQuotaCutsAreSaid) {
+  Config config;
+  EXPECT_THAT(LanesOverQuota(config, FakeSources()), IsEmpty());
+  config.sources["crm"].lanes = 8;
+  config.sources["crm"].quota = "5/s, 3/10s";
+  for (const char* name : {"anna", "bob"}) {
+    config.accounts.push_back(Account(name, "chess"));
+    config.accounts.back().quota = "1/s";
+    config.accounts.back().lanes = 4;
+  }
+  config.accounts.push_back(Account("carl", "crm"));  // as its source, of which it was said
+  config.accounts.push_back(Account("dora", "crm"));
+  config.accounts.back().lanes = 3;  // as many as fit
+  EXPECT_EQ(ResolveAccount(config, Crm(), "carl")->lanes, 3);
+  EXPECT_EQ(ResolveAccount(config, Crm(), "dora")->lanes, 3);
+  EXPECT_EQ(ResolveAccount(config, Chess(), "bob")->lanes, 1);
+  EXPECT_THAT(
+      LanesOverQuota(config, FakeSources()),
+      ElementsAre(
+          "account anna of chess: of 4 lanes 1 is used: the quota 1/s has no more requests to share out",
+          "sources.crm: of 8 lanes 3 are used: the quota 5/s, 3/10s has no more requests to share out"));
 }
 
 TEST(ResolveAccount, SecretsAreReadAndDecideTheMeter) {

@@ -150,8 +150,9 @@ std::string ExampleSecrets(const Source& source) {
 std::string ExampleAccounts(const SourceList& sources) {
   std::string text =
       "\n# Accounts that need something of their own. Others work without being named here.\n"
-      "# lanes and quota are those of the account's meter. Secrets are named, never written "
-      "here.\n#accounts:\n";
+      "# lanes and quota are those of the account's meter: they hold for all accounts of that meter, over "
+      "those\n"
+      "# of sources.<name>. Secrets are named, never written here.\n#accounts:\n";
   for (const Source* source : sources) {
     text += fmt::format("#  - name: example\n#    source: {}\n", source->Info().name);
     if (source->Info().secret_names.empty()) continue;

@@ -181,8 +181,9 @@ void AddSource(TableBuilder& t, const SourceInfo& info) {
   lanes.min = 1;
   lanes.max = kMaxLanes;
   lanes.store = [source](Config& c, const SettingValue& v) { source(c).lanes = static_cast<int>(v.number); };
-  t.Add(prefix + "quota", SettingType::kQuota, info.quota, "of one meter, e.g. 100/10s, 200000/day").store =
-      [source](Config& c, const SettingValue& v) { source(c).quota = v.text; };
+  t.Add(prefix + "quota", SettingType::kQuota, info.quota,
+        "of one meter, e.g. 100/10s, 200000/day; its lanes are no more than its requests")
+      .store = [source](Config& c, const SettingValue& v) { source(c).quota = v.text; };
   SettingSpec& floor = t.Add(prefix + "retry_after_floor", SettingType::kDuration,
                              FormatExactDuration(info.retry_after_floor), "a 429 waits at least this long");
   floor.max = kHour;

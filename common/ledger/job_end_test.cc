@@ -23,12 +23,19 @@ TEST_F(JobEndTest, AJobEndsOnlyWhenAllItsTasksHave) {
 }
 
 TEST_F(JobEndTest, ABoundedSyncIsNoFullSync) {
-  JobRequest request = Request({"alice"});
-  request.filter.limit = 3;
-  const JobId id = Open(request);
-  Run("update weir.tasks set state = 'done'");
-  ASSERT_EQ(EndJobs(session_).value(), std::vector<JobId>{id});
-  EXPECT_EQ(Text("select count(*) from weir.full_syncs"), "0");
+  Filter limit, since, until;
+  limit.limit = 3;
+  since.since_ms = 1;
+  until.until_ms = 2;
+  for (const Filter& filter : {limit, since, until}) {
+    JobRequest request = Request({"alice"});
+    request.filter = filter;
+    const JobId id = Open(request);
+    EXPECT_EQ(GetJob(session_, id)->mode, "full");
+    Run("update weir.tasks set state = 'done'");
+    ASSERT_EQ(EndJobs(session_).value(), std::vector<JobId>{id});
+    EXPECT_EQ(Text("select count(*) from weir.full_syncs"), "0");
+  }
 }
 
 TEST_F(JobEndTest, AJobStartsWithItsFirstRunningTask) {

@@ -88,7 +88,7 @@ constexpr std::string_view kJobSql = R"sql(
   on conflict (fingerprint) where state in ('queued', 'running', 'paused') do nothing
   returning id, coalesce(continues, 0))sql";
 
-// $7 = the mode asked for; without one, full until the account's first full sync is whole. The job counts as
+// $7 = ModeForAll; without one, full until the account's first full sync is whole. The job counts as
 // full when one account is.
 constexpr std::string_view kJobAccountsSql = R"sql(
   with input as (
@@ -186,12 +186,15 @@ Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest&
 
 }  // namespace
 
+std::optional<JobMode> ModeForAll(const std::optional<JobMode>& asked, const Filter& filter) {
+  if (!asked && filter.limit) return JobMode::kFull;
+  return asked;
+}
+
 Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& asked) {
   if (asked.accounts.empty()) return Fail(ErrorClass::kConfig, "a sync needs at least one account");
   JobRequest request = asked;
-  // "The newest N" is counted against what is stored; an incremental sync asks for what changed, which is
-  // another thing.
-  if (request.filter.limit && !request.mode) request.mode = JobMode::kFull;
+  request.mode = ModeForAll(asked.mode, asked.filter);
   for (int attempt = 0; attempt < 5; ++attempt) {
     auto opened = TryOpen(session, request);
     if (!opened) return Fail(opened.error());

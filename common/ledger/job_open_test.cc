@@ -102,6 +102,16 @@ TEST_F(OpenJobTest, ModeIsFullUntilTheFirstFullSyncIsWhole) {
   EXPECT_EQ(GetJob(session_, Open(limited))->mode, "full");
 }
 
+TEST_F(OpenJobTest, AModeIsTheOneAskedForElseALimitMakesItFull) {
+  Filter limited, bounded;
+  limited.limit = 5;
+  bounded.since_ms = 1;
+  EXPECT_EQ(ModeForAll(std::nullopt, {}), std::nullopt);
+  EXPECT_EQ(ModeForAll(std::nullopt, bounded), std::nullopt);
+  EXPECT_EQ(ModeForAll(std::nullopt, limited), JobMode::kFull);
+  EXPECT_EQ(ModeForAll(JobMode::kIncremental, limited), JobMode::kIncremental);
+}
+
 TEST_F(OpenJobTest, ADeadlineIsTheLaterOfBothRequests) {
   JobRequest request = Request({"alice"});
   request.deadline = std::chrono::hours(1);

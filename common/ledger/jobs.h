@@ -50,6 +50,8 @@ struct AccountStatus {
   // nothing = not told, not counted.
   std::optional<std::int64_t> total_before{}, total_after{}, met{};
   std::int64_t carried = 0;  // records that the expired jobs it goes on with had fetched
+
+  bool Ended() const { return state != "queued" && state != "running" && state != "paused"; }
 };
 
 struct JobStatus {
@@ -70,7 +72,7 @@ struct JobRequest {
     int lanes = 1;
   };
   std::string source, stream;
-  std::optional<JobMode> mode;  // absent: full until an account's first full sync is whole, incremental after
+  std::optional<JobMode> mode;  // absent: ModeForAll, or each account's own
   Filter filter;
   std::vector<Account> accounts;  // not empty, keys unique
   std::string priority = "bulk";
@@ -78,6 +80,12 @@ struct JobRequest {
   // The "now" of its plans; absent: the database's, on which all programs agree. For tests.
   std::optional<std::int64_t> now_ms;
 };
+
+// The mode that a request gives to all its accounts: the one asked for, else full when there is a limit. "The
+// newest N" is counted against what is stored; an incremental sync asks for what changed, which is another
+// thing. Nothing: each account's own, full until a full sync without limit and bounds has read it whole,
+// incremental after.
+std::optional<JobMode> ModeForAll(const std::optional<JobMode>& asked, const Filter& filter);
 
 struct OpenedJob {
   JobId id;

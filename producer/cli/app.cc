@@ -11,6 +11,7 @@
 #include <map>
 
 #include "common/base/json_text.h"
+#include "common/config/account_settings.h"
 #include "common/config/nearest.h"
 #include "common/config/unknown_variables.h"
 #include "common/config/version.h"
@@ -271,6 +272,8 @@ Result<Config> CommandContext::Load() const {
   auto config = LoadConfig(inputs);
   if (!config) return config;
   for (const std::string& line : UnknownVariables(inputs, *config)) *io.err << "warning: " << line << '\n';
+  for (const std::string& line : LanesOverQuota(*config, AllSources()))
+    *io.err << "warning: " << line << '\n';
   return config;
 }
 

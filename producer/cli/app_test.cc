@@ -63,6 +63,35 @@ TEST(Cli, TheExamplesAreValid) {
   }
 }
 
+// The examples again, with --output json: every command prints one JSON document. Left out: what the modules
+// behind the actions print, which tests/e2e looks at, and the scripts of `completion`, which are for shells.
+TEST(Cli, EveryCommandsJsonParses) {
+  CliHarness cli;
+  cli.ledger.frames = {{MakeJob(12, "succeeded", {MakeAccount("a", "succeeded")})}};
+  cli.ledger.failures.emplace_back();
+  cli.ledger.migrations = {{1, "ledger", "2026-11-22T20:00:00Z", pg::MigrationState::kApplied}};
+  const std::string file = testing::TempDir() + "weir_init_json.yaml";
+  std::filesystem::remove(file);
+  const Actions none;
+  int commands = 0;
+  for (const CommandEntry& entry : Commands(none)) {
+    if (entry.path.starts_with("completion")) continue;
+    const std::string example = entry.example.substr(0, entry.example.find_first_of(">\n"));
+    auto args = Words(example);
+    args.erase(args.begin());
+    if (entry.path == "init") args.push_back(file);
+    args.insert(args.end(), {"--output", "json"});
+    EXPECT_EQ(cli.Run(args), kOk) << example << cli.err;
+    EXPECT_TRUE(json::accept(cli.out)) << example << cli.out;
+    if (entry.path == "init") {
+      EXPECT_EQ(json::parse(cli.out), json({{"file", file}}));
+    }
+    ++commands;
+  }
+  EXPECT_GE(commands, 20);
+  EXPECT_TRUE(std::filesystem::remove(file));
+}
+
 TEST(Cli, UsageErrorsAreExitCode2AndSayWhatToTry) {
   struct Case {
     const char* args;
@@ -352,8 +381,13 @@ TEST(Cli, GarbageIsShownAndPurged) {
   EXPECT_EQ(cli.Run({"garbage", "list", "-o", "json"}), kOk);
   EXPECT_EQ(json::parse(cli.out)[0]["body_start_hex"], "01ff6869");
   EXPECT_EQ(json::parse(cli.out)[0]["offset"], 17);
-  EXPECT_EQ(cli.Run({"garbage", "list"}), kOk);
+  EXPECT_EQ(cli.Run({"garbage", "list", "--set", "kafka.topic_prefix=mine."}), kOk);
   EXPECT_THAT(cli.out, HasSubstr("no task"));
+  EXPECT_THAT(cli.err, HasSubstr("topic dlq.weir.tasks too"));  // the embedded broker knows no prefix
+  EXPECT_EQ(
+      cli.Run({"garbage", "list", "--set", "kafka.topic_prefix=mine.", "--set", "kafka.brokers=k:9092"}),
+      kOk);
+  EXPECT_THAT(cli.err, HasSubstr("topic mine.dlq.weir.tasks too"));
   EXPECT_EQ(cli.Run({"garbage", "purge"}), kUsage);
   EXPECT_EQ(cli.Run({"garbage", "purge", "--before", "soon"}), kUsage);
   EXPECT_EQ(cli.ledger.purges, 0);
@@ -472,6 +506,16 @@ TEST(Cli, AVariableThatIsNoSettingIsSaid) {
   cli.environment.inputs.env.erase("WEIR_DATABSE_URL");
   cli.environment.inputs.env["WEIR_OUR_DATABASE"] = "postgresql://h/d";
   EXPECT_EQ(cli.Run({"doctor", "--set", "database.url=env:WEIR_OUR_DATABASE"}), kOk);
+  EXPECT_EQ(cli.err, "");
+}
+
+TEST(Cli, LanesThatAQuotaCutsAreSaid) {
+  CliHarness cli;
+  EXPECT_EQ(
+      cli.Run({"config", "show", "--set", "sources.lichess.lanes=4", "--set", "sources.lichess.quota=2/s"}),
+      kOk);
+  EXPECT_THAT(cli.err, HasSubstr("warning: sources.lichess: of 4 lanes 2 are used: the quota 2/s"));
+  EXPECT_EQ(cli.Run({"config", "show", "--set", "sources.lichess.lanes=4"}), kOk);
   EXPECT_EQ(cli.err, "");
 }
 

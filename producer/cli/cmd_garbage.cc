@@ -6,16 +6,19 @@
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
+#include "common/kafka/client_options.h"
 #include "producer/cli/commands.h"
 #include "producer/cli/exit_code.h"
 
 namespace weir::cli {
 namespace {
 
-Result<std::unique_ptr<JobStore>> Open(CommandContext& context) {
-  const auto config = context.Load();
-  if (!config) return tl::unexpected(config.error());
-  return context.services->OpenJobs(*config);
+// The dead-letter topic's name on the broker that is configured.
+std::string DeadLetterTopic(const Config& config) {
+  kafka::ClientOptions options;
+  options.brokers = config.kafka_brokers.empty() ? "file:" : config.kafka_brokers;
+  options.topic_prefix = config.kafka_topic_prefix;
+  return kafka::TopicsOf(options).dead_letters;
 }
 
 std::string Hex(const std::string& bytes) {
@@ -34,7 +37,9 @@ class GarbageListCommand final : public Command {
   }
 
   Result<int> Run(CommandContext& context) override {
-    auto store = Open(context);
+    const auto config = context.Load();
+    if (!config) return tl::unexpected(config.error());
+    auto store = context.services->OpenJobs(*config);
     if (!store) return tl::unexpected(store.error());
     const auto count = (*store)->CountGarbage();
     if (!count) return tl::unexpected(count.error());
@@ -47,9 +52,8 @@ class GarbageListCommand final : public Command {
     } else {
       PrintAsTable(context.io, *garbage);
       *context.io.err << fmt::format(
-          "{} of {} messages; the bytes are on the topic dlq.weir.tasks too. To forget "
-          "them: weir garbage purge --all\n",
-          garbage->size(), Grouped(*count));
+          "{} of {} messages; the bytes are on the topic {} too. To forget them: weir garbage purge --all\n",
+          garbage->size(), Grouped(*count), DeadLetterTopic(*config));
     }
     return kOk;
   }
@@ -99,7 +103,9 @@ class GarbagePurgeCommand final : public Command {
                     fmt::format("--before: \"{}\" is not a time", Printable(before_, 60)),
                     "write 2026-11-22 or 2026-11-22T20:47:39Z");
     }
-    auto store = Open(context);
+    const auto config = context.Load();
+    if (!config) return tl::unexpected(config.error());
+    auto store = context.services->OpenJobs(*config);
     if (!store) return tl::unexpected(store.error());
     const auto purged = (*store)->PurgeGarbage(before);
     if (!purged) return tl::unexpected(purged.error());

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <ostream>
 
 #include "producer/cli/commands.h"
@@ -45,6 +46,7 @@ class InitCommand final : public Command {
   Result<int> Run(CommandContext& context) override {
     const std::string path = (std::filesystem::path(context.inputs.working_directory) / file_).string();
     if (auto done = WriteNew(path, ConfigExample()); !done) return tl::unexpected(done.error());
+    if (context.output == OutputFormat::kJson) PrintJson(*context.io.out, {{"file", path}});
     *context.io.err << "Wrote " << path
                     << ". Everything in it is optional; `weir config show --origin` tells what "
                     << "holds.\n";

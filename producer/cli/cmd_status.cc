@@ -4,7 +4,7 @@
 #include "producer/cli/exit_code.h"
 #include "producer/cli/job_id.h"
 #include "producer/cli/job_view.h"
-#include "producer/cli/progress.h"
+#include "producer/cli/progress_printer.h"
 
 namespace weir::cli {
 namespace {

@@ -4,11 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ostream>
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
-#include "common/obs/memory.h"
 
 namespace weir::cli {
 namespace {
@@ -65,24 +63,25 @@ std::string Pages(const ledger::AccountStatus& a) {
   return fmt::format("{}/{}{}", Grouped(a.finished_tasks), Grouped(a.planned_tasks), a.planned ? "" : "+");
 }
 
-// Those that something can be said of come first; the order of the list within.
-int Rank(const ledger::AccountStatus& a) {
-  if (a.state == "running") return 0;
-  if (!a.error_class.empty() || a.state == "failed" || a.state == "partial") return 1;
-  if (a.state == "paused") return 2;
-  return a.state == "queued" ? 3 : 4;
+using Accounts = std::vector<const ledger::AccountStatus*>;
+
+// Those that something can be said of come first, what moves or waits before all.
+int Rank(const ledger::AccountStatus& a, const RateMeter& rates) {
+  if (a.state == "running") return Waits(a) || rates.Of(a.account) > 0 ? 0 : 1;
+  if (!a.error_class.empty() || a.state == "failed" || a.state == "partial") return 2;
+  if (a.state == "paused") return 3;
+  return a.state == "queued" ? 4 : 5;
 }
 
-std::vector<const ledger::AccountStatus*> Shown(const ledger::JobStatus& job, int max) {
-  std::vector<const ledger::AccountStatus*> shown;
-  for (const auto& account : job.accounts) shown.push_back(&account);
-  if (static_cast<int>(shown.size()) <= max) return shown;
-  std::stable_sort(shown.begin(), shown.end(), [](auto* a, auto* b) { return Rank(*a) < Rank(*b); });
-  shown.resize(static_cast<std::size_t>(max));
-  return shown;
+// By rank where not all have room; the order of the list within.
+void KeepFirst(Accounts& accounts, int max, const RateMeter& rates) {
+  if (static_cast<int>(accounts.size()) <= max) return;
+  std::stable_sort(accounts.begin(), accounts.end(),
+                   [&](auto* a, auto* b) { return Rank(*a, rates) < Rank(*b, rates); });
+  accounts.resize(static_cast<std::size_t>(max));
 }
 
-std::string CountStates(const std::vector<const ledger::AccountStatus*>& accounts) {
+std::string CountStates(const Accounts& accounts) {
   std::string text;
   for (const char* state :
        {"running", "queued", "paused", "succeeded", "partial", "failed", "cancelled", "expired"}) {
@@ -94,9 +93,7 @@ std::string CountStates(const std::vector<const ledger::AccountStatus*>& account
 }
 
 std::int64_t EndedAccounts(const ledger::JobStatus& job) {
-  return std::count_if(job.accounts.begin(), job.accounts.end(), [](const auto& a) {
-    return a.state != "queued" && a.state != "running" && a.state != "paused";
-  });
+  return std::count_if(job.accounts.begin(), job.accounts.end(), [](const auto& a) { return a.Ended(); });
 }
 
 std::string Head(const ledger::JobStatus& job, const RateMeter& rates) {
@@ -105,14 +102,10 @@ std::string Head(const ledger::JobStatus& job, const RateMeter& rates) {
                      Short(job.seconds));
 }
 
-bool HasEnded(const ledger::AccountStatus& a) {
-  return a.state != "queued" && a.state != "running" && a.state != "paused";
-}
-
 std::optional<double> DoneShareOf(const ledger::AccountStatus& a) {
   // What was cut short is as far as it came, and the next run goes on from there.
   const bool cut_short = a.state == "expired" || a.state == "cancelled";
-  if (HasEnded(a) && !cut_short) return 1;
+  if (a.Ended() && !cut_short) return 1;
   // What is read twice at the edges of slices must not look like the end.
   constexpr double kMostWhileRunning = 0.99;
   if (a.total_before.value_or(0) > 0) {
@@ -159,6 +152,40 @@ std::string Numbers(const ledger::JobStatus& job, const ProgressMemory& memory) 
     text += JobEta(job, *share);
   }
   return text + MemoryText(memory);
+}
+
+struct Columns {
+  int name = 0, pages = 0;
+};
+
+Columns ColumnsOf(const Accounts& accounts) {
+  Columns columns;
+  for (const auto* a : accounts) {
+    columns.name = std::max(columns.name, std::min(kWidestName, DisplayWidth(Printable(a->account, 200))));
+    columns.pages = std::max(columns.pages, DisplayWidth(Pages(*a)));
+  }
+  return columns;
+}
+
+std::string AccountLine(const ledger::AccountStatus& a, const Columns& columns, const RateMeter& rates) {
+  std::string name = Shorten(Printable(a.account, 200), columns.name);
+  name.append(static_cast<std::size_t>(columns.name - DisplayWidth(name)), ' ');
+  const double rate = a.state == "running" ? rates.Of(a.account) : 0;
+  const std::string line =
+      fmt::format("  {}  {:<9}  {:>{}} pages  {:>10} records  {:>7}  {}", name, a.state, Pages(a),
+                  columns.pages, Grouped(a.counters.fetched), rate > 0 ? RateText(rate) : "",
+                  LastColumn(a, rate, rates.RecordsEach(a.account)));
+  return line.substr(0, line.find_last_not_of(' ') + 1);
+}
+
+// For the accounts of the job that have no line.
+std::string RestLine(const ledger::JobStatus& job, const Accounts& shown) {
+  const std::set<const ledger::AccountStatus*> lines(shown.begin(), shown.end());
+  Accounts rest;
+  for (const auto& a : job.accounts) {
+    if (!lines.contains(&a)) rest.push_back(&a);
+  }
+  return fmt::format("  and {} more: {}", Grouped(static_cast<std::int64_t>(rest.size())), CountStates(rest));
 }
 
 }  // namespace
@@ -217,87 +244,37 @@ double RateMeter::Total() const { return Rate(total_); }
 
 std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const RateMeter& rates,
                                         const ProgressStyle& style, const ProgressMemory& memory) {
-  const auto shown = Shown(job, style.max_accounts);
-  int name_width = 0, pages_width = 0;
-  for (const auto* a : shown) {
-    name_width = std::max(name_width, std::min(kWidestName, DisplayWidth(Printable(a->account, 200))));
-    pages_width = std::max(pages_width, DisplayWidth(Pages(*a)));
-  }
+  Accounts shown;
+  for (const auto& account : job.accounts) shown.push_back(&account);
+  KeepFirst(shown, style.max_accounts, rates);
   std::vector<std::string> lines = {
       Paint(Shorten(Head(job, rates), style.width), Colour::kBold, style.colour),
       Shorten("  " + Numbers(job, memory), style.width)};
+  const Columns columns = ColumnsOf(shown);
   for (const auto* a : shown) {
-    std::string name = Shorten(Printable(a->account, 200), name_width);
-    name.append(static_cast<std::size_t>(name_width - DisplayWidth(name)), ' ');
-    const double rate = a->state == "running" ? rates.Of(a->account) : 0;
-    const std::string line =
-        fmt::format("  {}  {:<9}  {:>{}} pages  {:>10} records  {:>7}  {}", name, a->state, Pages(*a),
-                    pages_width, Grouped(a->counters.fetched), rate > 0 ? RateText(rate) : "",
-                    LastColumn(*a, rate, rates.RecordsEach(a->account)));
-    const auto end = line.find_last_not_of(' ');
     const Colour colour = Waits(*a)               ? Colour::kYellow
                           : a->state == "running" ? Colour::kNone
                                                   : StateColour(a->state);
-    lines.push_back(Paint(Shorten(line.substr(0, end + 1), style.width), colour, style.colour));
+    lines.push_back(Paint(Shorten(AccountLine(*a, columns, rates), style.width), colour, style.colour));
   }
-  if (shown.size() < job.accounts.size()) {
-    std::vector<const ledger::AccountStatus*> rest;
-    for (const auto& a : job.accounts) {
-      if (std::find(shown.begin(), shown.end(), &a) == shown.end()) rest.push_back(&a);
-    }
-    lines.push_back(Shorten(
-        fmt::format("  and {} more: {}", Grouped(static_cast<std::int64_t>(rest.size())), CountStates(rest)),
-        style.width));
-  }
+  if (shown.size() < job.accounts.size()) lines.push_back(Shorten(RestLine(job, shown), style.width));
   return lines;
 }
 
-std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates,
-                               const ProgressMemory& memory) {
-  std::string line = Head(job, rates) + "  " + Numbers(job, memory);
-  const ledger::AccountStatus* longest = nullptr;
+std::vector<std::string> RenderProgressLines(const ledger::JobStatus& job, const RateMeter& rates,
+                                             const ProgressMemory& memory,
+                                             const std::set<std::string>& told) {
+  constexpr int kMostAccounts = 8;
+  Accounts shown;
   for (const auto& a : job.accounts) {
-    if (Waits(a) && (longest == nullptr || a.waiting_ms > longest->waiting_ms)) longest = &a;
+    if (a.state == "running" || (a.Ended() && !told.contains(a.account))) shown.push_back(&a);
   }
-  if (longest != nullptr) line += fmt::format("  {} {}", Printable(longest->account, 60), WaitText(*longest));
-  return line;
-}
-
-void ProgressPrinter::Update(const ledger::JobStatus& job, milliseconds now,
-                             const ledger::WorkersMemory& workers) {
-  rates_.Observe(job, now);
-  const ProgressMemory memory{ResidentBytes(), workers.workers, workers.bytes, workers.largest};
-  peak_.own = std::max(peak_.own, memory.own);
-  peak_.workers = std::max(peak_.workers, memory.workers);
-  peak_.largest_worker = std::max(peak_.largest_worker, memory.largest_worker);
-  if (!io_.err_is_terminal) {
-    if (last_line_.count() >= 0 && now - last_line_ < kLineEvery && job.state == last_state_) return;
-    last_line_ = now;
-    last_state_ = job.state;
-    *io_.err << RenderProgressLine(job, rates_, memory) << std::endl;
-    return;
-  }
-  // One column less than there is: a full line would make some terminals wrap and the drawing climb.
-  const auto lines = RenderProgress(job, rates_, {std::max(20, io_.width - 1), 8, io_.err_colour}, memory);
-  std::string frame = drawn_ > 0 ? fmt::format("\x1b[{}A\r", drawn_) : "";
-  for (const std::string& line : lines) frame += "\x1b[2K" + line + "\n";
-  frame += "\x1b[J";
-  drawn_ = static_cast<int>(lines.size());
-  *io_.err << frame << std::flush;
-}
-
-void ProgressPrinter::PrintPeaks() const {
-  constexpr double kMiB = 1 << 20;
-  if (peak_.own == 0) return;
-  *io_.err << fmt::format("memory at most: weir {:.0f} MiB", static_cast<double>(peak_.own) / kMiB);
-  if (peak_.largest_worker > 0)
-    *io_.err << fmt::format(", a worker {:.0f} MiB", static_cast<double>(peak_.largest_worker) / kMiB);
-  *io_.err << std::endl;
-}
-
-void ProgressPrinter::Clear() {
-  if (drawn_ > 0) *io_.err << fmt::format("\x1b[{}A\r\x1b[J", drawn_) << std::flush;
-  drawn_ = 0;
+  KeepFirst(shown, kMostAccounts, rates);
+  std::vector<std::string> lines = {Head(job, rates) + "  " + Numbers(job, memory)};
+  const Columns columns = ColumnsOf(shown);
+  for (const auto* a : shown) lines.push_back(AccountLine(*a, columns, rates));
+  if (!shown.empty() && shown.size() < job.accounts.size()) lines.push_back(RestLine(job, shown));
+  return lines;
 }
 
 }  // namespace weir::cli

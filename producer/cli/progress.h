@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,31 +60,10 @@ struct ProgressStyle {
 // Pure; no line is wider than the style's width.
 std::vector<std::string> RenderProgress(const ledger::JobStatus& job, const RateMeter& rates,
                                         const ProgressStyle& style, const ProgressMemory& memory = {});
-// The same in one plain line, for logs.
-std::string RenderProgressLine(const ledger::JobStatus& job, const RateMeter& rates,
-                               const ProgressMemory& memory = {});
-
-// Keeps a job's progress on io.err: redrawn in place on a terminal, elsewhere one line every few seconds and
-// one for each change of state. One thread.
-class ProgressPrinter {
- public:
-  explicit ProgressPrinter(const Io& io) : io_(io) {}
-  void Update(const ledger::JobStatus& job, std::chrono::milliseconds now,
-              const ledger::WorkersMemory& workers = {});
-  // Takes the drawing away, so that what follows stands where it stood.
-  void Clear();
-  // The most that this process and a worker held at any Update; to err.
-  void PrintPeaks() const;
-
- private:
-  static constexpr std::chrono::milliseconds kLineEvery{5'000};
-
-  Io io_;
-  RateMeter rates_;
-  int drawn_ = 0;
-  std::chrono::milliseconds last_line_{-1};
-  std::string last_state_;
-  ProgressMemory peak_;
-};
+// The same in plain lines, for logs: the job, and below it a line for each account that is at work or has
+// ended since; `told` = whose end was told before. At most 8 of them, then one for the rest.
+std::vector<std::string> RenderProgressLines(const ledger::JobStatus& job, const RateMeter& rates,
+                                             const ProgressMemory& memory = {},
+                                             const std::set<std::string>& told = {});
 
 }  // namespace weir::cli

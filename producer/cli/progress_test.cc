@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "producer/cli/fake_services.h"
+#include "producer/cli/progress_printer.h"
 
 namespace weir::cli {
 namespace {
@@ -85,7 +86,7 @@ TEST(Progress, NumbersShareTimeLeftAndMemory) {
       RenderProgress(job, RateMeter(), {200, 8, false}, memory).at(1),
       "  3 pages  300 retrieved  100 inserted  40 updated  160 unchanged  25%  ETA 30s  memory 18 MiB, 2 "
       "workers 41 MiB");
-  EXPECT_THAT(RenderProgressLine(job, RateMeter(), memory),
+  EXPECT_THAT(RenderProgressLines(job, RateMeter(), memory).at(0),
               HasSubstr("160 unchanged  25%  ETA 30s  memory 18"));
 }
 
@@ -112,10 +113,10 @@ TEST(Progress, WhatWasCarriedOnCounts) {
   auto job = MakeJob(1, "running", {account});
   job.seconds = 10;
   EXPECT_DOUBLE_EQ(*DoneShare(job), 0.75);
-  EXPECT_THAT(RenderProgressLine(job, RateMeter(), {}), HasSubstr("75%  ETA 10s"));
+  EXPECT_THAT(RenderProgressLines(job, RateMeter()).at(0), HasSubstr("75%  ETA 10s"));
   job.state = job.accounts[0].state = "expired";
   EXPECT_DOUBLE_EQ(*DoneShare(job), 0.75) << "not the whole, though nothing goes on";
-  EXPECT_THAT(RenderProgressLine(job, RateMeter(), {}), HasSubstr("75%"));
+  EXPECT_THAT(RenderProgressLines(job, RateMeter()).at(0), HasSubstr("75%"));
   job.accounts[0].total_before.reset();
   EXPECT_FALSE(DoneShare(job));
 }
@@ -132,19 +133,70 @@ TEST(Progress, RatesForgetWhatIsLongAgo) {
   EXPECT_EQ(rates.Of("unknown"), 0);
 }
 
+// For logs: who is at work, and whose end was not told yet, with what is planned of each.
+TEST(Progress, LinesTellOfTheAccountsAtWorkAndOfEachEndOnce) {
+  auto waiting = Running("thibault", 200, 1, 4);
+  waiting.waiting_for = "throttled";
+  waiting.waiting_ms = 40'500;
+  const auto job = MakeJob(12, "running",
+                           {Running("DrNykterstein", 1'000, 2, 10), waiting, MakeAccount("gina", "queued"),
+                            MakeAccount("frank", "succeeded", 500), MakeAccount("hal", "succeeded", 5)});
+  EXPECT_THAT(
+      RenderProgressLines(job, RateMeter(), {}, {"hal"}),
+      ElementsAre("lichess/games  job 12  running  2/5 accounts  0/s  12s  17 pages  1,705 retrieved  "
+                  "1,705 inserted  0 updated  0 unchanged",
+                  "  DrNykterstein  running    2/10 pages       1,000 records",
+                  "  thibault       running     1/4 pages         200 records           waiting for "
+                  "limit 41s",
+                  "  frank          succeeded     - pages         500 records           in 4s",
+                  "  and 2 more: 1 queued, 1 succeeded"));
+  // Nobody is at work, and all was told: the job's own line says it.
+  EXPECT_EQ(RenderProgressLines(MakeJob(1, "queued", {MakeAccount("a", "queued")}), RateMeter()).size(), 1u);
+  const auto over = MakeJob(1, "succeeded", {MakeAccount("a", "succeeded", 5)});
+  EXPECT_EQ(RenderProgressLines(over, RateMeter(), {}, {"a"}).size(), 1u);
+}
+
+TEST(Progress, LinesAreEightAccountsAtMostThoseThatMoveFirst) {
+  std::vector<ledger::AccountStatus> accounts;
+  for (int i = 0; i < 30; ++i) accounts.push_back(Running("a" + std::to_string(i), 100, 1, 9));
+  auto job = MakeJob(1, "running", accounts);
+  RateMeter rates;
+  rates.Observe(job, milliseconds(0));
+  job.accounts[29].counters.fetched += 70;
+  job.accounts[28].waiting_for = "quota";
+  job.accounts[28].waiting_ms = 9'000;
+  rates.Observe(job, milliseconds(1'000));
+  const auto lines = RenderProgressLines(job, rates);
+  ASSERT_EQ(lines.size(), 10u);
+  EXPECT_EQ(lines[1], "  a28  running    1/9 pages         100 records           waiting for limit 9s");
+  EXPECT_EQ(lines[2], "  a29  running    1/9 pages         170 records     70/s  ETA 11s");
+  EXPECT_THAT(lines[3], HasSubstr("  a0 "));
+  EXPECT_EQ(lines[9], "  and 22 more: 22 running");
+}
+
 TEST(ProgressPrinter, WithoutATerminalItWritesPlainLinesNowAndThen) {
   std::ostringstream out, err;
   ProgressPrinter printer({&out, &err});
-  auto job = MakeJob(1, "running", {Running("a", 100, 1, 2)});
+  auto job = MakeJob(1, "running", {Running("a", 100, 1, 2), MakeAccount("b", "succeeded", 7)});
   job.accounts[0].waiting_for = "throttled";
   job.accounts[0].waiting_ms = 3'000;
   for (int ms = 0; ms < 9'000; ms += 500) printer.Update(job, milliseconds(ms));
-  job.state = "succeeded";
+  job.state = job.accounts[0].state = "succeeded";
   printer.Update(job, milliseconds(9'000));
   printer.Clear();
   const std::string text = err.str();
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);  // at 0, at 5 s, at the end
-  EXPECT_THAT(text, HasSubstr("a waiting for limit 3s"));
+  const auto count = [&text](const std::string& what) {
+    int n = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++n;
+    return n;
+  };
+  EXPECT_EQ(count("lichess/games  job 1"), 3) << text;  // at 0, at 5 s, at the end
+  EXPECT_EQ(count("  a  running    1/2 pages"), 2) << text;
+  EXPECT_EQ(count("waiting for limit 3s"), 2) << text;
+  EXPECT_EQ(count("  a  succeeded  1/2 pages"), 1) << text;
+  EXPECT_EQ(count("  b  succeeded"), 1) << text;
+  EXPECT_EQ(count("  and 1 more: 1 succeeded"), 2) << text;
+  EXPECT_EQ(count("\n"), 9) << text;
   EXPECT_THAT(text, Not(HasSubstr("\x1b")));
   EXPECT_EQ(out.str(), "");
 }

@@ -117,7 +117,8 @@ void SyncFlags::Declare(CLI::App& app, bool waits) {
   app.add_option("--accounts-file", account_files, "A file with an account a line; - = standard input")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  app.add_option("--mode", mode, "Default: full the first time, incremental after")
+  app.add_option("--mode", mode,
+                 "Default: full with --limit, or until a sync without bounds has read all; then incremental")
       ->check(CLI::IsMember({"full", "incremental"}));
   app.add_option("--limit", limit, "Stop after this many new records an account, newest first")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000'000}))

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/base/time_text.h"
+#include "common/ledger/jobs.h"
 #include "producer/probe/report.h"
 
 namespace weir::probe {
@@ -35,7 +36,8 @@ Result<AccountPlan> PlanAccount(Prober& prober, const Source& source, const Acco
   plan.meter = account.meter;
   plan.lanes = account.lanes;
   const bool again = known && known->full_sync_done;
-  plan.mode = options.mode.value_or(again ? JobMode::kIncremental : JobMode::kFull);
+  plan.mode = ledger::ModeForAll(options.mode, options.filter)
+                  .value_or(again ? JobMode::kIncremental : JobMode::kFull);
   TaskContext context = DiscoverContext(account, options.stream, now_ms);
   if (known) context.account.canonical = known->canonical;
   context.mode = plan.mode;

@@ -13,7 +13,7 @@
 #include "common/pg/migrations.h"
 #include "producer/cli/exit_code.h"
 #include "producer/cli/job_view.h"
-#include "producer/cli/progress.h"
+#include "producer/cli/progress_printer.h"
 #include "producer/embedded/local_services.h"
 #include "producer/embedded/supervisor.h"
 #include "producer/sync/job_request.h"
@@ -86,7 +86,7 @@ Result<int> Sync(const SyncOptions& options, CommandContext& context) {
   if (!outcome) return Fail(outcome.error());
   cli::PrintJob(context.io, context.output, outcome->job);
   if (context.output == cli::OutputFormat::kTable) progress.PrintPeaks();
-  if (config->database_url.empty() && context.output == cli::OutputFormat::kTable) {
+  if (config->database_url.empty()) {
     *context.io.err << "the data stays in the private PostgreSQL; to look at it: weir up" << std::endl;
   }
   if (outcome->stop_signal != 0) return 128 + outcome->stop_signal;
@@ -140,31 +140,48 @@ Result<int> ServeUntilStopped(CommandContext& context) {
   return static_cast<int>(cli::kOk);
 }
 
+// What runs by `weir up`; null = configured, so that there is nothing to start here.
+nlohmann::ordered_json UpJson(const LocalServices& services) {
+  nlohmann::ordered_json json{{"database_url", nullptr}, {"kafka_brokers", nullptr}};
+  if (services.PrivateDatabase()) json["database_url"] = services.DatabaseUrl();
+  if (services.EmbeddedBroker()) json["kafka_brokers"] = services.Brokers();
+  return json;
+}
+
 Result<int> Up(CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto services = LocalServices::Acquire(*config, SayTo(context));
-  if (!services) return Fail(services.error());
-  if (!(*services)->PrivateDatabase() && !(*services)->EmbeddedBroker()) {
-    *context.io.err << "database.url and kafka.brokers are configured: there is nothing to start here"
-                    << std::endl;
-    return static_cast<int>(cli::kOk);
+  auto acquired = LocalServices::Acquire(*config, SayTo(context));
+  if (!acquired) return Fail(acquired.error());
+  const LocalServices& services = **acquired;
+  const bool any = services.PrivateDatabase() || services.EmbeddedBroker();
+  if (any) {
+    if (auto kept = KeepServices(*config); !kept) return Fail(kept.error());
   }
-  if (auto kept = KeepServices(*config); !kept) return Fail(kept.error());
-  nlohmann::ordered_json json;
-  if ((*services)->PrivateDatabase()) json["database_url"] = (*services)->DatabaseUrl();
-  if ((*services)->EmbeddedBroker()) json["kafka_brokers"] = (*services)->Brokers();
   if (context.output == cli::OutputFormat::kJson) {
-    cli::PrintJson(*context.io.out, json);
-    return static_cast<int>(cli::kOk);
+    cli::PrintJson(*context.io.out, UpJson(services));
+  } else {
+    if (services.PrivateDatabase())
+      *context.io.out << "PostgreSQL: psql '" << services.DatabaseUrl() << "'\n";
+    if (services.EmbeddedBroker())
+      *context.io.out << "Kafka: WEIR_KAFKA_BROKERS=" << services.Brokers() << "\n";
   }
-  if ((*services)->PrivateDatabase()) {
-    *context.io.out << "PostgreSQL: psql '" << (*services)->DatabaseUrl() << "'\n";
-  }
-  if ((*services)->EmbeddedBroker())
-    *context.io.out << "Kafka: WEIR_KAFKA_BROKERS=" << (*services)->Brokers() << "\n";
-  *context.io.err << "they run until: weir down" << std::endl;
+  *context.io.err << (any ? "they run until: weir down"
+                          : "database.url and kafka.brokers are configured: there is nothing to start here")
+                  << std::endl;
   return static_cast<int>(cli::kOk);
+}
+
+void SayDown(const cli::Io& io, const DownReport& report, const std::string& home) {
+  if (!report.was_running) {
+    *io.err << "nothing is running" << std::endl;
+  } else if (!report.users.empty()) {
+    std::string pids;
+    for (const pid_t pid : report.users) pids += (pids.empty() ? "" : ", ") + std::to_string(pid);
+    *io.err << "still in use by process " << pids << ": they end when it does" << std::endl;
+  } else {
+    *io.err << "stopped; the data stays in " << home << std::endl;
+  }
 }
 
 Result<int> Down(CommandContext& context) {
@@ -172,15 +189,12 @@ Result<int> Down(CommandContext& context) {
   if (!config) return Fail(config.error());
   auto report = EndServices(*config, milliseconds(90'000));
   if (!report) return Fail(report.error());
-  if (!report->was_running) {
-    *context.io.err << "nothing is running" << std::endl;
-  } else if (!report->users.empty()) {
-    std::string pids;
-    for (const pid_t pid : report->users) pids += (pids.empty() ? "" : ", ") + std::to_string(pid);
-    *context.io.err << "still in use by process " << pids << ": they end when it does" << std::endl;
-  } else {
-    *context.io.err << "stopped; the data stays in " << config->home << std::endl;
+  if (context.output == cli::OutputFormat::kJson) {
+    cli::PrintJson(
+        *context.io.out,
+        {{"was_running", report->was_running}, {"used_by", report->users}, {"home", config->home}});
   }
+  SayDown(context.io, *report, config->home);
   return static_cast<int>(cli::kOk);
 }
 

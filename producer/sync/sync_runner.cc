@@ -32,6 +32,10 @@ bool IsDefault(const Config& config, const std::string& key) {
 
 }  // namespace
 
+int LocalWorkerCount(std::optional<int> asked, bool embedded_broker) {
+  return asked.value_or(embedded_broker ? 2 : 0);
+}
+
 LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& services,
                                const std::vector<std::string>& config_arguments, int count) {
   LocalWorkersOptions options;
@@ -120,7 +124,7 @@ void SyncRunner::StartEngine() {
 }
 
 Result<void> SyncRunner::StartWorkers() {
-  const int count = request_.workers.value_or(services_->EmbeddedBroker() ? 2 : 0);
+  const int count = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
   if (count == 0) {
     auto live = ledger::CountLiveWorkers(*session_, kLiveWorker);
     if (live && *live == 0) {

@@ -18,7 +18,7 @@ namespace weir {
 
 struct SyncRequest {
   ledger::JobRequest job;
-  std::optional<int> workers;  // local ones; absent: 2 on the embedded broker, else 0
+  std::optional<int> workers;  // as LocalWorkerCount
   bool cancel_on_interrupt = false;
   std::vector<std::string> config_arguments;  // --config, --set: as this program got them, for the workers
   std::string worker_program;                 // "" = weir-worker beside this program, else in PATH
@@ -79,6 +79,9 @@ class SyncRunner {
   bool paused_said_ = false;
 };
 
+// How many local workers a sync starts: as many as asked for, else two on the embedded broker; on configured
+// brokers none, since workers of the cluster read there.
+int LocalWorkerCount(std::optional<int> asked, bool embedded_broker);
 // The worker's arguments and environment for what LocalServices acquired.
 LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& services,
                                const std::vector<std::string>& config_arguments, int count);

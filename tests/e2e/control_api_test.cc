@@ -70,7 +70,19 @@ class ControlApi : public OnDatabase {
     ASSERT_TRUE(serve_->WaitForErr("control API on 127.0.0.1:", kPatience)) << serve_->Err();
     const std::string said = serve_->Err();
     port_ = std::atoi(said.c_str() + said.find("control API on 127.0.0.1:") + 25);
+    const auto health = said.find("health and metrics on 127.0.0.1:");
+    ASSERT_NE(health, std::string::npos) << said;
+    health_port_ = std::atoi(said.c_str() + health + 32);
     ASSERT_GT(port_, 0);
+    ASSERT_GT(health_port_, 0);
+  }
+  // What /livez or /readyz say: "200 leading".
+  std::string Health(const std::string& path) const {
+    sim::ClientRequest request;
+    request.url = fmt::format("http://127.0.0.1:{}{}", health_port_, path);
+    const auto response = sim::Exchange(request);
+    if (!response) return response.error().message;
+    return fmt::format("{} {}", response->status, response->body.substr(0, response->body.find('\n')));
   }
   sim::ClientResponse Ask(const std::string& method, const std::string& path, const std::string& body = "",
                           const std::string& token = kToken, const std::string& type = kJson) const {
@@ -96,7 +108,7 @@ class ControlApi : public OnDatabase {
   }
 
   std::unique_ptr<Process> serve_;
-  int port_ = 0;
+  int port_ = 0, health_port_ = 0;
 };
 
 TEST_F(ControlApi, ASyncIsAskedForAndWatchedToItsEnd) {
@@ -172,6 +184,40 @@ TEST_F(ControlApi, WhatIsWrongIsSaidAndOpensNothing) {
   EXPECT_EQ(slow_body.ReadToEnd(), "");
   EXPECT_EQ(Ask("GET", "/health", "", "").status, 200);
   EXPECT_EQ(Number("select count(*) from weir.jobs"), 0);
+}
+
+// For whoever watches the process: alive is who goes round, also while the database is away; ready is who can
+// work.
+TEST_F(ControlApi, LivezAndReadyzTellOfServe) {
+  Serve({"--port", "0"});
+  const auto says = [this](const char* path, const std::string& what) {
+    return process::WaitUntil([&] { return Health(path) == what; }, kPatience);
+  };
+  EXPECT_TRUE(says("/readyz", "200 leading")) << Health("/readyz");
+  EXPECT_EQ(Health("/livez"), "200 ok");
+  const auto second = Start("weir", {"serve", "--port", "0"});
+  ASSERT_TRUE(second->WaitForErr("health and metrics on 127.0.0.1:", kPatience)) << second->Err();
+  const int first_port = health_port_;
+  const std::string said = second->Err();
+  health_port_ = std::atoi(said.c_str() + said.find("health and metrics on 127.0.0.1:") + 32);
+  EXPECT_TRUE(says("/readyz", "200 standing by")) << Health("/readyz");
+  EXPECT_EQ(Health("/livez"), "200 ok");
+  second->Signal(SIGTERM);
+  EXPECT_TRUE(second->Wait(kPatience));
+  health_port_ = first_port;
+  // The database goes away, for everyone, and comes back.
+  const weir::testing::TestPostgres beside;
+  const auto admit = [&](const std::string& allowed) {
+    beside.Query(fmt::format("alter database {} allow_connections {}", postgres_->database(), allowed));
+  };
+  admit("false");
+  beside.Query(fmt::format("select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
+                           postgres_->database()));
+  EXPECT_TRUE(process::WaitUntil([&] { return Health("/readyz").starts_with("503 "); }, kPatience))
+      << Health("/readyz");
+  EXPECT_EQ(Health("/livez"), "200 ok");
+  admit("true");
+  EXPECT_TRUE(says("/readyz", "200 leading")) << Health("/readyz");
 }
 
 TEST_F(ControlApi, WhereItListens) {

@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 TEST_F(OnNothing, BothStreamsFullThenIncremental) {
   Players({"lichess/alice=1500", "lichess/bob=700", "chesscom/hikaru=900"});
   const Outcome lichess = Sync("lichess", {"alice", "bob"});
-  EXPECT_THAT(lichess.err, HasSubstr("private PostgreSQL"));
+  EXPECT_THAT(lichess.err, HasSubstr("the data stays in the private PostgreSQL; to look at it: weir up"));
   const Outcome chesscom = Sync("chesscom", {"hikaru"});
   // Nothing of it runs any more, and the data is kept.
   EXPECT_TRUE(process::WaitUntil([this] { return Living().empty(); }, kPatience));

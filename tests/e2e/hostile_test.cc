@@ -56,7 +56,7 @@ TEST_F(Hostile, NoBodyMakesAWorkerLarge) {
       {{{"match", "/games/user/bomb"}, {"action", "gzip_bomb"}},
        {{"match", "/games/user/spaces"}, {"action", "endless"}, {"with", "spaces"}},
        {{"match", "/games/user/one"}, {"action", "endless"}, {"with", "one_record"}},
-       {{"match", "/games/user/records"}, {"action", "endless"}, {"with", "records"}, {"amount", 60'000'000}},
+       {{"match", "/games/user/records"}, {"action", "endless"}, {"with", "records"}, {"amount", 30'000'000}},
        {{"match", "/games/user/poison"},
         {"action", "poison"},
         {"records", {"deep", "huge", "over_cap"}},
@@ -65,15 +65,22 @@ TEST_F(Hostile, NoBodyMakesAWorkerLarge) {
        {{"match", "/games/user/stall"}, {"action", "stall"}, {"after", 10}}});
   StartServices();
   const auto worker = StartWorker();
-  const Outcome outcome =
-      Sync("lichess", {"bomb", "spaces", "one", "records", "poison", "userbomb", "stall", "fine"},
-           {"--workers", "0"});
+  const auto sync =
+      StartSync("lichess", {"bomb", "spaces", "one", "records", "poison", "userbomb", "stall", "fine"},
+                {"--workers", "0"});
+  const Outcome outcome = Finish(*sync, 2 * kPatience);  // a gigabyte is unpacked on the way
   EXPECT_EQ(outcome.Status(), 3) << outcome.err;
   EXPECT_EQ(outcome.Account("fine")["inserted"], 500);
   EXPECT_EQ(outcome.Account("poison")["inserted"], 3000);
   for (const char* dead : {"bomb", "spaces", "one", "userbomb", "stall"}) {
     EXPECT_EQ(outcome.Account(dead)["state"], "failed") << dead << ": " << outcome.Account(dead);
   }
+  // Many records are no trap, however many: all of the 30 MB are in the table.
+  const Json records = outcome.Account("records");
+  EXPECT_EQ(records["state"], "succeeded") << records;
+  EXPECT_GT(records["inserted"], 600'000) << records;
+  EXPECT_EQ(records["fetched"], records["inserted"]) << records;
+  EXPECT_EQ(Number("select count(*) from lichess.games where account = 'records'"), records["inserted"]);
   ExpectCopy("lichess", "fine");
   ExpectCopy("lichess", "poison");
   ASSERT_TRUE(worker->Running());
@@ -106,6 +113,13 @@ TEST_F(Hostile, NoArrayMakesAWorkerLarge) {
   EXPECT_EQ(outcome.Account("fine")["inserted"], 500);
   ExpectCopy("chesscom", "fine");
   for (const char* dead : {"bomb", "archives"}) EXPECT_EQ(outcome.Account(dead)["state"], "failed") << dead;
+  for (const char* dead : {"spaces", "one"}) {  // both months of each, at a cap and not tried again
+    const Json account = outcome.Account(dead);
+    EXPECT_EQ(account["state"], "failed") << account;
+    EXPECT_EQ(account["error"]["class"], "invalid") << account;
+    EXPECT_EQ(account["dead_pages"], 2) << account;
+    EXPECT_EQ(account["fetched"], 0) << account;
+  }
   ASSERT_TRUE(worker->Running());
   EXPECT_LT(PeakKib(worker->pid()), kMostKib);
 }

@@ -56,6 +56,31 @@ TEST_F(Probe, APlanKeepsItsWord) {
   EXPECT_EQ(jobs.json.size(), 1u) << jobs.out;
 }
 
+// What a plan and the sync after it say of the same request: mode, tasks and requests.
+TEST_F(Probe, APlanWithALimitIsThatOfTheSync) {
+  Players({"lichess/alice=300", "chesscom/hikaru=300"});
+  StartServices();
+  for (const std::string source : {"lichess", "chesscom"}) {
+    const std::string player = source == "lichess" ? "alice" : "hikaru";
+    const Strings arguments{"plan", source + "/games", "--account", player, "--output", "json"};
+    Strings limited = arguments;
+    limited.insert(limited.end(), {"--limit", "4"});
+    ExpectFirstSync(Sync(source, {player}), 300);
+    EXPECT_EQ(Weir(arguments).Account(player).at("mode"), "incremental");
+    AddGames(source, player, 9);
+    const Json plan = Weir(limited).Account(player);
+    const Outcome sync = Sync(source, {player}, {"--limit", "4"});
+    ExpectShape(sync, "succeeded");
+    EXPECT_EQ(sync.Total("inserted"), 4) << sync.out;
+    EXPECT_EQ(plan.at("mode"), "full");
+    EXPECT_EQ(sync.json.at("mode"), "full");
+    EXPECT_EQ(plan.at("tasks"), Number("select count(*) from weir.tasks where kind <> 0 and job_id = "
+                                       "(select max(id) from weir.jobs)"));
+    // What is asked for once more by id, or not at all once the limit is reached, no plan can know.
+    EXPECT_LE(sync.Total("requests"), plan.at("requests").get<std::int64_t>());
+  }
+}
+
 TEST_F(Probe, AnUpstreamIsChecked) {
   Players({"lichess/alice=10"});
   const Outcome all = Weir({"sources", "check", "--output", "json"});

@@ -12,6 +12,7 @@ namespace weir::e2e {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class Home : public OnNothing {};
 
@@ -46,15 +47,32 @@ TEST_F(Home, UpKeepsThemAndDownEndsThem) {
   ExpectCopy("lichess", "alice");
   EXPECT_EQ(PidOf(" broker --address-file"), broker);  // the same one: nothing was started
   EXPECT_EQ(Weir({"up"}).Status(), 0);                 // again is fine
-  const Outcome down = Weir({"down"});
+  const Outcome down = Weir({"down", "--output", "json"});
   EXPECT_EQ(down.Status(), 0) << down.err;
+  EXPECT_EQ(down.json, Json({{"was_running", true}, {"used_by", Json::array()}, {"home", home_}}))
+      << down.out;
   EXPECT_TRUE(process::WaitUntil([this] { return Living().empty(); }, kPatience));
-  EXPECT_EQ(Weir({"down"}).Status(), 0);
+  const Outcome again = Weir({"down", "--output", "json"});
+  EXPECT_EQ(again.Status(), 0) << again.err;
+  EXPECT_EQ(again.json.at("was_running"), false) << again.out;
   // The data is kept, and asking for it starts what it needs.
   const Outcome list = Weir({"jobs", "list", "--output", "json"});
   EXPECT_EQ(list.Status(), 0) << list.err;
   ASSERT_EQ(list.json.size(), 1u) << list.out;
   EXPECT_EQ(list.json[0]["totals"]["inserted"], 100);
+}
+
+// Where both parts are configured, up has nothing to start, and says so in JSON too; their addresses, which
+// may hold a password, are nobody's news.
+TEST_F(Home, UpStartsNothingThatIsConfigured) {
+  env_["WEIR_DATABASE_URL"] = "postgresql://weir:hidden@127.0.0.1:1/weir";
+  env_["WEIR_KAFKA_BROKERS"] = "127.0.0.1:1";
+  const Outcome up = Weir({"up", "--output", "json"});
+  EXPECT_EQ(up.Status(), 0) << up.err;
+  EXPECT_EQ(up.json, Json({{"database_url", nullptr}, {"kafka_brokers", nullptr}})) << up.out;
+  EXPECT_THAT(up.err, HasSubstr("nothing to start"));
+  EXPECT_THAT(up.out + up.err, Not(HasSubstr("hidden")));
+  EXPECT_TRUE(Living().empty());
 }
 
 // A supervisor that is killed is replaced; PostgreSQL is taken over, the broker made anew.

@@ -87,7 +87,7 @@ TEST_F(OnDatabase, ChangedRecordsAloneAreUpdated) {
   ExpectCopy("chesscom", "hikaru");
 }
 
-// "Import more": each run takes the next newest N, and a later incremental sync leaves no hole.
+// "Import more": each run takes the next newest N.
 TEST_F(OnDatabase, LimitTakesTheNewestThenTheNext) {
   Players({"lichess/alice=1000", "chesscom/hikaru=1000"});
   StartServices();
@@ -118,6 +118,43 @@ TEST_F(OnDatabase, LimitTakesTheNewestThenTheNext) {
     EXPECT_EQ(again.Total("inserted"), 100) << again.out;
     const Outcome rest = Sync(source, {player}, {"--mode", "full"});
     EXPECT_EQ(rest.Total("inserted"), 303) << rest.out;
+    ExpectCopy(source, player);
+  }
+}
+
+// What was read is kept as ranges. An incremental sync reads what came after the oldest of it, also what lies
+// between two limited syncs; what is older waits for the account's next sync without a mode.
+TEST_F(OnDatabase, AfterALimitAnIncrementalSyncLeavesNoHole) {
+  Players({"lichess/alice=1000", "chesscom/hikaru=1000"});  // 2019-01-01 to 2026-01-01
+  StartServices();
+  constexpr std::int64_t k2023 = 1'672'531'200'000;
+  for (const std::string source : {"lichess", "chesscom"}) {
+    const std::string player = source == "lichess" ? "alice" : "hikaru";
+    const auto who = upstream_.world().players.Find(*sim::ParseApi(source), player);
+    const std::int64_t first = who->FirstAtOrAfter(k2023) - 100;  // of the games that are read
+    std::int64_t oldest = who->TimeOf(first);
+    const Outcome early = Sync(source, {player}, {"--limit", "100", "--until", "2023-01-01"});
+    EXPECT_EQ(early.Total("inserted"), 100) << early.out;
+    EXPECT_EQ(Sync(source, {player}, {"--limit", "10"}).Total("inserted"), 10);
+    AddGames(source, player, 5);
+    const Outcome incremental = Sync(source, {player}, {"--mode", "incremental"});
+    EXPECT_EQ(incremental.Status(), 0) << incremental.err;
+    EXPECT_EQ(incremental.json.at("mode"), "incremental");
+    const std::int64_t between = 1'005 - first - 110;
+    if (source == "lichess") {
+      EXPECT_EQ(incremental.Total("inserted"), between) << incremental.out;
+    } else {  // a month that was begun is read whole
+      EXPECT_GE(incremental.Total("inserted"), between) << incremental.out;
+      oldest = Number(fmt::format(
+          "select extract(epoch from date_trunc('month', to_timestamp({} / 1000), 'UTC'))::int8 * 1000",
+          oldest));
+    }
+    ExpectCopy(source, player, fmt::format("since={}", oldest));
+    const std::int64_t missing = 1'005 - Number("select count(*) from " + source + ".games");
+    EXPECT_GT(missing, 400) << "what is older was asked for by nobody yet";
+    const Outcome rest = Sync(source, {player});
+    EXPECT_EQ(rest.json.at("mode"), "full");
+    EXPECT_EQ(rest.Total("inserted"), missing) << rest.out;
     ExpectCopy(source, player);
   }
 }

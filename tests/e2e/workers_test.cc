@@ -33,7 +33,7 @@ TEST_F(Workers, ADatabaseByUrlWantsToBeMigrated) {
   weir::testing::TestPostgres bare;
   env_["WEIR_DATABASE_URL"] = bare.url();
   const Outcome outcome = Sync("lichess", {"alice"});
-  EXPECT_NE(outcome.Status(), 0);
+  EXPECT_EQ(outcome.Status(), 2) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("weir migrate up"));
 }
 

@@ -249,7 +249,7 @@ TEST_F(PageTest, AnIncrementalSyncAsksOnlyForWhatCanHaveChanged) {
   const auto full = Sync(Request("chesscom", {"hikaru"}));
   EXPECT_EQ(full.mode, "full");
   const auto next = Sync(Request("chesscom", {"hikaru"}));
-  EXPECT_EQ(next.mode, "incremental") << "full the first time, incremental after";
+  EXPECT_EQ(next.mode, "incremental") << "incremental after a whole full sync";
   EXPECT_EQ(next.totals.requests, 2) << "the list of months, and the newest month: 304";
   EXPECT_EQ(next.totals.inserted + next.totals.updated, 0);
   EXPECT_GT(full.totals.requests, 5);
@@ -259,10 +259,25 @@ TEST_F(PageTest, AnOngoingGameIsReadAgainUntilItEnds) {
   ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300;ongoing=2"));
   Sync(Request("lichess", {"alice"}));
   EXPECT_EQ(Text("select count(*) from weir.watched"), "2");
-  upstream_.world();
   const auto none = Sync(Request("lichess", {"alice"}));
   EXPECT_EQ(none.mode, "incremental");
+  EXPECT_EQ(none.totals.unchanged, 2) << "both were asked for, and go on";
   EXPECT_EQ(Text("select count(*) from weir.watched"), "2");
+  // One ends, then the other.
+  for (const char* left : {"1", "0"}) {
+    upstream_.world().players.Alter(sim::Api::kLichess, "alice", [&](sim::Player& alice) {
+      const auto goes_on = std::find_if(alice.ongoing.begin(), alice.ongoing.end(),
+                                        [](const auto& game) { return game.second == 0; });
+      ASSERT_NE(goes_on, alice.ongoing.end());
+      goes_on->second = upstream_.world().NowMs();
+    });
+    const auto one = Sync(Request("lichess", {"alice"}));
+    EXPECT_EQ(one.totals.updated, 1);
+    EXPECT_EQ(Text("select count(*) from weir.watched"), left);
+    ExpectEqualsUpstream("lichess", "alice");
+  }
+  const auto over = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(over.totals.fetched, 0) << "a game that has ended is asked for no more";
 }
 
 }  // namespace
