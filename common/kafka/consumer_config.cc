@@ -37,8 +37,12 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
   // It answers a fetch that found nothing when this time is over and no earlier, so this is what a message
   // waits there.
   if (OnEmbeddedBroker(options.client)) config.defaults.emplace_back("fetch.wait.max.ms", "50");
-  config.optional_defaults = {{"fetch.queue.backoff.ms", "10"}};  // librdkafka ≥ 2.2
+  // How long a JoinGroup is waited for whose connection has fallen silent, by default five minutes. The poll
+  // loop never stands for so long: executors work beside it.
   const auto session = options.session_timeout.count();
+  config.defaults.emplace_back("max.poll.interval.ms",
+                               std::to_string(std::max<std::int64_t>(30'000, session)));
+  config.optional_defaults = {{"fetch.queue.backoff.ms", "10"}};  // librdkafka ≥ 2.2
   config.fixed = {
       {"group.id", options.group},
       {"session.timeout.ms", std::to_string(session)},
