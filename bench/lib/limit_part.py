@@ -13,11 +13,11 @@ LIMIT, WINDOW = 50, 1.0
 ORIGIN_FIRST, ORIGIN_LEAST, ORIGIN_MOST = 0.2, 0.01, 10.0
 
 
-def weirs(services, seconds):
+def weirs(services, seconds, quota):
     accounts = max(1, round(seconds * LIMIT / WINDOW / MONTHS))
     with LimitedApi(LIMIT, WINDOW) as api:
-        settings = [f"sources.chesscom.lanes={WORKERS}", f"sources.chesscom.quota={LIMIT}/{WINDOW:.0f}s",
-                    "sources.chesscom.retry_after_floor=100ms"]
+        settings = [f"sources.chesscom.lanes={WORKERS}", "sources.chesscom.retry_after_floor=100ms"]
+        settings += [f"sources.chesscom.quota={LIMIT}/{WINDOW:.0f}s"] if quota else []
         workers = services.start_workers(WORKERS, api, settings)
         try:
             services.forget()
@@ -56,9 +56,12 @@ def origins(seconds):
 def run(services, options, result):
     seconds = max(options.seconds, 15)  # the origin's delay takes a while to come down
     result.heading(f"limit: {LIMIT} requests a second for all, {WORKERS} workers, about {seconds:.0f} s")
-    goodput, refused = weirs(services, seconds)
+    goodput, refused = weirs(services, seconds, quota=True)
     result.at_least("weir with that quota: goodput of the limit", [goodput], 0.97)
     result.at_most("weir: 429s of all requests", [refused], 0.1, " %")
+    goodput, refused = weirs(services, seconds, quota=False)
+    result.add("weir that is told nothing, its defaults: goodput", f"{goodput:.2f}×")
+    result.add("the same: 429s of all requests", f"{refused:.2f} %")
     goodput, refused = origins(seconds)
     result.add("the origin's limiter: goodput of the limit", f"{goodput:.2f}×")
     result.add("the origin's limiter: 429s of all requests", f"{refused:.2f} %")

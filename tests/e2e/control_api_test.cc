@@ -58,7 +58,8 @@ class ControlApi : public OnDatabase {
       serve_->Signal(SIGTERM);
       EXPECT_TRUE(serve_->Wait(kPatience));
     }
-    env_.erase("WEIR_KAFKA_BROKERS");  // weir down ends what weir up started
+    // `weir down` ends what `weir up` started.
+    if (broker_ == Broker::kEmbedded) env_.erase("WEIR_KAFKA_BROKERS");
     OnDatabase::TearDown();
   }
   void Serve(const Strings& more = {}) {
