@@ -71,8 +71,10 @@ class Limiter {
   // A task did, in such a time.
   void Finished(const LaneId& lane, Millis task_time);
   // A 429: how long the lane waits. `asked` is what the upstream says; it is held to [floor, 1 h] and
-  // overrides the lane's own guess, which grows only while the upstream gives none.
-  Millis Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor);
+  // overrides the lane's own guess, which grows only while the upstream gives none, and at most once a
+  // second: the refusals of one full window are one sign. It comes down quickly to twice what it was when the
+  // lane was refused, and from there by lanes.decrease.
+  Millis Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor, Millis now);
   // A failure that counts, the `attempts`-th of its task: how long the task waits. `asked` as above.
   Millis Failed(const LaneId& lane, int attempts, std::optional<Millis> asked);
 
@@ -102,8 +104,13 @@ class Limiter {
     Millis began{0};
     std::int64_t remaining = -1;
   };
+  static constexpr Millis kGrowEvery{1'000};
+
   struct State {
     double delay_ms = 0;
+    double settle_ms = 0;  // down to it the delay comes quickly
+    bool settled = true;   // a request went well since the delay grew
+    Millis grown_at{-kGrowEvery};
     double task_ms = 0;
     std::int64_t successes = 0, throttles = 0;  // not yet saved
     int failures = 0;                           // in a row, over all tasks of the lane
@@ -116,6 +123,8 @@ class Limiter {
     std::map<Millis, Seen> seen;       // what headers told last, by the window's length; bounded
   };
 
+  void Grow(State& state, Millis now) const;
+  void Shrink(State& state) const;
   static Window& Current(State& state, const LaneId& lane, const QuotaRule& rule, int lanes, Millis now);
   static Millis WaitFor(State& state, const RateWindow& told, const LaneId& lane, int lanes, Millis now);
 

@@ -11,6 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 
 const LaneId kLane{"m", 0};
+constexpr milliseconds kNow{5'000};
 
 Limiter Make(LimiterOptions options = {}) {
   return Limiter(options, milliseconds(1000), milliseconds(60'000), 1);
@@ -19,24 +20,27 @@ Limiter Make(LimiterOptions options = {}) {
 TEST(LimiterTest, RetryAfterIsHeldBetweenTheFloorAndAnHour) {
   Limiter limiter = Make();
   const milliseconds floor(60'000);
-  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(90'000), floor), milliseconds(90'000));
-  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(1'000), floor), floor);
-  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(400'000'000), floor), milliseconds(3'600'000));
-  EXPECT_EQ(limiter.Throttled(kLane, std::nullopt, floor), floor);
+  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(90'000), floor, kNow), milliseconds(90'000));
+  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(1'000), floor, kNow), floor);
+  EXPECT_EQ(limiter.Throttled(kLane, milliseconds(400'000'000), floor, kNow), milliseconds(3'600'000));
+  EXPECT_EQ(limiter.Throttled(kLane, std::nullopt, floor, kNow), floor);
 }
 
 TEST(LimiterTest, AnUpstreamThatTellsHowLongIsNotGuessedAt) {
   Limiter limiter = Make();
-  for (int i = 0; i < 10; ++i) limiter.Throttled(kLane, milliseconds(2'000), milliseconds(0));
+  for (int i = 0; i < 10; ++i) limiter.Throttled(kLane, milliseconds(2'000), milliseconds(0), kNow);
   EXPECT_EQ(limiter.Of(kLane).delay_ms, 0);
 }
 
 TEST(LimiterTest, TheDelayGrowsWithEachThrottlingAndDecaysWithSuccess) {
   Limiter limiter = Make({.initial_delay_ms = 200, .max_delay_ms = 1'000});
-  EXPECT_EQ(limiter.Throttled(kLane, std::nullopt, milliseconds(0)), milliseconds(200));
-  EXPECT_EQ(limiter.Throttled(kLane, std::nullopt, milliseconds(0)), milliseconds(500));
-  EXPECT_EQ(limiter.Throttled(kLane, std::nullopt, milliseconds(0)), milliseconds(1'000))
-      << "at most max_delay_ms";
+  const auto at = [&](int ms) {
+    return limiter.Throttled(kLane, std::nullopt, milliseconds(0), milliseconds(ms));
+  };
+  EXPECT_EQ(at(0), milliseconds(200));
+  EXPECT_EQ(at(900), milliseconds(200)) << "the same window";
+  EXPECT_EQ(at(1'000), milliseconds(500));
+  EXPECT_EQ(at(2'000), milliseconds(1'000)) << "at most max_delay_ms";
   double before = limiter.Of(kLane).delay_ms;
   for (int i = 0; i < 600; ++i) {
     const double now = limiter.Answered(kLane).delay_ms;
@@ -44,6 +48,24 @@ TEST(LimiterTest, TheDelayGrowsWithEachThrottlingAndDecaysWithSuccess) {
     before = now;
   }
   EXPECT_EQ(before, 0);
+}
+
+// After a storm the lane is soon where it was when the storm began, and gropes on from there.
+TEST(LimiterTest, AfterAStormTheDelayIsSoonNearWhatItWas) {
+  Limiter limiter = Make({.initial_delay_ms = 200, .max_delay_ms = 10'000});
+  milliseconds now(0);
+  const auto refused = [&](int times) {
+    for (int i = 0; i < times; ++i, now += milliseconds(2'000))
+      limiter.Throttled(kLane, std::nullopt, milliseconds(0), now);
+  };
+  refused(1);
+  while (limiter.Answered(kLane).delay_ms > 50) continue;
+  refused(8);
+  EXPECT_EQ(limiter.Of(kLane).delay_ms, 10'000);
+  for (int i = 0; i < 25; ++i) limiter.Answered(kLane);
+  const double near = limiter.Of(kLane).delay_ms;
+  EXPECT_LE(near, 100) << "twice what it was";
+  EXPECT_GT(limiter.Answered(kLane).delay_ms, 0.97 * near) << "slowly from there";
 }
 
 TEST(LimiterTest, FailuresOfALaneAddUpOverItsTasks) {
@@ -189,7 +211,7 @@ TEST(LimiterTest, ANewOwnerContinuesWhereTheOldOneWas) {
 
 TEST(LimiterTest, WhatWasLearntIsKept) {
   Limiter limiter = Make();
-  limiter.Throttled(kLane, std::nullopt, milliseconds(0));
+  limiter.Throttled(kLane, std::nullopt, milliseconds(0), kNow);
   limiter.Answered(kLane);
   limiter.Hold(kLane, milliseconds(5'000), "throttled");
   auto kept = limiter.Memory(kLane, milliseconds(2'000), false);
@@ -236,7 +258,7 @@ TEST(LimiterTest, AWindowWithoutAResetIsTimedByWhatRemains) {
 // Who tells how many are left, and until when, leaves nothing to guess; a day's rest, or no time, does not.
 TEST(LimiterTest, WhatHeadersTellOverridesTheGuess) {
   Limiter limiter = Make();
-  limiter.Throttled(kLane, std::nullopt, milliseconds(0));
+  limiter.Throttled(kLane, std::nullopt, milliseconds(0), kNow);
   const double guess = limiter.Answered(kLane).delay_ms;
   ASSERT_GT(guess, 0);
   const auto with = [&](std::optional<milliseconds> reset, std::optional<milliseconds> window) {

@@ -278,7 +278,8 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
           shared_.limiter->Told(work.task.lane, work.rate_limits, work.task.lanes, shared_.clock->Boot());
       auto asked = error.retry_after;
       if (!asked && told > milliseconds(0)) asked = told;
-      const auto wait = shared_.limiter->Throttled(work.task.lane, asked, work.settings.retry_after_floor);
+      const auto wait = shared_.limiter->Throttled(work.task.lane, asked, work.settings.retry_after_floor,
+                                                   shared_.clock->Boot());
       return Park(work, error, wait, false);
     }
     case ErrorClass::kTransient:
