@@ -133,8 +133,8 @@ Result<AccountSettings> ResolveAccount(const Config& config, const Source& sourc
   auto secrets = ResolveSecrets(account);
   if (!secrets) return tl::unexpected(secrets.error());
   for (const auto& [param, value] : account.params) {
-    const bool known =
-        std::any_of(info.params.begin(), info.params.end(), [&](const auto& p) { return p.name == param; });
+    const bool known = std::any_of(info.params.begin(), info.params.end(),
+                                   [&wanted = param](const auto& p) { return p.name == wanted; });
     if (!known) {
       return Fail(ErrorClass::kConfig, fmt::format("account {}: {} has no param \"{}\"", Printable(name, 60),
                                                    info.name, Printable(param, 60)));

@@ -37,7 +37,7 @@ bool IsLast(const TaskContext& task) { return task.selector.hi == std::numeric_l
 
 // The slice without a bound is the last of its plan: when it ends, the upstream is asked once more. Slices of
 // other lanes may still be read then; a total is never more than a hint.
-void AskLast(const TaskContext& task, LastQuestion question, PageEnd& end) {
+void AskLast(const TaskContext& task, const LastQuestion& question, PageEnd& end) {
   if (!IsLast(task)) return;
   NewTask asked;
   asked.selector = {SelectorKind::kDiscover, 0, 0, question.Text()};
