@@ -157,7 +157,7 @@ std::string BatchWriter::Sql(const Prepared& p, const WriteTail& tail) const {
   if (!p.changed.empty()) {
     std::vector<std::string> quoted;
     for (const std::string& array : p.changed) quoted.push_back(session.Quote(array));
-    others += UpdateSql(*table_, session.Quote(task_->account), quoted);
+    others += UpdateSql(*table_, session.Quote(task_->account), quoted, p.counts.updated);
   }
   others += ledger::RejectsSql(session, *task_, p.rejects);
   others += ledger::WatchSql(session, *task_, p.watch, p.unwatch);
@@ -293,7 +293,7 @@ std::string CopySql(const TableSpec& table, bool as_text) {
 }
 
 std::string UpdateSql(const TableSpec& table, const std::string& account_literal,
-                      const std::vector<std::string>& arrays) {
+                      const std::vector<std::string>& arrays, std::int64_t expected) {
   std::string set, names, unnest;
   std::size_t i = 1;
   for (const Column& column : table.columns) {
@@ -302,11 +302,14 @@ std::string UpdateSql(const TableSpec& table, const std::string& account_literal
     unnest += fmt::format(", {}::{}[]", arrays[i++], column.type);
   }
   return fmt::format(
+      "with written as ("
       "update {}.{} t set {}raw = v.raw, content_hash = v.content_hash, updated_at = clock_timestamp(), "
       "stale_at = null "
       "from unnest({}::text[]{}, {}::jsonb[], {}::bigint[]) as v (id{}, raw, content_hash) "
-      "where t.account = {} and t.id = v.id; ",
-      table.schema, table.name, set, arrays[0], unnest, arrays[i], arrays[i + 1], names, account_literal);
+      "where t.account = {} and t.id = v.id and (t.content_hash <> v.content_hash or t.stale_at is not null) "
+      "returning 1) select weir.expect_rows(count(*), {}) from written; ",
+      table.schema, table.name, set, arrays[0], unnest, arrays[i], arrays[i + 1], names, account_literal,
+      expected);
 }
 
 }  // namespace weir::worker

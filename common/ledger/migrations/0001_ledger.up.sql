@@ -317,3 +317,13 @@ create table weir.workers (
   started_at timestamptz not null default now(),
   seen_at    timestamptz not null default now()
 );
+
+-- A batch has looked its rows up before its transaction. When one of them was written or deleted by another lane since,
+-- it is looked up anew, as a row is that another has inserted: hence the same error.
+create function weir.expect_rows(written bigint, expected bigint) returns void language plpgsql as $rows$
+begin
+  if written <> expected then
+    raise unique_violation using message = 'rows that a batch was to change have changed since';
+  end if;
+end
+$rows$;
