@@ -72,7 +72,12 @@ Result<void> PrepareFence(pg::Session& session) {
       "state = case when $14 then 'done' else state end, owner = case when not $14 then owner end, "
       "finished_at = case when $14 then clock_timestamp() else finished_at end "
       "where id = $15 and epoch = $16 and state = 'running'";
-  constexpr std::string_view kGuard = "select 1 / count(*) from weir.tasks where id = $1 and epoch = $2";
+  // Asks for what the fence did, not for what the row says: only the fence's own transaction has written the
+  // row's version that is visible now. A row that left `running` with its epoch unchanged would pass the
+  // latter.
+  constexpr std::string_view kGuard =
+      "select 1 / count(*) from weir.tasks "
+      "where id = $1 and epoch = $2 and xmin = pg_current_xact_id()::xid";
   if (auto ok = session.Prepare("weir_fence", kFence); !ok) return ok;
   return session.Prepare("weir_guard", kGuard);
 }

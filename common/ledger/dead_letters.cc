@@ -12,7 +12,8 @@ namespace {
 constexpr std::string_view kDueSql = R"sql(
   select t.id, t.job_id, t.meter, t.lane, j.source, j.stream, t.account, t.kind, t.lo, t.hi, t.key,
          j.priority = 'interactive', t.attempts, j.traceparent, t.dispatches, coalesce(t.http_status, 0),
-         coalesce(t.error_class, ''), coalesce(t.error_message, ''), coalesce(encode(t.letter_message, 'hex'), ''), coalesce(t.letter_from, '')
+         coalesce(t.error_class, ''), coalesce(t.error_message, ''), coalesce(encode(t.letter_message, 'hex'), ''), coalesce(t.letter_from, ''),
+         t.epoch
     from weir.tasks t join weir.jobs j on j.id = t.job_id
    where t.letter_due order by t.id limit $1::int)sql";
 
@@ -47,6 +48,7 @@ DeadLetter ReadLetter(const pg::Rows& rows, int i) {
   task.interactive = rows.Bool(i, 11);
   task.attempts = static_cast<int>(rows.Int(i, 12));
   task.traceparent = rows.Text(i, 13);
+  task.epoch = Epoch{rows.Int(i, 20)};
   letter.attempts = task.attempts;
   letter.deliveries = static_cast<int>(rows.Int(i, 14));
   letter.http_status = static_cast<int>(rows.Int(i, 15));
@@ -68,14 +70,18 @@ Result<std::vector<DeadLetter>> LettersDue(pg::Session& session, int limit) {
   return letters;
 }
 
-Result<void> MarkLettersSent(pg::Session& session, const std::vector<TaskId>& ids) {
-  if (ids.empty()) return {};
-  std::vector<std::int64_t> values;
-  for (const TaskId id : ids) values.push_back(id.value);
+Result<void> MarkLettersSent(pg::Session& session, const std::vector<SentTask>& sent) {
+  if (sent.empty()) return {};
+  std::vector<std::int64_t> ids, epochs;
+  for (const SentTask& letter : sent) {
+    ids.push_back(letter.id.value);
+    epochs.push_back(letter.epoch.value);
+  }
   auto rows = session.Exec(
-      "update weir.tasks set letter_due = false, letter_message = null, letter_from = null "
-      "where id = any($1::int8[]) and state = 'dead'",
-      {pg::ArrayLiteral(values)}, "letters_sent");
+      "update weir.tasks t set letter_due = false, letter_message = null, letter_from = null "
+      "from unnest($1::int8[], $2::int8[]) u (id, epoch) "
+      "where t.id = u.id and t.epoch = u.epoch and t.state = 'dead'",
+      {pg::ArrayLiteral(ids), pg::ArrayLiteral(epochs)}, "letters_sent");
   if (!rows) return Fail(rows.error());
   return {};
 }

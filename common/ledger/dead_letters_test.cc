@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "common/ledger/failures.h"
 #include "common/ledger/task_message.h"
 #include "common/ledger/tasks.h"
 #include "common/ledger/testing/ledger_fixture.h"
@@ -48,10 +49,31 @@ TEST_F(DeadLettersTest, ATasksDeathAndItsLetterAreOne) {
   EXPECT_EQ(letter.http_status, 404);
   EXPECT_EQ(letter.error_class, "gone");
   EXPECT_EQ(letter.error, "not there");
-  ASSERT_TRUE(MarkLettersSent(session_, {letter.task.id}));
+  ASSERT_TRUE(MarkLettersSent(session_, {{letter.task.id, letter.task.epoch}}));
   EXPECT_TRUE(Due().empty());
   EXPECT_EQ(Text("select state || coalesce(letter_from, '-') from weir.tasks where kind = 1 and lo = 1"),
             "dead-");
+}
+
+// A letter is sent at least once for each death, also when the task is replayed while its letter is on its
+// way.
+TEST_F(DeadLettersTest, ATaskThatDiesAgainWhileItsLetterIsSentHasASecondLetter) {
+  const JobId id = Open(Request({"alice"}));
+  Plan(id, "alice", 1);
+  const auto die = [&] {
+    auto claim = ClaimTask(session_, Page(0), {.owner = "w", .letter = {"m", "weir.tasks/0/1"}});
+    ASSERT_TRUE(claim && claim->task);
+    ASSERT_TRUE(KillTask(session_, *claim->task, MakeError(ErrorClass::kGone, "not there"), "", "", {}));
+  };
+  die();
+  const auto first = Due();
+  ASSERT_EQ(first.size(), 1u);
+  FailureFilter all;
+  all.job = id;
+  ASSERT_TRUE(Replay(session_, all, {}));
+  die();
+  ASSERT_TRUE(MarkLettersSent(session_, {{first[0].task.id, first[0].task.epoch}}));
+  EXPECT_EQ(Due().size(), 1u);
 }
 
 // Those that die with their account were perhaps never sent: their letter is what would have been.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/ledger/leave_running.h"
 #include "common/ledger/transaction.h"
 
 namespace weir::ledger {
@@ -118,7 +119,7 @@ constexpr std::string_view kRequeueSql = R"sql(
                   and (o.not_before is null or o.not_before < clock_timestamp() - $1::int8 * interval '1 ms')
                   and (not coalesce(o.held, false) or o.updated_at < clock_timestamp() - $1::int8 * interval '1 ms')
                   and not exists (select from busy b where b.meter = o.meter and b.lane = o.lane) end)
-  update weir.tasks t set state = 'planned', owner = null, crashes = t.crashes + (t.state = 'running')::int
+  update weir.tasks t set {0}, crashes = t.crashes + (t.state = 'running')::int
     from (select id from weir.tasks where id in (select id from lost) order by id for update skip locked) l
    where t.id = l.id and t.state in ('dispatched', 'running'))sql";
 
@@ -165,18 +166,20 @@ Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<Sent
 }
 
 Result<std::int64_t> RequeueLost(pg::Session& session, milliseconds idle) {
+  static const std::string kSql = fmt::format(fmt::runtime(kRequeueSql), LeaveRunning("'planned'"));
   return Affected(session.Exec(
-      kRequeueSql,
+      kSql,
       {std::to_string(idle.count()), std::to_string(std::max<milliseconds>(idle * 30, kStuckTask).count())},
       "requeue_lost"));
 }
 
 Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner, bool crashed) {
-  return Affected(session.Exec(
-      "with back as (update weir.tasks set state = 'planned', owner = null, crashes = crashes + $2::int "
+  static const std::string kSql =
+      "with back as (update weir.tasks t set " + LeaveRunning("'planned'") +
+      ", crashes = crashes + $2::int "
       "where state in ('dispatched', 'running') and state = 'running' and owner = $1 returning id) "
-      "select id, pg_notify('weir_dispatch', '') from back",
-      {owner, crashed ? "1" : "0"}));
+      "select id, pg_notify('weir_dispatch', '') from back";
+  return Affected(session.Exec(kSql, {owner, crashed ? "1" : "0"}));
 }
 
 Result<std::int64_t> RequeueSent(pg::Session& session) {

@@ -5,6 +5,7 @@
 #include "common/ledger/dispatch.h"
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
+#include "common/ledger/leave_running.h"
 #include "common/ledger/transaction.h"
 #include "common/sources/source.h"
 
@@ -13,9 +14,11 @@ namespace {
 
 // Ends every open task of a job as $2. The epoch goes up, so that what a worker still does for a running one
 // is fenced.
-constexpr std::string_view kCloseTasksSql = R"sql(
-  update weir.tasks set state = $2, epoch = epoch + 1, owner = null, not_before = null, finished_at = clock_timestamp()
+std::string CloseTasksSql() {
+  return "update weir.tasks t set " + LeaveRunning("$2") +
+         R"sql(, not_before = null, finished_at = clock_timestamp()
    where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
+}
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
 // refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
@@ -105,7 +108,7 @@ Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cau
   ending.state_before = job->state;
   if (!job->open) return ending;
   if (cause == Cause::kCancelled || job->overdue) {
-    auto closed = session.Exec(kCloseTasksSql, {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
+    auto closed = session.Exec(CloseTasksSql(), {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
     if (closed && cause == Cause::kCancelled) closed = session.Exec(kDropSweepsSql, {id});
     if (!closed) return Fail(closed.error());
   }

@@ -1,9 +1,12 @@
 // How jobs stand still and go on. A paused job keeps all it has; what runs of it is fenced at its next batch,
 // as by a cancel, and begins where it was committed.
 
+#include <fmt/core.h>
+
 #include "common/ledger/dispatch.h"
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
+#include "common/ledger/leave_running.h"
 #include "common/ledger/transaction.h"
 
 namespace weir::ledger {
@@ -15,7 +18,7 @@ constexpr std::string_view kPauseSql = R"sql(
   with accounts as (
     update weir.job_accounts set state = 'paused' where job_id = $1::int8 and state in ('queued', 'running')),
   tasks as (
-    update weir.tasks set state = 'planned', epoch = epoch + 1, owner = null
+    update weir.tasks t set {0}
      where job_id = $1::int8 and state in ('dispatched', 'running'))
   update weir.jobs set state = 'paused' where id = $1::int8 returning pg_notify('weir_jobs', id::text))sql";
 
@@ -46,18 +49,19 @@ Result<void> Change(pg::Session& session, JobId job, std::string_view sql, bool 
 
 }  // namespace
 
-Result<void> PauseJob(pg::Session& session, JobId id) { return Change(session, id, kPauseSql, false); }
+Result<void> PauseJob(pg::Session& session, JobId id) {
+  static const std::string kSql = fmt::format(fmt::runtime(kPauseSql), LeaveRunning("'planned'"));
+  return Change(session, id, kSql, false);
+}
 
 Result<void> ResumeJob(pg::Session& session, JobId id) { return Change(session, id, kResumeSql, true); }
 
 Result<std::int64_t> HoldPaused(pg::Session& session) {
-  auto rows = session.Exec(
-      R"sql(
-      update weir.tasks t set state = 'planned', epoch = t.epoch + 1, owner = null
+  static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'planned'") + R"sql(
         from (select t.id from weir.tasks t join weir.jobs j on j.id = t.job_id
                where j.state = 'paused' and t.state in ('dispatched', 'running') for update of t skip locked) held
-       where t.id = held.id)sql",
-      {}, "hold_paused");
+       where t.id = held.id)sql";
+  auto rows = session.Exec(kSql, {}, "hold_paused");
   if (!rows) return Fail(rows.error());
   return rows->Affected();
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/ledger/hex.h"
+#include "common/ledger/leave_running.h"
 
 namespace weir::ledger {
 namespace {
@@ -26,12 +27,13 @@ Result<void> Fenced(Result<pg::Rows> rows) {
 
 Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, milliseconds wait, bool count_attempt,
                       const std::optional<Error>& error, const Effort& effort) {
-  return Fenced(session.Exec(
-      R"sql(
-      update weir.tasks set state = 'parked', not_before = clock_timestamp() + $3::int8 * interval '1 ms', owner = null,
+  static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'parked'") + R"sql(,
+        not_before = clock_timestamp() + $3::int8 * interval '1 ms',
         attempts = attempts + $4::int, crashes = 0, requests = requests + $5::int8, busy_ms = busy_ms + $6::int8,
         error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, error_body = $11
-      where id = $1::int8 and epoch = $2::int8 and state = 'running')sql",
+      where id = $1::int8 and epoch = $2::int8 and state = 'running')sql";
+  return Fenced(session.Exec(
+      kSql,
       {Number(task.id.value), Number(task.epoch.value), Number(wait.count()), count_attempt ? "1" : "0",
        Number(effort.requests), Number(effort.busy_ms),
        error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
@@ -46,34 +48,37 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
   // One statement, so that an account's other tasks die with the one that found its credentials refused, or
   // none does. One that runs may have been read whole, and is being committed; else it is refused itself.
   const bool whole_account = error.error_class == ErrorClass::kAuth;
-  return Fenced(session.Exec(
-      R"sql(
-      with mine as (
-        update weir.tasks set state = 'dead', owner = null, finished_at = clock_timestamp(), attempts = attempts + 1,
+  static const std::string kSql = "with mine as (update weir.tasks t set " + LeaveRunning("'dead'") + R"sql(,
+          finished_at = clock_timestamp(), attempts = attempts + 1,
           requests = requests + $5::int8, busy_ms = busy_ms + $6::int8, error_class = $7, http_status = $8::int,
           error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13,
           letter_due = true, letter_message = decode($15, 'hex'), letter_from = $16
         where id = $1::int8 and epoch = $2::int8 and state = 'running' returning id)
       , others as (
-        update weir.tasks t set state = 'dead', owner = null, finished_at = clock_timestamp(), epoch = t.epoch + 1,
-          error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, letter_due = true,
+        update weir.tasks t set )sql" +
+                                  LeaveRunning("'dead'") + R"sql(,
+          finished_at = clock_timestamp(), error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, letter_due = true,
           letter_message = null, letter_from = null
         where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
           and t.state in ('planned', 'dispatched', 'parked') and exists (select from mine))
-      select id from mine)sql",
-      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
-       Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
-       Number(error.http_status), error.message, Optional(error.hint), Optional(request), Optional(head),
-       Optional(error.body_start), whole_account ? "true" : "false", ToHex(task.letter.message),
-       Optional(task.letter.from)},
-      "task_kill"));
+      select id from mine)sql";
+  return Fenced(
+      session.Exec(kSql,
+                   {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
+                    Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
+                    Number(error.http_status), error.message, Optional(error.hint), Optional(request),
+                    Optional(head), Optional(error.body_start), whole_account ? "true" : "false",
+                    ToHex(task.letter.message), Optional(task.letter.from)},
+                   "task_kill"));
 }
 
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort) {
+  static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'dispatched'") +
+                                  ", dispatched_at = clock_timestamp(), requests = requests + $3::int8, "
+                                  "busy_ms = busy_ms + $4::int8 "
+                                  "where id = $1::int8 and epoch = $2::int8 and state = 'running'";
   return Fenced(session.Exec(
-      "update weir.tasks set state = 'dispatched', owner = null, dispatched_at = clock_timestamp(), "
-      "requests = requests + $3::int8, busy_ms = busy_ms + $4::int8 "
-      "where id = $1::int8 and epoch = $2::int8 and state = 'running'",
+      kSql,
       {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms)},
       "task_yield"));
 }
@@ -86,12 +91,12 @@ Result<void> ReturnTasks(pg::Session& session, const std::vector<ReturnedTask>& 
     ids.push_back(task.id.value);
     epochs.push_back(task.claimed.value);
   }
-  auto rows = session.Exec(
-      "update weir.tasks t set epoch = t.epoch + 1, owner = null, "
-      "state = case t.state when 'parked' then 'parked' else 'planned' end "
-      "from unnest($1::int8[], $2::int8[]) u (id, epoch) where t.id = u.id "
-      "and (t.state in ('planned', 'parked', 'dispatched') or (t.state = 'running' and t.epoch = u.epoch))",
-      {pg::ArrayLiteral(ids), pg::ArrayLiteral(epochs)}, "task_return");
+  static const std::string kSql =
+      "update weir.tasks t set " +
+      LeaveRunning("case t.state when 'parked' then 'parked' else 'planned' end") +
+      " from unnest($1::int8[], $2::int8[]) u (id, epoch) where t.id = u.id "
+      "and (t.state in ('planned', 'parked', 'dispatched') or (t.state = 'running' and t.epoch = u.epoch))";
+  auto rows = session.Exec(kSql, {pg::ArrayLiteral(ids), pg::ArrayLiteral(epochs)}, "task_return");
   if (!rows) return Fail(rows.error());
   return {};
 }

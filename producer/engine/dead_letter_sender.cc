@@ -48,9 +48,9 @@ Result<std::int64_t> DeadLetterSender::RunOnce() {
   for (const ledger::DeadLetter& letter : *due) messages.push_back(MessageOf(letter, topics_));
   auto acknowledged = publisher_.Send(messages, kSendTimeout);
   if (!acknowledged) return Fail(acknowledged.error());
-  std::vector<TaskId> sent;
+  std::vector<ledger::SentTask> sent;
   for (std::size_t i = 0; i < due->size(); ++i) {
-    if ((*acknowledged)[i]) sent.push_back((*due)[i].task.id);
+    if ((*acknowledged)[i]) sent.push_back({(*due)[i].task.id, (*due)[i].task.epoch});
   }
   if (sent.empty()) {
     return Fail(ErrorClass::kBroker, "Kafka acknowledged none of the dead letters", "see: weir doctor");
