@@ -72,6 +72,7 @@ class Executors {
                                 .scheduler = &scheduler_,
                                 .keeper = &keeper_,
                                 .claims = &claims_,
+                                .held = &held_,
                                 .limiter = &limiter_,
                                 .finished = &finished_,
                                 .metrics = &metrics_,
@@ -107,6 +108,7 @@ class Executors {
   pg::SessionPool pool_;
   worker::LaneScheduler scheduler_;
   worker::LaneKeeper keeper_;
+  worker::HeldTasks held_;
   worker::ClaimWatch claims_;
   worker::Limiter limiter_;
   worker::FinishedQueue finished_;

@@ -1,5 +1,6 @@
 #include "worker/lane_keeper.h"
 
+#include <set>
 #include <utility>
 
 #include "common/obs/memory.h"
@@ -28,24 +29,34 @@ bool LaneKeeper::Valid(const LaneId& lane) const {
   return held != until_.end() && held->second > clock_->Boot();
 }
 
-std::size_t LaneKeeper::Held() const {
+std::size_t LaneKeeper::LanesHeld() const {
   std::lock_guard lock(mutex_);
   return until_.size();
 }
 
 Result<void> LaneKeeper::Renew(pg::Session& session) {
+  std::map<LaneId, milliseconds> asked;
+  {
+    std::lock_guard lock(mutex_);
+    asked = until_;
+  }
+  std::vector<LaneId> lanes;
+  for (const auto& [lane, until] : asked) lanes.push_back(lane);
   const milliseconds sent = clock_->Boot();
-  auto held = ledger::RenewLanes(session, options_.worker, options_.lease);
+  auto held = ledger::RenewLanes(session, options_.worker, lanes, options_.lease);
   if (!held) return Fail(held.error());
   std::lock_guard lock(mutex_);
-  std::map<LaneId, milliseconds> renewed;
-  for (LaneId& lane : *held) renewed[std::move(lane)] = sent + options_.lease;
-  // A lane that is not in the answer may have been taken after the statement was sent: what is believed of it
-  // stands, and runs out by itself if it was lost.
-  for (const auto& [lane, until] : until_) {
-    if (until > sent) renewed.emplace(lane, until);
+  const std::set<LaneId> renewed(held->begin(), held->end());
+  for (const auto& [lane, until] : asked) {
+    const auto believed = until_.find(lane);
+    // One that was released or taken since the statement was sent is as that left it.
+    if (believed == until_.end() || believed->second != until) continue;
+    if (renewed.contains(lane)) {
+      believed->second = sent + options_.lease;
+    } else {
+      until_.erase(believed);
+    }
   }
-  until_ = std::move(renewed);
   return {};
 }
 
@@ -64,7 +75,8 @@ Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
     std::lock_guard lock(mutex_);
     for (const LaneId& lane : idle) until_.erase(lane);
   }
-  // A lane whose state cannot be written is kept from others for as long as its lease runs.
+  // A lane whose state cannot be written, or whose release fails, is kept from others for as long as its lease runs:
+  // it is not in until_ any more, so that Renew leaves it to expire.
   auto released = SaveAll(session, idle);
   if (released) released = ledger::ReleaseLanes(session, options_.worker, idle);
   scheduler_->CheckIn(idle);
@@ -77,15 +89,27 @@ Result<void> LaneKeeper::RunOnce(pg::Session& session) {
   return ReleaseIdle(session);
 }
 
+// The lower bound of the database's clock at this moment, with what the executors hold now.
+std::optional<ledger::WorkerSigns::Holding> LaneKeeper::Held() const {
+  if (!holding_ || !database_time_) return std::nullopt;
+  const auto& [told_ms, heard] = *database_time_;
+  const std::int64_t now_ms = told_ms + (clock_->Boot() - heard).count();
+  return ledger::WorkerSigns::Holding{holding_(), now_ms};
+}
+
 Result<void> LaneKeeper::Tell(pg::Session& session) {
   ledger::WorkerSigns signs{options_.host, options_.pid};
   signs.memory = ResidentBytes();
+  signs.holding = Held();
   {
     std::lock_guard lock(mutex_);
     signs.member = member_;
     untold_ = false;
   }
-  return ledger::Heartbeat(session, options_.worker, signs);
+  auto told = ledger::Heartbeat(session, options_.worker, signs);
+  if (!told) return Fail(told.error());
+  database_time_.emplace(*told, clock_->Boot());
+  return {};
 }
 
 void LaneKeeper::Joined(std::string member) {

@@ -5,7 +5,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/clock.h"
@@ -37,10 +39,13 @@ class LaneKeeper {
   // Has the lane's lease, taking it if need be. `held` false: another holder has it, ask again after `wait`.
   Result<ledger::LaneState> Ensure(pg::Session& session, const LaneId& lane);
   bool Valid(const LaneId& lane) const;
-  std::size_t Held() const;
+  std::size_t LanesHeld() const;
 
   // Renews, tells that this worker lives, and gives idle lanes back. A failure leaves leases to run out.
   Result<void> RunOnce(pg::Session& session);
+  // What this worker holds, for WorkerSigns::holding. Set before any thread is started.
+  using Holding = std::function<std::vector<std::int64_t>()>;
+  void Watch(Holding holding) { holding_ = std::move(holding); }
   // The worker is a member of the group, by this name. Until that is told, Untold: whoever buries this worker
   // needs it, so RunOnce is not to wait for its turn.
   void Joined(std::string member);
@@ -55,12 +60,16 @@ class LaneKeeper {
   Result<void> Renew(pg::Session& session);
   Result<void> Tell(pg::Session& session);
   Result<void> ReleaseIdle(pg::Session& session);
+  std::optional<ledger::WorkerSigns::Holding> Held() const;
   Result<void> SaveAll(pg::Session& session, const std::vector<LaneId>& lanes) const;
 
   KeeperOptions options_;
   const Clock* clock_;
   LaneScheduler* scheduler_;
   Save save_;
+  Holding holding_;
+  // RunOnce's thread alone: the database's clock as last told, and the boot clock when that was heard.
+  std::optional<std::pair<std::int64_t, std::chrono::milliseconds>> database_time_;
   mutable std::mutex mutex_;
   std::map<LaneId, std::chrono::milliseconds> until_;  // guarded by mutex_; on the boot clock
   std::string member_;                                 // guarded by mutex_

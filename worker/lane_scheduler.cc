@@ -190,6 +190,19 @@ void LaneScheduler::DropAll() {
   queued_ = 0;
 }
 
+std::vector<std::int64_t> LaneScheduler::Claimed() const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::int64_t> tasks;
+  for (const auto& [id, lane] : lanes_) {
+    for (const auto* queue : {&lane.interactive, &lane.bulk}) {
+      for (const Delivery& delivery : *queue) {
+        if (delivery.claimed.value != 0) tasks.push_back(delivery.message.task.value);
+      }
+    }
+  }
+  return tasks;
+}
+
 std::vector<LaneId> LaneScheduler::CheckOutIdle(Millis idle) {
   std::lock_guard lock(mutex_);
   std::vector<LaneId> out;

@@ -67,6 +67,8 @@ class LaneScheduler {
   std::vector<LaneId> CheckOutIdle(Millis idle);
   void CheckIn(const std::vector<LaneId>& lanes);
 
+  // The tasks that are queued here although this worker has claimed them (Delivery::claimed).
+  std::vector<std::int64_t> Claimed() const;
   std::size_t Queued() const;
   std::size_t Running() const;
   // Waits until no task runs, or until `deadline` (of the clock).

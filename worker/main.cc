@@ -38,6 +38,18 @@ void KeepMemorySmall() {
   pthread_attr_destroy(&attributes);
 }
 
+std::string Incarnation() {
+  // Whoever starts a worker and must know its id says what makes it unique (producer/embedded/local_workers).
+  if (const char* given = std::getenv("WEIR_WORKER_INCARNATION")) return given;
+  std::random_device random;
+  char text[17];
+  std::snprintf(text, sizeof text, "%08x%08x", random(), random());
+  return text;
+}
+
+// A name alone is not an id: a StatefulSet's pod has the same one after a crash, and an environment variable of a
+// Deployment gives one name to all its workers. A task that killed its worker is known by its owner being another
+// process, and a lane's lease belongs to one process.
 weir::worker::WorkerIdentity Identify() {
   char host[256] = "localhost";
   gethostname(host, sizeof host - 1);
@@ -45,9 +57,9 @@ weir::worker::WorkerIdentity Identify() {
   identity.host = host;
   identity.pid = static_cast<int>(getpid());
   const char* given = std::getenv("WEIR_WORKER_ID");
-  identity.id = given != nullptr ? given
-                                 : identity.host + "-" + std::to_string(identity.pid) + "-" +
-                                       std::to_string(std::random_device{}() % 1'000'000);
+  const std::string name =
+      given != nullptr && *given != '\0' ? given : identity.host + "-" + std::to_string(identity.pid);
+  identity.id = name + "-" + Incarnation();
   return identity;
 }
 

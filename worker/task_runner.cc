@@ -35,29 +35,38 @@ TaskRunner::TaskRunner(Shared shared)
 bool TaskRunner::RunOnce() {
   auto work = shared_.scheduler->Take();
   if (!work) return false;
-  Next next = Work(*work);
   const TaskId task = work->delivery.message.task;
-  if (next.claimed) work->delivery.claimed = *next.claimed;
+  // Before the claim: whoever sees the row running must find the task among those that this worker holds.
+  shared_.held->Add(task);
+  Next next = Work(*work);
+  Settle(std::move(*work), std::move(next));
+  shared_.held->Remove(task);
+  return true;
+}
+
+// Hands the delivery on: back to its lane, to the ledger, or to the poll loop, which stores its offset.
+void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
+  const TaskId task = work.delivery.message.task;
+  if (next.claimed) work.delivery.claimed = *next.claimed;
   if (!next.freed)
-    shared_.limiter->Hold(work->lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
+    shared_.limiter->Hold(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
   const bool long_wait = next.lane_wait > kLongWait;
   if (next.again && !long_wait) {
-    if (next.waiting_for == kDatabase) ++work->delivery.returns;
-    work->delivery.alone = work->delivery.alone || next.alone;
-    shared_.scheduler->GiveBack(work->lane, std::move(work->delivery), next.lane_wait);
-    return true;
+    if (next.waiting_for == kDatabase) ++work.delivery.returns;
+    work.delivery.alone = work.delivery.alone || next.alone;
+    shared_.scheduler->GiveBack(work.lane, std::move(work.delivery), next.lane_wait);
+    return;
   }
-  if (!next.freed) SaveAfter(work->lane, next);
+  if (!next.freed) SaveAfter(work.lane, next);
   std::vector<Delivery> returned;
-  if (long_wait) returned = shared_.scheduler->Drain(work->lane);
+  if (long_wait) returned = shared_.scheduler->Drain(work.lane);
   if (next.again) {
-    returned.insert(returned.begin(), std::move(work->delivery));
+    returned.insert(returned.begin(), std::move(work.delivery));
   } else {
-    shared_.finished->Push(std::move(work->delivery));
+    shared_.finished->Push(std::move(work.delivery));
   }
   ReturnTasks(std::move(returned), *shared_.pool, *shared_.scheduler, *shared_.finished);
-  shared_.scheduler->Done(work->lane, task, next.lane_wait);
-  return true;
+  shared_.scheduler->Done(work.lane, task, next.lane_wait);
 }
 
 std::optional<Error> TaskRunner::AbortReason(const ledger::ClaimedTask& task) const {

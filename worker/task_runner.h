@@ -16,6 +16,7 @@
 #include "worker/batch_writer.h"
 #include "worker/claim_watch.h"
 #include "worker/finished_queue.h"
+#include "worker/held_tasks.h"
 #include "worker/lane_keeper.h"
 #include "worker/lane_scheduler.h"
 #include "worker/limiter.h"
@@ -32,6 +33,7 @@ struct Shared {
   LaneScheduler* scheduler = nullptr;
   LaneKeeper* keeper = nullptr;
   ClaimWatch* claims = nullptr;
+  HeldTasks* held = nullptr;
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
@@ -65,6 +67,7 @@ class TaskRunner {
     std::optional<Epoch> claimed{};  // Delivery::claimed, if that is new
   };
 
+  void Settle(LaneScheduler::Work work, Next next);
   Next Work(const LaneScheduler::Work& work);
   ledger::ClaimOptions ClaimOf(const LaneScheduler::Work& work) const;
   Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);

@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{100};
 constexpr milliseconds kRenewEvery{1'000};
+// Leases are renewed four times in their length, so that one that is late loses nothing.
+milliseconds RenewEvery(milliseconds lease) { return std::min(kRenewEvery, lease / 4); }
 constexpr milliseconds kCloseTimeout{5'000};
 // A database that is cut off without a word is given up in time to work again within half a minute.
 constexpr milliseconds kStatementDeadline{20'000};
@@ -59,6 +61,16 @@ WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
   keeper_.OnRelease([this](pg::Session& session, const LaneId& lane) {
     const auto kept = limiter_.Memory(lane, clock_.Boot(), true);
     return ledger::SaveLane(session, lane, identity_.id, kept.wait, kept.waiting_for, kept.memory);
+  });
+  keeper_.Watch([this, before = std::vector<std::int64_t>()]() mutable {
+    std::vector<std::int64_t> now = held_.All();
+    const std::vector<std::int64_t> queued = scheduler_.Claimed();
+    now.insert(now.end(), queued.begin(), queued.end());
+    std::vector<std::int64_t> said = now;
+    // One that was on its way from the queue to an executor was seen a second ago.
+    said.insert(said.end(), before.begin(), before.end());
+    before = std::move(now);
+    return said;
   });
 }
 
@@ -127,7 +139,7 @@ Result<void> WorkerApp::Start() {
 
 HttpReply WorkerApp::Serve(const HttpServerRequest& request) {
   if (request.path == "/metrics") {
-    metrics_.SetLanesHeld(static_cast<std::int64_t>(keeper_.Held()));
+    metrics_.SetLanesHeld(static_cast<std::int64_t>(keeper_.LanesHeld()));
     return {.content_type = kMetricsContentType, .body = metrics_.Render(), .headers = {}};
   }
   const bool alive = clock_.Boot() - milliseconds(polled_at_.load()) < kStuck;
@@ -147,7 +159,7 @@ void WorkerApp::Execute(TaskRunner* runner) {
 void WorkerApp::KeepLanes() {
   pg::SessionOptions options = SessionOptionsFor("keeper");
   // An answer that comes later than this renews nothing.
-  options.statement_deadline = std::max(config_.lease, kRenewEvery);
+  options.statement_deadline = config_.lease;
   options.connect_timeout = options.statement_deadline;
   pg::Session session(options);
   std::unique_lock lock(keeper_mutex_);
@@ -160,7 +172,7 @@ void WorkerApp::KeepLanes() {
     // What came for a lane after it had begun to wait.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), pool_, scheduler_, finished_);
     lock.lock();
-    keeper_wake_.wait_for(lock, kRenewEvery, [this] { return stopping_.load() || keeper_.Untold(); });
+    keeper_wake_.wait_for(lock, RenewEvery(config_.lease), [this] { return stopping_.load() || keeper_.Untold(); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)
@@ -175,6 +187,7 @@ void WorkerApp::StartThreads() {
                       .scheduler = &scheduler_,
                       .keeper = &keeper_,
                       .claims = &claims_,
+                      .held = &held_,
                       .limiter = &limiter_,
                       .finished = &finished_,
                       .metrics = &metrics_,

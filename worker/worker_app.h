@@ -15,6 +15,7 @@
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
 #include "worker/finished_queue.h"
+#include "worker/held_tasks.h"
 #include "worker/lane_keeper.h"
 #include "worker/lane_scheduler.h"
 #include "worker/limiter.h"
@@ -24,7 +25,7 @@
 namespace weir::worker {
 
 struct WorkerIdentity {
-  std::string id;  // unique to this process: host, pid and a random part, or WEIR_WORKER_ID
+  std::string id;  // unique to this process: WEIR_WORKER_ID, or host and pid, and an incarnation
   std::string host;
   int pid = 0;
 };
@@ -64,6 +65,7 @@ class WorkerApp {
   LaneScheduler scheduler_;
   LaneKeeper keeper_;
   ClaimWatch claims_;
+  HeldTasks held_;
   Limiter limiter_;
   FinishedQueue finished_;
   PollLoop loop_;

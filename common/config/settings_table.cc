@@ -133,7 +133,7 @@ void AddWork(TableBuilder& t) {
              {"MAX_FUNCTION_RUNTIME"});
   t.Duration("dispatch.lost_after", &Config::lost_after, 1'000, kHour,
              "a task sent to the workers that nobody advances for so long is sent again");
-  t.Duration("lanes.lease", &Config::lease, 500, kMinute, "how long a lane's lease holds without renewal");
+  t.Duration("lanes.lease", &Config::lease, 3000, kMinute, "how long a lane's lease holds without renewal");
   t.Duration("lanes.initial_delay", &Config::initial_delay, 1, kHour,
              "between two requests of a lane, after a 429 that told no time");
   t.Duration("lanes.min_delay", &Config::min_delay, 0, kHour, "the least such delay, also without any 429");

@@ -101,8 +101,9 @@ constexpr std::string_view kRequeueSql = R"sql(
     select exists (select from weir.workers where seen_at > clock_timestamp() - interval '15 s') as any_worker),
   outstanding as materialized (
     select t.id, t.state, t.owner, t.meter, t.lane, t.dispatched_at, t.advanced_at, t.dispatches,
-           l.holder, l.lease_until > clock_timestamp() as held, l.updated_at, l.not_before
-      from weir.tasks t left join weir.lanes l using (meter, lane)
+           l.holder, l.lease_until > clock_timestamp() as held, l.updated_at, l.not_before,
+           coalesce(t.advanced_at < w.holding_at - interval '1 s' and t.id <> all(w.holding), false) as let_go
+      from weir.tasks t left join weir.lanes l using (meter, lane) left join weir.workers w on w.id = t.owner
      where t.state in ('dispatched', 'running')),
   busy as (
     select distinct meter, lane from outstanding where state = 'running' and held and owner = holder),
@@ -110,10 +111,10 @@ constexpr std::string_view kRequeueSql = R"sql(
     select o.id from outstanding o, alive
      where case o.state
              when 'running' then
-               case when o.held and o.owner = o.holder
+               o.let_go or case when o.held and o.owner = o.holder
                     then o.advanced_at < clock_timestamp() - $2::int8 * interval '1 ms'
                     else o.advanced_at < clock_timestamp() - $1::int8 * interval '1 ms' end
-             else alive.any_worker
+             else o.dispatched_at < pg_postmaster_start_time() or alive.any_worker
                   and o.dispatched_at < clock_timestamp()
                         - $1::int8 * interval '1 ms' * least(power(2, greatest(o.dispatches - 1, 0)), 16)
                   and (o.not_before is null or o.not_before < clock_timestamp() - $1::int8 * interval '1 ms')

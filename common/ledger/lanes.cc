@@ -36,17 +36,17 @@ std::vector<LaneMemory::Window> ReadWindows(std::string_view text) {
 
 Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                               milliseconds lease, milliseconds margin) {
-  // A lease that ends further ahead than any lease can was written before the database's clock jumped back:
-  // it is void.
+  // A lease that ends further ahead than it is long was written before the database's clock was set back: it is
+  // void. A lease of a version that wrote no length is never longer than a minute.
   static constexpr std::string_view kSql = R"sql(
-    insert into weir.lanes as l (meter, lane, holder, lease_epoch, lease_until)
-    values ($1, $2::int, $3, 1, clock_timestamp() + $4::int8 * interval '1 ms')
+    insert into weir.lanes as l (meter, lane, holder, lease_epoch, lease_until, lease_ms)
+    values ($1, $2::int, $3, 1, clock_timestamp() + $4::int8 * interval '1 ms', $4::int8)
     on conflict (meter, lane) do update
-      set holder = excluded.holder, lease_until = excluded.lease_until,
+      set holder = excluded.holder, lease_until = excluded.lease_until, lease_ms = excluded.lease_ms,
           lease_epoch = l.lease_epoch + (l.holder is distinct from excluded.holder)::int
       where l.holder = excluded.holder or l.holder is null or l.lease_until is null
          or l.lease_until + $5::int8 * interval '1 ms' < clock_timestamp()
-         or l.lease_until > clock_timestamp() + 4 * $4::int8 * interval '1 ms'
+         or l.lease_until > clock_timestamp() + (coalesce(l.lease_ms, 60000) + 1000) * interval '1 ms'
     returning lease_epoch, greatest(0, extract(epoch from not_before - clock_timestamp()) * 1000)::int8,
               coalesce(waiting_for, ''), delay_ms, task_ms,
               (select coalesce(string_agg(per || ':' || (extract(epoch from clock_timestamp() - began) * 1000)::int8 || ':' || sent,
@@ -76,11 +76,33 @@ Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const st
   return state;
 }
 
-Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& holder, milliseconds lease) {
+namespace {
+
+struct LaneArrays {
+  std::string meters, indexes;
+};
+
+LaneArrays ArraysOf(const std::vector<LaneId>& lanes) {
+  std::vector<std::string> meters;
+  std::vector<std::int64_t> indexes;
+  for (const LaneId& lane : lanes) {
+    meters.push_back(lane.meter);
+    indexes.push_back(lane.index);
+  }
+  return {pg::ArrayLiteral(meters), pg::ArrayLiteral(indexes)};
+}
+
+}  // namespace
+
+Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& holder,
+                                       const std::vector<LaneId>& lanes, milliseconds lease) {
+  if (lanes.empty()) return std::vector<LaneId>{};
+  const LaneArrays arrays = ArraysOf(lanes);
   auto rows = session.Exec(
-      "update weir.lanes set lease_until = clock_timestamp() + $2::int8 * interval '1 ms' where holder = $1 "
-      "returning meter, lane",
-      {holder, Ms(lease)}, "lane_renew");
+      "update weir.lanes l set lease_until = clock_timestamp() + $2::int8 * interval '1 ms', lease_ms = $2::int8 "
+      "from unnest($3::text[], $4::int[]) u (meter, lane) "
+      "where l.holder = $1 and l.meter = u.meter and l.lane = u.lane returning l.meter, l.lane",
+      {holder, Ms(lease), arrays.meters, arrays.indexes}, "lane_renew");
   if (!rows) return Fail(rows.error());
   std::vector<LaneId> held;
   for (int i = 0; i < rows->Size(); ++i) {
@@ -91,17 +113,12 @@ Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& 
 
 Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const std::vector<LaneId>& lanes) {
   if (lanes.empty()) return {};
-  std::vector<std::string> meters;
-  std::vector<std::int64_t> indexes;
-  for (const LaneId& lane : lanes) {
-    meters.push_back(lane.meter);
-    indexes.push_back(lane.index);
-  }
+  const LaneArrays arrays = ArraysOf(lanes);
   auto rows = session.Exec(
       "update weir.lanes l set holder = null, lease_until = null from unnest($2::text[], $3::int[]) u "
       "(meter, lane) "
       "where l.holder = $1 and l.meter = u.meter and l.lane = u.lane",
-      {holder, pg::ArrayLiteral(meters), pg::ArrayLiteral(indexes)}, "lane_release");
+      {holder, arrays.meters, arrays.indexes}, "lane_release");
   if (!rows) return Fail(rows.error());
   return {};
 }
@@ -157,15 +174,19 @@ Result<std::int64_t> DatabaseMillis(pg::Session& session) {
   return rows->Int(0, 0);
 }
 
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs) {
+Result<std::int64_t> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs) {
   auto rows = session.Exec(
-      "insert into weir.workers (id, host, pid, member, memory) values ($1, $2, $3::int, $4, $5::int8) "
-      "on conflict (id) do update set seen_at = clock_timestamp(), member = excluded.member, memory = "
-      "excluded.memory",
-      {worker, signs.host, std::to_string(signs.pid), signs.member, std::to_string(signs.memory)},
+      "insert into weir.workers (id, host, pid, member, memory, holding, holding_at) "
+      "values ($1, $2, $3::int, $4, $5::int8, $6::int8[], to_timestamp($7::int8 / 1000.0)) "
+      "on conflict (id) do update set seen_at = clock_timestamp(), member = excluded.member, "
+      "memory = excluded.memory, holding = excluded.holding, holding_at = excluded.holding_at "
+      "returning (extract(epoch from clock_timestamp()) * 1000)::int8",
+      {worker, signs.host, std::to_string(signs.pid), signs.member, std::to_string(signs.memory),
+       signs.holding ? pg::Param(pg::ArrayLiteral(signs.holding->tasks)) : pg::Param(),
+       signs.holding ? pg::Param(std::to_string(signs.holding->at_ms)) : pg::Param()},
       "worker_heartbeat");
   if (!rows) return Fail(rows.error());
-  return {};
+  return rows->Int(0, 0);
 }
 
 Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker) {

@@ -45,9 +45,10 @@ struct LaneState {
 Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                               std::chrono::milliseconds lease, std::chrono::milliseconds margin);
 
-// Renews all lanes of a holder with one statement; returns those that it still holds.
+// Renews these lanes of a holder with one statement; returns those that it still holds. Lanes that it does not name,
+// such as one whose release failed, are left to expire.
 Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& holder,
-                                       std::chrono::milliseconds lease);
+                                       const std::vector<LaneId>& lanes, std::chrono::milliseconds lease);
 
 // Gives lanes back, so that the next owner need not wait for expiry.
 Result<void> ReleaseLanes(pg::Session& session, const std::string& holder, const std::vector<LaneId>& lanes);
@@ -72,9 +73,16 @@ struct WorkerSigns {
   int pid = 0;
   std::string member{};     // the broker's name for it in the group; "" = not joined yet
   std::int64_t memory = 0;  // bytes it holds
+  // The tasks that it has claimed and not finished with, and when it looked: Unix milliseconds of the database's
+  // clock, or earlier. Nothing = it does not say.
+  struct Holding {
+    std::vector<std::int64_t> tasks;
+    std::int64_t at_ms = 0;
+  };
+  std::optional<Holding> holding{};
 };
-// This worker is alive.
-Result<void> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs);
+// This worker is alive. Returns the database's clock, Unix milliseconds.
+Result<std::int64_t> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs);
 // Takes a worker that ended off the list; returns the last signs of it, nothing if it was not on it.
 Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker);
 

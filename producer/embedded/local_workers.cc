@@ -99,13 +99,15 @@ void LocalWorkers::Tend(Slot& slot) {
 
 void LocalWorkers::Launch(Slot& slot) {
   // A pid alone is not unique: in containers every one of them is 1.
-  slot.id =
-      fmt::format("local-{:08x}-{}-{}-{}", std::random_device{}(), getpid(), slot.number, ++slot.starts);
+  const std::string name = fmt::format("local-{}-{}", getpid(), slot.number);
+  const std::string incarnation = fmt::format("{:08x}{}", std::random_device{}(), ++slot.starts);
+  slot.id = name + "-" + incarnation;
   ChildSpec spec;
   spec.argv = {options_.program};
   spec.argv.insert(spec.argv.end(), options_.arguments.begin(), options_.arguments.end());
   spec.environment = options_.environment;
-  spec.environment["WEIR_WORKER_ID"] = slot.id;
+  spec.environment["WEIR_WORKER_ID"] = name;
+  spec.environment["WEIR_WORKER_INCARNATION"] = incarnation;
   spec.output_file = fmt::format("{}/worker-{}.log", options_.log_dir, slot.number);
   spec.death_signal = SIGTERM;
   auto pid = Spawn(spec);

@@ -60,14 +60,14 @@ class LocalWorkersTest : public ledger::testing::LedgerFixture {
 
 TEST_F(LocalWorkersTest, EachGetsItsIdItsArgumentsAndItsLog) {
   LocalWorkersOptions options =
-      Options("echo \"$WEIR_WORKER_ID $* ${WEIR_DATABASE_URL:+url}\"; exec sleep 1000", 2);
+      Options("echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION $* ${WEIR_DATABASE_URL:+url}\"; exec sleep 1000", 2);
   options.arguments = {"--set", "a=b"};
   LocalWorkers workers(options, clock_);
   workers.Start();
   Await([&] { return LogOf(2).ends_with("url\n") && LogOf(1).ends_with("url\n"); });
   const std::string log = LogOf(2);
   const std::string id = log.substr(0, log.find(' '));
-  EXPECT_TRUE(id.starts_with("local-") && id.ends_with("-" + std::to_string(getpid()) + "-2-1")) << id;
+  EXPECT_TRUE(id.starts_with("local-" + std::to_string(getpid()) + "-2-") && id.ends_with("1")) << id;
   EXPECT_EQ(log.substr(id.size()), " --set a=b url\n");
   EXPECT_EQ(workers.Pids().size(), 2u);
   workers.Stop();
@@ -76,7 +76,7 @@ TEST_F(LocalWorkersTest, EachGetsItsIdItsArgumentsAndItsLog) {
 
 // What `signal` does to a worker that runs a task: the task's state and crashes afterwards.
 std::string LocalWorkersTest::AfterDeathBy(int signal) {
-  LocalWorkers workers(Options("echo \"$WEIR_WORKER_ID\"; exec sleep 1000"), clock_);
+  LocalWorkers workers(Options("echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION\"; exec sleep 1000"), clock_);
   workers.Start();
   Await([&] { return LogOf(1).ends_with("\n"); });
   const pid_t first = workers.Pids().front();
@@ -121,7 +121,7 @@ TEST_F(LocalWorkersTest, AKilledOnesMembershipEndsWithIt) {
   ASSERT_TRUE(consumer) << consumer.error().message;
   Await([&] { return (*consumer)->Poll(milliseconds(10)) && fate.assigned; });
 
-  LocalWorkersOptions options = Options("echo \"$WEIR_WORKER_ID\"; exec sleep 1000");
+  LocalWorkersOptions options = Options("echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION\"; exec sleep 1000");
   options.embedded_broker = member.client.brokers;
   LocalWorkers workers(options, clock_);
   workers.Start();

@@ -117,7 +117,7 @@ std::optional<Error> LaneTurn::Check() {
     renewed_ = now;
     const milliseconds usual = session_->StatementDeadline();
     session_->SetStatementDeadline(kRenewDeadline);
-    const auto held = ledger::RenewLanes(*session_, options_.holder, options_.lease);
+    const auto held = ledger::RenewLanes(*session_, options_.holder, {*lane_}, options_.lease);
     session_->SetStatementDeadline(usual);
     if (held && std::find(held->begin(), held->end(), lane_) != held->end()) until_ = now + options_.lease;
   }

@@ -28,11 +28,13 @@ class Lanes : public OnDatabase {
 
   // A worker joins; its name in the ledger.
   std::string Join() {
-    const std::string name = fmt::format("worker-{}", ++joined_);
+    const std::string pod = fmt::format("worker-{}", ++joined_);
+    const std::string name = pod + "-1";
     auto options = Options("weir-worker", {});
     options.env["WEIR_KAFKA_BROKERS"] = Brokers();
     options.env["WEIR_DATABASE_URL"] = DatabaseUrl();
-    options.env["WEIR_WORKER_ID"] = name;
+    options.env["WEIR_WORKER_ID"] = pod;
+    options.env["WEIR_WORKER_INCARNATION"] = "1";
     auto worker = Process::Spawn(options);
     EXPECT_TRUE(worker) << worker.error().message;
     if (worker) workers_[name] = std::move(*worker);

@@ -142,10 +142,12 @@ void FaultTest::ResetVictim() {
 
 Member& FaultTest::StartWorker(bool victim) {
   auto member = std::make_unique<Member>();
-  member->id = fmt::format("w{}", ++started_);
+  const std::string name = fmt::format("w{}", ++started_);
+  member->id = name + "-1";
   member->victim = victim;
   auto options = Options("weir-worker", {});
-  options.env["WEIR_WORKER_ID"] = member->id;
+  options.env["WEIR_WORKER_ID"] = name;
+  options.env["WEIR_WORKER_INCARNATION"] = "1";
   if (victim) {
     options.env["WEIR_DATABASE_URL"] = Database(std::to_string(victim_net_->port()));
     options.env["WEIR_KAFKA_BROKERS"] = kafka_->Brokers("VICTIM");

@@ -47,6 +47,7 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
               .scheduler = &scheduler,
               .keeper = &keeper,
               .claims = &claims,
+              .held = &held,
               .limiter = &limiter,
               .finished = &finished,
               .metrics = &of->metrics_,

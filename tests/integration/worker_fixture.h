@@ -41,6 +41,7 @@ class WorkerFixture : public ::testing::Test {
     worker::LaneScheduler scheduler;
     worker::LaneKeeper keeper;
     worker::ClaimWatch claims;
+    worker::HeldTasks held;
     worker::Limiter limiter;
     worker::FinishedQueue finished;
     std::atomic<bool> aborting{false};
