@@ -9,9 +9,9 @@
 
 namespace weir::worker {
 
-// The tasks in the hands of this worker's executors: from before a task is claimed until it is finished with or
-// back in its lane's queue. The keeper writes them to the ledger, which takes back what a worker has claimed but does
-// not hold (common/ledger/dispatch.h, RequeueLost). Thread-safe.
+// The tasks in the hands of this worker's executors: from before a task is claimed until it is finished with
+// or back in its lane's queue. The keeper writes them to the ledger, which takes back what a worker has
+// claimed but does not hold (common/ledger/dispatch.h, RequeueLost). Thread-safe.
 class HeldTasks {
  public:
   void Add(TaskId task) {

@@ -75,8 +75,8 @@ Result<void> LaneKeeper::ReleaseIdle(pg::Session& session) {
     std::lock_guard lock(mutex_);
     for (const LaneId& lane : idle) until_.erase(lane);
   }
-  // A lane whose state cannot be written, or whose release fails, is kept from others for as long as its lease runs:
-  // it is not in until_ any more, so that Renew leaves it to expire.
+  // A lane whose state cannot be written, or whose release fails, is kept from others for as long as its
+  // lease runs: it is not in until_ any more, so that Renew leaves it to expire.
   auto released = SaveAll(session, idle);
   if (released) released = ledger::ReleaseLanes(session, options_.worker, idle);
   scheduler_->CheckIn(idle);

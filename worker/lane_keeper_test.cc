@@ -1,4 +1,5 @@
-// Invariant 5: a worker believes in a lease no longer than the database does, and holds no lane that it has forgotten.
+// Invariant 5: a worker believes in a lease no longer than the database does, and holds no lane that it has
+// forgotten.
 #include "worker/lane_keeper.h"
 
 #include <gtest/gtest.h>
@@ -14,8 +15,8 @@ using std::chrono::seconds;
 class LaneKeeperTest : public ledger::testing::LedgerFixture {
  protected:
   LaneKeeper Keeper(const std::string& worker, milliseconds lease = seconds(5)) {
-    return LaneKeeper({.worker = worker, .host = "h", .pid = 1, .lease = lease, .margin = milliseconds(0)}, &clock_,
-                      &scheduler_);
+    return LaneKeeper({.worker = worker, .host = "h", .pid = 1, .lease = lease, .margin = milliseconds(0)},
+                      &clock_, &scheduler_);
   }
   ledger::LaneState Ensure(LaneKeeper& keeper) {
     auto state = keeper.Ensure(session_, lane_);
@@ -23,7 +24,9 @@ class LaneKeeperTest : public ledger::testing::LedgerFixture {
     return state.value_or(ledger::LaneState{});
   }
   // The lease has run out on the database's clock too.
-  void ExpireInTheDatabase() { Run("update weir.lanes set lease_until = clock_timestamp() - interval '1 ms'"); }
+  void ExpireInTheDatabase() {
+    Run("update weir.lanes set lease_until = clock_timestamp() - interval '1 ms'");
+  }
   std::string Holder() { return Text("select holder from weir.lanes"); }
   // Lets the scheduler know the lane, and have nothing to do for it.
   void Idle() {
@@ -101,14 +104,16 @@ TEST_F(LaneKeeperTest, IdleLanesAreGivenBackWithWhatIsKnownOfThem) {
 // C5: a worker renewed a lane for the rest of its life that it had forgotten, and nobody could have it.
 TEST_F(LaneKeeperTest, ALaneWhoseReleaseFailsIsLeftToExpire) {
   LaneKeeper a = Keeper("a"), b = Keeper("b");
-  a.OnRelease([](pg::Session&, const LaneId&) -> Result<void> { return Fail(ErrorClass::kDatabase, "away"); });
+  a.OnRelease(
+      [](pg::Session&, const LaneId&) -> Result<void> { return Fail(ErrorClass::kDatabase, "away"); });
   ASSERT_TRUE(Ensure(a).held);
   Idle();
   EXPECT_FALSE(a.RunOnce(session_));
   EXPECT_EQ(Holder(), "a");
   ExpireInTheDatabase();
   ASSERT_TRUE(a.RunOnce(session_));
-  EXPECT_EQ(Text("select lease_until < clock_timestamp() from weir.lanes"), "t") << "renewed, though forgotten";
+  EXPECT_EQ(Text("select lease_until < clock_timestamp() from weir.lanes"), "t")
+      << "renewed, though forgotten";
   EXPECT_FALSE(a.Valid(lane_));
   EXPECT_TRUE(Ensure(b).held);
 }

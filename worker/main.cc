@@ -47,9 +47,9 @@ std::string Incarnation() {
   return text;
 }
 
-// A name alone is not an id: a StatefulSet's pod has the same one after a crash, and an environment variable of a
-// Deployment gives one name to all its workers. A task that killed its worker is known by its owner being another
-// process, and a lane's lease belongs to one process.
+// A name alone is not an id: a StatefulSet's pod has the same one after a crash, and an environment variable
+// of a Deployment gives one name to all its workers. A task that killed its worker is known by its owner
+// being another process, and a lane's lease belongs to one process.
 weir::worker::WorkerIdentity Identify() {
   char host[256] = "localhost";
   gethostname(host, sizeof host - 1);

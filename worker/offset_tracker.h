@@ -18,6 +18,8 @@ class OffsetTracker {
   bool Full() const { return entries_.size() >= kWindow; }
   std::size_t Unfinished() const { return unfinished_; }
 
+  // The offset is not behind those of the unfinished: the partition's log is another one than before.
+  bool GoesBack(std::int64_t offset) const { return !entries_.empty() && offset <= entries_.back().offset; }
   void Delivered(std::int64_t offset);
   void Finished(std::int64_t offset);
   // The next offset to store, when it moved since the last call.

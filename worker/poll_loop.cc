@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/kafka/dead_letter.h"
-#include "common/ledger/garbage.h"
 #include "common/obs/log.h"
 
 namespace weir::worker {
@@ -14,27 +12,22 @@ using std::chrono::milliseconds;
 
 // Tasks held at once by a worker, queued or running: a fixed window whatever Kafka holds (DESIGN §4.6).
 constexpr std::size_t kMaxQueued = 512;
-constexpr std::size_t kMaxGarbage = 64;
-constexpr milliseconds kClientRetry{500};
-constexpr milliseconds kDeadLetterTimeout{5'000};
-
-// Its original bytes and headers, and what was wrong with it.
-kafka::OutgoingMessage DeadLetterOf(const kafka::Topics& topics, const kafka::Message& message,
-                                    const std::string& reason) {
-  return {topics.dead_letters, message.key, message.value,
-          kafka::DeadLetterHeaders(message.headers, {.from = message.from,
-                                                     .offset = message.offset,
-                                                     .group = topics.group,
-                                                     .message = reason,
-                                                     .kind = "garbage"})};
-}
 
 }  // namespace
 
 PollLoop::~PollLoop() = default;
 
 void PollLoop::Wake() {
+  const std::lock_guard lock(consumer_mutex_);
   if (consumer_) consumer_->Wake();
+}
+
+void PollLoop::SetConsumer(std::unique_ptr<kafka::Consumer> consumer) {
+  {
+    const std::lock_guard lock(consumer_mutex_);
+    std::swap(consumer_, consumer);
+  }
+  // The former one ends here, outside of the lock: executors do not wait for that.
 }
 
 bool PollLoop::HaveClient() {
@@ -47,13 +40,13 @@ bool PollLoop::HaveClient() {
     DropClient();
   }
   if (now < next_client_) return false;
-  next_client_ = now + kClientRetry;
+  next_client_ = now + parts_.client_retry;
   auto consumer = parts_.new_consumer(this);
   if (!consumer) {
     LogError(LogLevel::kWarn, "no Kafka client yet", consumer.error());
     return false;
   }
-  consumer_ = std::move(*consumer);
+  SetConsumer(std::move(*consumer));
   return true;
 }
 
@@ -61,8 +54,7 @@ void PollLoop::DropClient() {
   std::vector<kafka::TopicPartition> all;
   for (const auto& [from, partition] : partitions_) all.push_back(from);
   Forget(all);
-  consumer_.reset();
-  producer_.reset();
+  SetConsumer(nullptr);
 }
 
 void PollLoop::RunOnce(milliseconds timeout) {
@@ -75,22 +67,10 @@ void PollLoop::RunOnce(milliseconds timeout) {
     DropClient();
     return;
   }
-  KeepGarbage();
   StoreFinished();
   TakeMessages();
   parts_.metrics->KafkaBytesReceived(consumer_->BytesReceived());
   parts_.metrics->SetLagMessages(consumer_->Lag());
-}
-
-bool PollLoop::SendDeadLetter(const kafka::OutgoingMessage& message) {
-  if (!producer_) {
-    auto producer = parts_.new_producer();
-    if (!producer) return false;
-    producer_ = std::move(*producer);
-  }
-  auto sent = producer_->Send({message}, kDeadLetterTimeout);
-  if (!sent) producer_.reset();
-  return sent && sent->front();
 }
 
 void PollLoop::FinishOffset(const kafka::TopicPartition& from, std::int64_t offset,
@@ -113,13 +93,13 @@ void PollLoop::TakeMessages() {
   if (!taking_) return;
   std::vector<std::pair<const kafka::TopicPartition, Partition>*> open;
   for (auto& one : partitions_) {
-    if (!one.second.tracker.Full()) open.push_back(&one);
+    if (PutGarbage(one.second) && !one.second.tracker.Full()) open.push_back(&one);
   }
   const auto fewer = [](const auto* a, const auto* b) {
     return a->second.tracker.Unfinished() < b->second.tracker.Unfinished();
   };
   while (!open.empty()) {
-    if (parts_.scheduler->Queued() >= kMaxQueued || garbage_.size() >= kMaxGarbage) return;
+    if (parts_.scheduler->Queued() >= kMaxQueued) return;
     const auto fewest = std::min_element(open.begin(), open.end(), fewer);
     auto& [from, partition] = **fewest;
     if (!TakeOne(from, partition) || partition.tracker.Full()) open.erase(fewest);
@@ -129,12 +109,14 @@ void PollLoop::TakeMessages() {
 bool PollLoop::TakeOne(const kafka::TopicPartition& from, Partition& partition) {
   auto message = consumer_->Next(from);
   if (!message) return false;
+  if (partition.tracker.GoesBack(message->offset)) StartOver(from, partition);
   partition.tracker.Delivered(message->offset);
   auto task = ledger::DecodeTask(message->value);
   if (!task) {
     Log(LogLevel::kWarn, "a message that is no task", {{"topic", from.topic}, {"offset", message->offset}});
-    garbage_.push_back({std::move(*message), task.error().message, partition.assignment});
-    return true;
+    partition.garbage =
+        GarbageMessage{RawMessageOf(std::move(*message)), task.error().message, partition.assignment};
+    return PutGarbage(partition);
   }
   Delivery delivery;
   delivery.message = std::move(*task);
@@ -147,24 +129,27 @@ bool PollLoop::TakeOne(const kafka::TopicPartition& from, Partition& partition) 
   return true;
 }
 
-void PollLoop::KeepGarbage() {
-  while (!garbage_.empty()) {
-    Garbage& one = garbage_.back();
-    auto session = parts_.pool->Acquire();
-    if (!session) return;
-    auto kept = ledger::SaveGarbage(**session, one.message.from.topic, one.message.from.partition,
-                                    one.message.offset, one.reason, one.message.value);
-    if (!kept || !SendDeadLetter(DeadLetterOf(parts_.topics, one.message, one.reason))) return;
-    FinishOffset(one.message.from, one.message.offset, one.assignment);
-    garbage_.pop_back();
-  }
+// True when nothing of the partition waits for the keeper.
+bool PollLoop::PutGarbage(Partition& partition) {
+  if (partition.garbage && parts_.garbage->Put(*partition.garbage)) partition.garbage.reset();
+  return !partition.garbage;
+}
+
+// The log of the partition begins again (a topic that was made again, an unclean election, or the position
+// was out of range): what is in hand came from another log. Its completions name the older assignment and are
+// ignored.
+void PollLoop::StartOver(const kafka::TopicPartition& from, Partition& partition) {
+  Log(LogLevel::kWarn, "a partition's offsets went back: its log is another one now",
+      {{"topic", from.topic}, {"partition", from.partition}});
+  parts_.scheduler->Drop({from});
+  partition = Partition{++assignments_, {}, {}};
 }
 
 void PollLoop::OnAssigned(const std::vector<kafka::TopicPartition>& partitions) {
   parts_.metrics->Rebalance();
   assigned_ = true;
   ++assignments_;
-  for (const auto& from : partitions) partitions_.insert_or_assign(from, Partition{assignments_, {}});
+  for (const auto& from : partitions) partitions_.insert_or_assign(from, Partition{assignments_, {}, {}});
   more_ = true;
   if (parts_.joined && consumer_) parts_.joined(consumer_->MemberId());
   Log(LogLevel::kInfo, "partitions assigned", {{"count", partitions.size()}});
@@ -183,17 +168,13 @@ void PollLoop::OnLost(const std::vector<kafka::TopicPartition>& partitions) { Fo
 
 void PollLoop::Forget(const std::vector<kafka::TopicPartition>& partitions) {
   parts_.scheduler->Drop(partitions);
-  for (const auto& from : partitions) {
-    partitions_.erase(from);
-    std::erase_if(garbage_, [&](const Garbage& one) { return one.message.from == from; });
-  }
+  for (const auto& from : partitions) partitions_.erase(from);
 }
 
 void PollLoop::Close(milliseconds timeout) {
   StoreFinished();
   if (consumer_) consumer_->Close(timeout);
-  consumer_.reset();
-  producer_.reset();
+  SetConsumer(nullptr);
 }
 
 }  // namespace weir::worker

@@ -5,17 +5,18 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
 #include "common/kafka/consumer.h"
-#include "common/kafka/producer.h"
 #include "common/obs/metrics.h"
-#include "common/pg/session.h"
 #include "worker/delivery.h"
 #include "worker/finished_queue.h"
+#include "worker/garbage_keeper.h"
 #include "worker/lane_scheduler.h"
 #include "worker/offset_tracker.h"
 
@@ -23,34 +24,35 @@ namespace weir::worker {
 
 // The only one that touches Kafka (DESIGN §3). Takes messages from each partition's queue while there is
 // room, hands them to the scheduler, and stores offsets of what is finished, in order, never past an
-// unfinished one. One thread's.
+// unfinished one. One thread's but for Wake; it never waits for the database or for a producer.
 class PollLoop final : public kafka::RebalanceListener {
  public:
   struct Parts {
     const Clock* clock;
     LaneScheduler* scheduler;
     FinishedQueue* finished;
-    pg::SessionPool* pool;
+    GarbageKeeper* garbage;
     Metrics* metrics;
-    // Make clients, also anew after a fatal error or when the embedded broker moved.
+    // Makes a client, also a new one after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
-    std::function<Result<std::unique_ptr<kafka::Producer>>()> new_producer;
     kafka::Topics topics = {};
     // Told the group's name for this member whenever it gets partitions.
     std::function<void(std::string)> joined = {};
+    std::chrono::milliseconds client_retry{500};  // between two attempts to make a client
   };
   explicit PollLoop(Parts parts) : parts_(std::move(parts)) {}
   ~PollLoop() override;
 
   // 1. have a client
   // 2. serve rebalances and wait for messages up to `timeout`
-  // 3. store offsets of what is finished; keep garbage in the ledger and on the dead-letter topic
+  // 3. store offsets of what is finished
   // 4. take new messages while there is room, round-robin over partitions
   void RunOnce(std::chrono::milliseconds timeout);
   // No new messages from now on; what is finished is still stored.
   void StopTaking() { taking_ = false; }
   // Leaves the group with the offsets of what is finished.
   void Close(std::chrono::milliseconds timeout);
+  // Ends a wait of RunOnce. Any thread.
   void Wake();
   bool Ready() const { return assigned_; }
 
@@ -62,28 +64,26 @@ class PollLoop final : public kafka::RebalanceListener {
   struct Partition {
     std::uint64_t assignment = 0;
     OffsetTracker tracker;
-  };
-  struct Garbage {
-    kafka::Message message;
-    std::string reason;
-    std::uint64_t assignment = 0;
+    // One that the keeper has no room for; nothing is taken behind it until it has.
+    std::optional<GarbageMessage> garbage;
   };
 
   bool HaveClient();
   void DropClient();
+  void SetConsumer(std::unique_ptr<kafka::Consumer> consumer);
   void StoreFinished();
-  bool SendDeadLetter(const kafka::OutgoingMessage& message);
   void FinishOffset(const kafka::TopicPartition& from, std::int64_t offset, std::uint64_t assignment);
   void TakeMessages();
   bool TakeOne(const kafka::TopicPartition& from, Partition& partition);
-  void KeepGarbage();
+  bool PutGarbage(Partition& partition);
+  void StartOver(const kafka::TopicPartition& from, Partition& partition);
   void Forget(const std::vector<kafka::TopicPartition>& partitions);
 
   Parts parts_;
+  // Only the poll thread changes it, under the mutex; other threads use it, under the mutex, to wake it.
   std::unique_ptr<kafka::Consumer> consumer_;
-  std::unique_ptr<kafka::Producer> producer_;
+  std::mutex consumer_mutex_;
   std::map<kafka::TopicPartition, Partition> partitions_;
-  std::vector<Garbage> garbage_;  // not yet kept in the ledger
   std::uint64_t assignments_ = 0;
   std::chrono::milliseconds next_client_{0};
   bool taking_ = true;

@@ -23,8 +23,6 @@ const TopicPartition kP2{"weir.tasks", 2};
 struct FakeKafka {
   std::map<TopicPartition, std::deque<kafka::Message>> queues;
   std::map<TopicPartition, std::int64_t> stored;
-  std::vector<kafka::OutgoingMessage> sent;
-  bool broker_up = true;
   kafka::RebalanceListener* listener = nullptr;
 
   void Put(const TopicPartition& to, std::int64_t offset, const std::string& value) {
@@ -56,19 +54,6 @@ class FakeConsumer final : public kafka::Consumer {
   FakeKafka* kafka_;
 };
 
-class FakeProducer final : public kafka::Producer {
- public:
-  explicit FakeProducer(FakeKafka* kafka) : kafka_(kafka) {}
-  Result<std::vector<bool>> Send(const std::vector<kafka::OutgoingMessage>& messages, milliseconds) override {
-    if (!kafka_->broker_up) return std::vector<bool>(messages.size(), false);
-    kafka_->sent.insert(kafka_->sent.end(), messages.begin(), messages.end());
-    return std::vector<bool>(messages.size(), true);
-  }
-
- private:
-  FakeKafka* kafka_;
-};
-
 class PollLoopTest : public ::testing::Test {
  protected:
   PollLoopTest() : pool_(database_.Options(), 2), scheduler_(&clock_), loop_(Parts()) {
@@ -82,17 +67,13 @@ class PollLoopTest : public ::testing::Test {
     PollLoop::Parts parts{.clock = &clock_,
                           .scheduler = &scheduler_,
                           .finished = &finished_,
-                          .pool = &pool_,
+                          .garbage = &garbage_,
                           .metrics = &metrics_,
-                          .new_consumer = {},
-                          .new_producer = {}};
+                          .new_consumer = {}};
     parts.new_consumer =
         [this](kafka::RebalanceListener* listener) -> Result<std::unique_ptr<kafka::Consumer>> {
       kafka_.listener = listener;
       return std::make_unique<FakeConsumer>(&kafka_);
-    };
-    parts.new_producer = [this]() -> Result<std::unique_ptr<kafka::Producer>> {
-      return std::make_unique<FakeProducer>(&kafka_);
     };
     return parts;
   }
@@ -119,6 +100,7 @@ class PollLoopTest : public ::testing::Test {
   Metrics metrics_{"test", "0"};
   LaneScheduler scheduler_;
   FinishedQueue finished_;
+  GarbageKeeper garbage_{&finished_};
   FakeKafka kafka_;
   PollLoop loop_;
 };
@@ -135,17 +117,45 @@ TEST_F(PollLoopTest, AnOffsetIsStoredOnlyWhenItsTaskIsFinishedAndNeverPastAnUnfi
   EXPECT_EQ(kafka_.stored[kP0], 12);
 }
 
-TEST_F(PollLoopTest, GarbageIsOnTheDeadLetterTopicBeforeItsOffsetIsStored) {
+TEST_F(PollLoopTest, GarbageIsInTheLedgerBeforeItsOffsetIsStored) {
   kafka_.Put(kP0, 5, "no protobuf \xff\xff");
-  kafka_.broker_up = false;
   loop_.RunOnce(milliseconds(0));
   loop_.RunOnce(milliseconds(0));
-  EXPECT_FALSE(kafka_.stored.contains(kP0)) << "the broker did not take the dead letter";
-  kafka_.broker_up = true;
+  EXPECT_FALSE(kafka_.stored.contains(kP0)) << "nobody has written it down";
+  ASSERT_TRUE(garbage_.RunOnce(pool_));
   loop_.RunOnce(milliseconds(0));
-  EXPECT_EQ(kafka_.sent.size(), 1U);
   EXPECT_EQ(kafka_.stored[kP0], 6);
-  EXPECT_EQ(database_.Query("select count(*) from weir.garbage"), "1");
+  EXPECT_EQ(database_.Query("select count(*) from weir.garbage where letter_due"), "1");
+}
+
+// The database is away: what cannot be kept holds up its own partition, and nothing else.
+TEST_F(PollLoopTest, GarbageThatCannotBeKeptStopsNoOtherPartition) {
+  for (int i = 0; i < 1'000; ++i) kafka_.Put(kP0, i, "no protobuf \xff\xff");
+  loop_.RunOnce(milliseconds(0));
+  kafka_.Put(kP1, 0, Task(1));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_TRUE(scheduler_.TryTake());
+  EXPECT_GT(kafka_.queues[kP0].size(), 900u) << "what a worker takes of it is bounded";
+  for (int i = 0; i < 50; ++i) {
+    if (!kafka_.queues[kP0].empty() || i == 0) ASSERT_TRUE(garbage_.RunOnce(pool_));
+    loop_.RunOnce(milliseconds(0));
+  }
+  EXPECT_EQ(kafka_.queues[kP0].size(), 0u);
+}
+
+// The topic was made again, or an unclean election lost its end.
+TEST_F(PollLoopTest, OffsetsThatGoBackBeginANewLog) {
+  for (int i = 0; i < 3; ++i) kafka_.Put(kP0, 100 + i, Task(i));
+  loop_.RunOnce(milliseconds(0));
+  auto old = *scheduler_.TryTake();
+  for (int i = 0; i < 2; ++i) kafka_.Put(kP0, i, Task(10 + i));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 2U) << "what was queued of the former log is forgotten";
+  Finish(old);
+  EXPECT_FALSE(kafka_.stored.contains(kP0)) << "an offset of the former log means nothing in this one";
+  auto next = *scheduler_.TryTake();
+  Finish(next);
+  EXPECT_EQ(kafka_.stored[kP0], 1);
 }
 
 TEST_F(PollLoopTest, CompletionsOfAnOlderAssignmentAreIgnored) {
@@ -158,22 +168,14 @@ TEST_F(PollLoopTest, CompletionsOfAnOlderAssignmentAreIgnored) {
   EXPECT_FALSE(kafka_.stored.contains(kP0));
 }
 
-TEST_F(PollLoopTest, GarbageIsKeptShownAndDeadLetteredAndStopsNothing) {
+TEST_F(PollLoopTest, GarbageStopsNoTaskBehindIt) {
   kafka_.Put(kP0, 1, "no protobuf \xff\xff");
   kafka_.Put(kP0, 2, Task(2));
   loop_.RunOnce(milliseconds(0));
-  loop_.RunOnce(milliseconds(0));
-  ASSERT_EQ(kafka_.sent.size(), 1U);
-  EXPECT_EQ(kafka_.sent[0].value, "no protobuf \xff\xff") << "the original bytes";
-  std::map<std::string, std::string> headers;
-  for (const kafka::Header& header : kafka_.sent[0].headers) headers[header.name] = header.value;
-  EXPECT_EQ(headers.at("__dlq.errors.topic"), "weir.tasks");
-  EXPECT_EQ(headers.at("__dlq.errors.offset"), "1");
-  EXPECT_EQ(headers.at("__dlq.errors.group"), "weir-workers");
-  EXPECT_EQ(headers.at("weir-kind"), "garbage");
-  EXPECT_EQ(kafka_.stored[kP0], 2);
-  EXPECT_EQ(database_.Query("select count(*) from weir.garbage"), "1");
   EXPECT_TRUE(scheduler_.TryTake());
+  ASSERT_TRUE(garbage_.RunOnce(pool_));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(kafka_.stored[kP0], 2);
 }
 
 TEST_F(PollLoopTest, WhatAWorkerTakesIsBounded) {

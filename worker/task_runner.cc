@@ -48,8 +48,7 @@ bool TaskRunner::RunOnce() {
 void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
   const TaskId task = work.delivery.message.task;
   if (next.claimed) work.delivery.claimed = *next.claimed;
-  if (!next.freed)
-    shared_.limiter->Hold(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
+  if (!next.freed) shared_.limiter->Hold(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
   const bool long_wait = next.lane_wait > kLongWait;
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work.delivery.returns;

@@ -57,6 +57,7 @@ WorkerApp::WorkerApp(Config config, WorkerIdentity identity)
               &clock_, &scheduler_),
       limiter_(LimiterOptionsOf(config_), config_.base_delay, config_.max_delay,
                std::hash<std::string>{}(identity_.id)),
+      garbage_(&finished_),
       loop_(LoopParts()) {
   keeper_.OnRelease([this](pg::Session& session, const LaneId& lane) {
     const auto kept = limiter_.Memory(lane, clock_.Boot(), true);
@@ -96,7 +97,7 @@ PollLoop::Parts WorkerApp::LoopParts() {
   parts.clock = &clock_;
   parts.scheduler = &scheduler_;
   parts.finished = &finished_;
-  parts.pool = &pool_;
+  parts.garbage = &garbage_;
   parts.metrics = &metrics_;
   parts.topics = kafka::TopicsOf(ClientOf(config_, identity_.id));
   parts.new_consumer = [this](kafka::RebalanceListener* listener) {
@@ -113,7 +114,6 @@ PollLoop::Parts WorkerApp::LoopParts() {
     keeper_.Joined(std::move(member));
     keeper_wake_.notify_all();
   };
-  parts.new_producer = [this] { return kafka::Producer::Create(ClientOf(config_, identity_.id)); };
   return parts;
 }
 
@@ -172,7 +172,8 @@ void WorkerApp::KeepLanes() {
     // What came for a lane after it had begun to wait.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), pool_, scheduler_, finished_);
     lock.lock();
-    keeper_wake_.wait_for(lock, RenewEvery(config_.lease), [this] { return stopping_.load() || keeper_.Untold(); });
+    keeper_wake_.wait_for(lock, RenewEvery(config_.lease),
+                          [this] { return stopping_.load() || keeper_.Untold(); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)
@@ -195,6 +196,10 @@ void WorkerApp::StartThreads() {
                       .aborting = &aborting_};
   finished_.OnPush([this] { loop_.Wake(); });
   keeper_thread_ = std::thread([this] { KeepLanes(); });
+  garbage_thread_ = std::thread([this] {
+    while (garbage_.RunOnce(pool_)) {
+    }
+  });
   for (int i = 0; i < config_.executors; ++i) {
     runners_.push_back(std::make_unique<TaskRunner>(shared));
     threads_.emplace_back([this, runner = runners_.back().get()] { Execute(runner); });
@@ -226,6 +231,14 @@ void WorkerApp::Drain(const std::atomic<int>& stop) {
   scheduler_.Stop();
   for (const auto& runner : runners_) runner->Wake();
   for (std::thread& thread : threads_) thread.join();
+  StopThreads();
+  server_->Stop();
+  Log(LogLevel::kInfo, "worker stopped");
+}
+
+void WorkerApp::StopThreads() {
+  garbage_.Stop();
+  garbage_thread_.join();
   loop_.Close(kCloseTimeout);
   {
     std::lock_guard lock(keeper_mutex_);
@@ -234,8 +247,6 @@ void WorkerApp::Drain(const std::atomic<int>& stop) {
   keeper_wake_.notify_all();
   keeper_thread_.join();
   pool_.Stop();
-  server_->Stop();
-  Log(LogLevel::kInfo, "worker stopped");
 }
 
 }  // namespace weir::worker

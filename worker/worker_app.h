@@ -15,6 +15,7 @@
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
 #include "worker/finished_queue.h"
+#include "worker/garbage_keeper.h"
 #include "worker/held_tasks.h"
 #include "worker/lane_keeper.h"
 #include "worker/lane_scheduler.h"
@@ -47,6 +48,7 @@ class WorkerApp {
   void StartThreads();
   void KeepLanes();
   void Execute(TaskRunner* runner);
+  void StopThreads();
   void Drain(const std::atomic<int>& stop);
   HttpReply Serve(const HttpServerRequest& request);
   pg::SessionOptions SessionOptionsFor(const std::string& role) const;
@@ -68,10 +70,11 @@ class WorkerApp {
   HeldTasks held_;
   Limiter limiter_;
   FinishedQueue finished_;
+  GarbageKeeper garbage_;
   PollLoop loop_;
   std::vector<std::unique_ptr<TaskRunner>> runners_;
   std::vector<std::thread> threads_;
-  std::thread keeper_thread_;
+  std::thread keeper_thread_, garbage_thread_;
   std::mutex keeper_mutex_;
   std::condition_variable keeper_wake_;
   std::unique_ptr<HttpServer> server_;

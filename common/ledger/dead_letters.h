@@ -25,8 +25,8 @@ struct DeadLetter {
 
 // The oldest, at most `limit`.
 Result<std::vector<DeadLetter>> LettersDue(pg::Session& session, int limit);
-// The letters of these deaths were acknowledged. A task that was replayed and died once more while its letter was on
-// its way has another epoch: its second letter stays due.
+// The letters of these deaths were acknowledged. A task that was replayed and died once more while its letter
+// was on its way has another epoch: its second letter stays due.
 Result<void> MarkLettersSent(pg::Session& session, const std::vector<SentTask>& sent);
 
 }  // namespace weir::ledger

@@ -52,7 +52,8 @@ Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<Sent
 //   running, its owner holds the lane's lease: left alone, however long a batch takes (a paced stream, a
 //   stalled upstream),
 //     short of max(30 idle, 30 min) without a batch: then its worker has forgotten it.
-//   running, its owner lives and says that it does not hold the task (WorkerSigns::holding): at once, and no crash.
+//   running, its owner lives and says that it does not hold the task (WorkerSigns::holding): at once, and no
+//   crash.
 //     The owner has finished with it, but the database lost that in a crash: batches commit asynchronously.
 //   running, its owner does not hold the lease: after `idle` without a batch. Counts as a crash, like the
 //   claim of a

@@ -36,8 +36,8 @@ std::vector<LaneMemory::Window> ReadWindows(std::string_view text) {
 
 Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                               milliseconds lease, milliseconds margin) {
-  // A lease that ends further ahead than it is long was written before the database's clock was set back: it is
-  // void. A lease of a version that wrote no length is never longer than a minute.
+  // A lease that ends further ahead than it is long was written before the database's clock was set back: it
+  // is void. A lease of a version that wrote no length is never longer than a minute.
   static constexpr std::string_view kSql = R"sql(
     insert into weir.lanes as l (meter, lane, holder, lease_epoch, lease_until, lease_ms)
     values ($1, $2::int, $3, 1, clock_timestamp() + $4::int8 * interval '1 ms', $4::int8)
@@ -99,7 +99,8 @@ Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& 
   if (lanes.empty()) return std::vector<LaneId>{};
   const LaneArrays arrays = ArraysOf(lanes);
   auto rows = session.Exec(
-      "update weir.lanes l set lease_until = clock_timestamp() + $2::int8 * interval '1 ms', lease_ms = $2::int8 "
+      "update weir.lanes l set lease_until = clock_timestamp() + $2::int8 * interval '1 ms', lease_ms = "
+      "$2::int8 "
       "from unnest($3::text[], $4::int[]) u (meter, lane) "
       "where l.holder = $1 and l.meter = u.meter and l.lane = u.lane returning l.meter, l.lane",
       {holder, Ms(lease), arrays.meters, arrays.indexes}, "lane_renew");

@@ -45,8 +45,8 @@ struct LaneState {
 Result<LaneState> AcquireLane(pg::Session& session, const LaneId& lane, const std::string& holder,
                               std::chrono::milliseconds lease, std::chrono::milliseconds margin);
 
-// Renews these lanes of a holder with one statement; returns those that it still holds. Lanes that it does not name,
-// such as one whose release failed, are left to expire.
+// Renews these lanes of a holder with one statement; returns those that it still holds. Lanes that it does
+// not name, such as one whose release failed, are left to expire.
 Result<std::vector<LaneId>> RenewLanes(pg::Session& session, const std::string& holder,
                                        const std::vector<LaneId>& lanes, std::chrono::milliseconds lease);
 
@@ -73,8 +73,8 @@ struct WorkerSigns {
   int pid = 0;
   std::string member{};     // the broker's name for it in the group; "" = not joined yet
   std::int64_t memory = 0;  // bytes it holds
-  // The tasks that it has claimed and not finished with, and when it looked: Unix milliseconds of the database's
-  // clock, or earlier. Nothing = it does not say.
+  // The tasks that it has claimed and not finished with, and when it looked: Unix milliseconds of the
+  // database's clock, or earlier. Nothing = it does not say.
   struct Holding {
     std::vector<std::int64_t> tasks;
     std::int64_t at_ms = 0;

@@ -59,8 +59,8 @@ class LocalWorkersTest : public ledger::testing::LedgerFixture {
 };
 
 TEST_F(LocalWorkersTest, EachGetsItsIdItsArgumentsAndItsLog) {
-  LocalWorkersOptions options =
-      Options("echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION $* ${WEIR_DATABASE_URL:+url}\"; exec sleep 1000", 2);
+  LocalWorkersOptions options = Options(
+      "echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION $* ${WEIR_DATABASE_URL:+url}\"; exec sleep 1000", 2);
   options.arguments = {"--set", "a=b"};
   LocalWorkers workers(options, clock_);
   workers.Start();

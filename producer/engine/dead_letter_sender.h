@@ -8,8 +8,8 @@
 
 namespace weir {
 
-// Sends the dead letters that are due: dead tasks as messages on dlq.weir.tasks, for whoever watches that
-// topic. What is sent and not marked is sent again. One thread; the leader's.
+// Sends the dead letters that are due, dead tasks and messages that were no task, to dlq.weir.tasks, for whoever
+// watches that topic. What is sent and not marked is sent again. One thread; the leader's.
 class DeadLetterSender {
  public:
   DeadLetterSender(pg::Session& session, Publisher& publisher, kafka::Topics topics = {})
@@ -19,6 +19,9 @@ class DeadLetterSender {
   Result<std::int64_t> RunOnce();
 
  private:
+  Result<std::int64_t> SendTasks();
+  Result<std::int64_t> SendGarbage();
+
   pg::Session& session_;
   Publisher& publisher_;
   const kafka::Topics topics_;

@@ -198,6 +198,7 @@ TEST_F(Failures, WhatIsReadBesideAPoisonPageIsNone) {
 
 // Garbage and tasks of the future are kept with their reason, shown, and forgotten when asked.
 TEST_F(Failures, GarbageIsShownAndPurged) {
+  const auto serve = StartServe();  // sends its letters
   const auto worker = StartWorker();
   auto producer = kafka::Producer::Create(KafkaClient());
   ASSERT_TRUE(producer) << producer.error().message;
@@ -222,8 +223,10 @@ TEST_F(Failures, GarbageIsShownAndPurged) {
   EXPECT_EQ(Weir({"garbage", "purge", "--before", "2020-01-01", "--output", "json"}).json.at("purged"), 0);
   EXPECT_EQ(Weir({"garbage", "purge", "--all", "--output", "json"}).json.at("purged"), 2);
   EXPECT_EQ(Weir({"garbage", "list", "--output", "json"}).json.size(), 0u);
-  worker->Signal(SIGTERM);
-  EXPECT_TRUE(worker->Wait(kPatience));
+  for (const auto& process : {worker.get(), serve.get()}) {
+    process->Signal(SIGTERM);
+    EXPECT_TRUE(process->Wait(kPatience));
+  }
 }
 
 // What a lane waits for, and until when, while its upstream asks for patience.
