@@ -42,6 +42,7 @@ constexpr std::string_view kClaimSql = R"sql(
     join weir.job_accounts ja on ja.job_id = j.id
     left join weir.accounts a on a.source = j.source and a.name = ja.account
    where t.id = $1::int8 and j.id = t.job_id and ja.account = t.account and j.state in ('queued', 'running')
+     and j.closing is null and ja.refused_by is null
      and ($7::text is null or (t.meter = $7 and t.lane = $8::int))
      and (t.state in ('planned', 'dispatched', 'running') or (t.state = 'parked' and t.not_before <= clock_timestamp()))
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),

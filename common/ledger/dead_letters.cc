@@ -62,6 +62,15 @@ DeadLetter ReadLetter(const pg::Rows& rows, int i) {
 
 }  // namespace
 
+Result<bool> AnyLetterDue(pg::Session& session) {
+  auto rows = session.Exec(
+      "select exists (select from weir.tasks where letter_due) or exists (select from weir.garbage where "
+      "letter_due)",
+      {}, "any_letter_due");
+  if (!rows) return Fail(rows.error());
+  return rows->Bool(0, 0);
+}
+
 Result<std::vector<DeadLetter>> LettersDue(pg::Session& session, int limit) {
   auto rows = session.Exec(kDueSql, {std::to_string(limit)}, "letters_due");
   if (!rows) return Fail(rows.error());

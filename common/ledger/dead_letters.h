@@ -23,6 +23,8 @@ struct DeadLetter {
   std::string error_class, error;
 };
 
+// Of tasks or of garbage.
+Result<bool> AnyLetterDue(pg::Session& session);
 // The oldest, at most `limit`.
 Result<std::vector<DeadLetter>> LettersDue(pg::Session& session, int limit);
 // The letters of these deaths were acknowledged. A task that was replayed and died once more while its letter

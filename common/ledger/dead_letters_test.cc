@@ -83,6 +83,7 @@ TEST_F(DeadLettersTest, WhatDiesWithItsAccountHasALetterToo) {
   auto claim = ClaimTask(session_, Page(0), {.owner = "w", .letter = {"x", "weir.tasks/0/1"}});
   ASSERT_TRUE(claim && claim->task);
   ASSERT_TRUE(KillTask(session_, *claim->task, MakeError(ErrorClass::kAuth, "refused"), "", "", {}));
+  ASSERT_TRUE(EndJobs(session_));
   const auto due = Due();
   ASSERT_EQ(due.size(), 3u);
   EXPECT_EQ(due[0].message, "x");

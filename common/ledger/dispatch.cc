@@ -25,7 +25,8 @@ constexpr std::string_view kTakeSql = R"sql(
   with pairs as materialized (
     select distinct j.id as job_id, a.meter, j.priority = 'bulk' as bulk
       from weir.jobs j join weir.job_accounts a on a.job_id = j.id
-     where j.state in ('queued', 'running') and a.state in ('queued', 'running')),
+     where j.state in ('queued', 'running') and j.closing is null
+       and a.state in ('queued', 'running') and a.refused_by is null),
   outstanding as materialized (
     select t.meter, t.lane, count(*) as n, count(*) filter (where j.priority = 'interactive') as interactive
       from weir.tasks t join weir.jobs j on j.id = t.job_id
@@ -191,7 +192,8 @@ Result<milliseconds> NextDue(pg::Session& session, milliseconds cap) {
   static const std::string kSql = fmt::format(
       "select ceil(extract(epoch from least((select min(not_before) from weir.tasks where state = 'parked' "
       "and not_before > clock_timestamp() - interval '20 ms'), "
-      "(select min(deadline_at) from weir.jobs where state in ('queued', 'running', 'paused')), "
+      "(select min(deadline_at) from weir.jobs where state in ('queued', 'running', 'paused') "
+      "and deadline_at > clock_timestamp() - interval '20 ms'), "
       "(select min(not_before) - {0} from weir.lanes where not_before > clock_timestamp() + {0})) "
       "- clock_timestamp()) * 1000)::int8",
       kLaneWait);

@@ -82,7 +82,14 @@ Result<std::int64_t> HoldPaused(pg::Session& session);
 // Ends accounts and jobs whose tasks have all ended; expires jobs past their deadline. Returns the jobs that
 // ended. `sweeps`: an account that a full job read whole gets a sweep that is due, if its stream can be
 // swept, and its job ends only when that is decided (producer/sweeper).
-Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps = false);
+// A job that cannot be ended is left for the next call and does not stop the others: it is put into `failed`;
+// without one the first such error is returned, after all were tried.
+struct FailedJob {
+  JobId job;
+  Error error;
+};
+Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps = false,
+                                   std::vector<FailedJob>* failed = nullptr);
 
 // How long until something becomes due (a parked task, a waiting lane, a deadline); capped at `cap`. What is
 // due already and was not taken waits for something else than time.

@@ -2,23 +2,26 @@
 // a job when none of its accounts is (DESIGN §4.4). What became of it is read from the tasks alone, so that a
 // crash anywhere in between changes nothing.
 
+#include <chrono>
+
+#include "common/ledger/close_tasks.h"
 #include "common/ledger/dispatch.h"
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
-#include "common/ledger/leave_running.h"
 #include "common/ledger/transaction.h"
+#include "common/pg/deadline_scope.h"
 #include "common/sources/source.h"
 
 namespace weir::ledger {
 namespace {
 
-// Ends every open task of a job as $2. The epoch goes up, so that what a worker still does for a running one
-// is fenced.
-std::string CloseTasksSql() {
-  return "update weir.tasks t set " + LeaveRunning("$2") +
-         R"sql(, not_before = null, finished_at = clock_timestamp()
-   where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
-}
+// A table of any size is summed up in this time, or its job waits.
+constexpr std::chrono::minutes kEndDeadline{10};
+
+// From now on nothing of the job is claimed or sent. A cancel overrides an expiry that is under way.
+constexpr std::string_view kMarkSql = R"sql(
+  update weir.jobs set closing = case when $2 = 'cancelled' then $2 else coalesce(closing, $2) end
+   where id = $1::int8)sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
 // refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
@@ -96,33 +99,60 @@ enum class Cause { kEnded, kCancelled };
 
 struct Ending {
   bool ended = false;
+  bool closing = false;      // it will end, even if nobody here waits for that
   std::string state_before;  // "" = no such job
 };
 
-Result<Ending> EndJobOnce(pg::Session& session, const std::string& id, Cause cause, bool sweeps) {
+// Marks the job as closing if it is to be; returns the job as it stands then.
+Result<LockedJob> Mark(pg::Session& session, const std::string& id, Cause cause) {
   Transaction transaction(session);
   if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
   auto job = LockJob(session, id);
   if (!job) return Fail(job.error());
-  Ending ending;
-  ending.state_before = job->state;
-  if (!job->open) return ending;
-  if (cause == Cause::kCancelled || job->overdue) {
-    auto closed = session.Exec(CloseTasksSql(), {id, cause == Cause::kCancelled ? "cancelled" : "expired"});
-    if (closed && cause == Cause::kCancelled) closed = session.Exec(kDropSweepsSql, {id});
-    if (!closed) return Fail(closed.error());
-  }
-  const bool can_be_swept = CanBeSwept(job->source, job->stream);
-  auto ended = EndLocked(session, id, sweeps && cause == Cause::kEnded && can_be_swept);
-  if (!ended) return Fail(ended.error());
-  ending.ended = *ended;
+  const bool cancel = cause == Cause::kCancelled && (job->open || job->closing == "expired");
+  if (!cancel && !(job->open && job->overdue)) return job;
+  job->closing = cancel ? "cancelled" : "expired";
+  auto marked = session.Exec(kMarkSql, {id, job->closing});
+  if (marked && cancel) marked = session.Exec(kDropSweepsSql, {id});
+  if (!marked) return Fail(marked.error());
   if (auto done = transaction.Commit(); !done) return Fail(done.error());
-  return ending;
+  return job;
+}
+
+// Ends the accounts that are ready to end, and the job if all have. True = the job has ended.
+Result<bool> Finish(pg::Session& session, const std::string& id, bool sweeps) {
+  Transaction transaction(session);
+  if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
+  auto job = LockJob(session, id);
+  if (!job) return Fail(job.error());
+  if (!job->open && job->closing.empty()) return false;  // somebody else was first
+  auto ended = EndLocked(session, id, sweeps && job->closing.empty() && CanBeSwept(job->source, job->stream));
+  if (!ended) return ended;
+  if (auto done = transaction.Commit(); !done) return Fail(done.error());
+  return ended;
 }
 
 Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps) {
+  const pg::DeadlineScope deadline(session, kEndDeadline);
   const std::string id = std::to_string(job.value);
-  return WithoutZombies(session, id, [&] { return EndJobOnce(session, id, cause, sweeps); });
+  auto marked = WithoutZombies(session, id, [&] { return Mark(session, id, cause); });
+  if (!marked) return Fail(marked.error());
+  Ending ending;
+  ending.state_before = marked->state;
+  ending.closing = !marked->closing.empty();
+  if (!marked->open && !ending.closing) return ending;
+  // A batch that was being committed may add a successor behind the last slice.
+  constexpr int kRounds = 5;
+  for (int round = 0; round < kRounds && !ending.ended; ++round) {
+    auto closed =
+        marked->closing.empty() ? CloseRefused(session, id) : CloseTasks(session, id, marked->closing);
+    if (!closed) return Fail(closed.error());
+    auto ended = WithoutZombies(session, id, [&] { return Finish(session, id, sweeps); });
+    if (!ended) return Fail(ended.error());
+    ending.ended = *ended;
+    if (marked->closing.empty()) break;
+  }
+  return ending;
 }
 
 // Accounts and jobs of which a worker runs a task have started, or of whose plan one has had a task: pages
@@ -151,7 +181,9 @@ constexpr std::string_view kStartSql = R"sql(
 constexpr std::string_view kEndingJobsSql = R"sql(
   select j.id from weir.jobs j
    where j.state in ('queued', 'running', 'paused')
-     and (j.deadline_at <= now()
+     and (j.deadline_at <= now() or j.closing is not null
+          or exists (select from weir.job_accounts a join weir.tasks t on t.job_id = a.job_id and t.account = a.account
+                      where a.job_id = j.id and a.refused_by is not null and t.state in ('planned', 'dispatched', 'parked'))
           or exists (select from weir.job_accounts a
                       where a.job_id = j.id and a.state in ('queued', 'running', 'paused')
                         and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
@@ -163,15 +195,24 @@ constexpr std::string_view kEndingJobsSql = R"sql(
 }  // namespace
 
 Result<LockedJob> LockJob(pg::Session& session, const std::string& id) {
+  // Not `for update`: a batch that adds a successor holds the row as its foreign key's, and waits for a
+  // task's row that whoever locks the job is about to write.
   auto rows = session.Exec(
-      "select state, state in ('queued', 'running', 'paused'), coalesce(deadline_at <= now(), false), "
-      "source, "
-      "stream from weir.jobs where id = $1::int8 for update",
+      "select coalesce(case when open then closing end, state), open and closing is null, "
+      "coalesce(deadline_at <= now(), false), coalesce(case when open then closing end, ''), source, stream "
+      "from (select *, state in ('queued', 'running', 'paused') as open from weir.jobs where id = $1::int8 "
+      "for no key update) j",
       {id}, "lock_job");
   if (!rows) return Fail(rows.error());
   if (rows->Empty()) return LockedJob{};
-  return LockedJob{std::string(rows->Text(0, 0)), rows->Bool(0, 1), rows->Bool(0, 2),
-                   std::string(rows->Text(0, 3)), std::string(rows->Text(0, 4))};
+  LockedJob job;
+  job.state = rows->Text(0, 0);
+  job.open = rows->Bool(0, 1);
+  job.overdue = rows->Bool(0, 2);
+  job.closing = rows->Text(0, 3);
+  job.source = rows->Text(0, 4);
+  job.stream = rows->Text(0, 5);
+  return job;
 }
 
 Result<void> EndBlockers(pg::Session& session, const std::string& id) {
@@ -196,24 +237,36 @@ Error JobHasEnded(JobId id, const std::string& state) {
   return MakeError(ErrorClass::kConflict, "job " + std::to_string(id.value) + " has ended already: " + state);
 }
 
-Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps) {
+Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps, std::vector<FailedJob>* failed) {
   if (auto started = session.Exec(kStartSql, {}, "start_jobs"); !started) return Fail(started.error());
   auto rows = session.Exec(kEndingJobsSql, {}, "ending_jobs");
   if (!rows) return Fail(rows.error());
   std::vector<JobId> ended;
+  std::optional<Error> first;
   for (int i = 0; i < rows->Size(); ++i) {
     const JobId id{rows->Int(i, 0)};
     auto ending = EndJob(session, id, Cause::kEnded, sweeps);
-    if (!ending) return Fail(ending.error());
-    if (ending->ended) ended.push_back(id);
+    if (ending && ending->ended) ended.push_back(id);
+    if (ending) continue;
+    // One job's trouble must not stop another's; a database that is away stops all.
+    if (!session.Connected()) return Fail(ending.error());
+    if (failed != nullptr) failed->push_back({id, ending.error()});
+    if (!first) first = ending.error();
   }
+  if (first && failed == nullptr) return Fail(*first);
   return ended;
+}
+
+Result<void> FinishClosing(pg::Session& session, JobId id) {
+  auto ending = EndJob(session, id, Cause::kEnded, false);
+  if (!ending) return Fail(ending.error());
+  return {};
 }
 
 Result<void> CancelJob(pg::Session& session, JobId id) {
   auto ending = EndJob(session, id, Cause::kCancelled, false);
   if (!ending) return Fail(ending.error());
-  if (ending->ended) return {};
+  if (ending->ended || ending->closing) return {};
   if (ending->state_before.empty()) return tl::unexpected(NoSuchJob(id));
   return tl::unexpected(JobHasEnded(id, ending->state_before));
 }

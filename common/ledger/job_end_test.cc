@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include "common/ledger/close_tasks.h"
+#include "common/ledger/failures.h"
+#include "common/ledger/tasks.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
 namespace weir::ledger {
@@ -124,6 +127,111 @@ TEST_F(JobEndTest, CancelEndsOpenTasksAndFencesRunningOnes) {
   EXPECT_EQ(Text("select epoch || state from weir.tasks where kind = 1 and lo = 1"), "5cancelled");
   EXPECT_EQ(CancelJob(session_, id).error().error_class, ErrorClass::kConflict);
   EXPECT_EQ(CancelJob(session_, JobId{999}).error().error_class, ErrorClass::kNotFound);
+}
+
+// Work on many rows goes in slices; whoever is interrupted in between is followed by another.
+TEST_F(JobEndTest, TasksAreClosedInSlices) {
+  const JobId id = Open(Request({"alice", "bob"}));
+  Plan(id, "alice", 25);
+  Plan(id, "bob", 10);
+  Run("update weir.tasks set state = 'running', epoch = 4, owner = 'w' where kind = 1 and lo = 7");
+  Run("update weir.jobs set closing = 'cancelled'");
+  ASSERT_TRUE(CloseTasks(session_, Id(id), "cancelled", 4));
+  EXPECT_EQ(Text("select count(*) from weir.tasks where state = 'cancelled'"), "35");
+  EXPECT_EQ(Text("select max(epoch) from weir.tasks"), "5");
+}
+
+TEST_F(JobEndTest, AJobThatIsBeingClosedIsNeitherSentNorClaimedAndEndsWithTheNextPass) {
+  const JobId id = Open(Request({"alice"}));
+  Plan(id, "alice", 3);
+  const TaskId task{std::stoll(Text("select min(id) from weir.tasks where kind = 1"))};
+  Run("update weir.jobs set closing = 'cancelled'");
+  EXPECT_TRUE(TakeReady(session_, {})->empty());
+  EXPECT_EQ(ClaimTask(session_, task, {.owner = "w"})->kind, ClaimResult::Kind::kEnded);
+  EXPECT_EQ(PauseJob(session_, id).error().error_class, ErrorClass::kConflict);
+  EXPECT_EQ(EndJobs(session_).value(), std::vector<JobId>{id});
+  EXPECT_EQ(GetJob(session_, id)->state, "cancelled");
+}
+
+TEST_F(JobEndTest, ACancelOverridesAnExpiryThatIsUnderWay) {
+  const JobId id = Open(Request({"alice"}));
+  Run("update weir.jobs set closing = 'expired'");
+  ASSERT_TRUE(CancelJob(session_, id));
+  EXPECT_EQ(GetJob(session_, id)->state, "cancelled");
+}
+
+TEST_F(JobEndTest, TheSameSyncGoesOnWithWhatAnExpiryUnderWayLeaves) {
+  const JobId id = Open(Request({"alice"}));
+  Plan(id, "alice", 3);
+  Run("update weir.jobs set closing = 'expired', deadline_at = now()");
+  auto next = OpenJob(session_, Request({"alice"}));
+  ASSERT_TRUE(next) << next.error().message;
+  EXPECT_NE(next->id, id);
+  EXPECT_EQ(GetJob(session_, id)->state, "expired");
+  EXPECT_EQ(Text("select count(*) from weir.tasks where kind = 1 and state = 'planned' and job_id = " +
+                 Id(next->id)),
+            "3");
+}
+
+TEST_F(JobEndTest, RefusedCredentialsEndTheAccountsOtherTasks) {
+  const JobId id = Open(Request({"alice", "bob"}));
+  Plan(id, "alice", 4);
+  Plan(id, "bob", 2);
+  const auto task = [&](int lo) {
+    return TaskId{std::stoll(Text("select id from weir.tasks where kind = 1 and account = 'alice' and lo = " +
+                                  std::to_string(lo)))};
+  };
+  auto refused = ClaimTask(session_, task(0), {.owner = "w"});
+  auto running = ClaimTask(session_, task(1), {.owner = "w"});
+  ASSERT_TRUE(refused && refused->task && running && running->task);
+  ASSERT_TRUE(KillTask(session_, *refused->task, MakeError(ErrorClass::kAuth, "refused"), "", "", {}));
+  EXPECT_EQ(ClaimTask(session_, task(2), {.owner = "w"})->kind, ClaimResult::Kind::kEnded);
+  ASSERT_TRUE(EndJobs(session_));
+  EXPECT_EQ(
+      Text("select string_agg(state, ' ' order by lo) from weir.tasks where kind = 1 and account = 'alice'"),
+      "dead running dead dead");
+  EXPECT_EQ(
+      Text("select string_agg(state, ' ' order by lo) from weir.tasks where kind = 1 and account = 'bob'"),
+      "planned planned");
+  EXPECT_EQ(Text("select count(*) from weir.tasks where letter_due and error_message = 'refused'"), "3");
+  // The task that runs is the lane's own: it may be just about to be committed.
+  Run("update weir.tasks set state = 'done' where state = 'running'");
+  ASSERT_TRUE(EndJobs(session_));
+  EXPECT_EQ(GetJob(session_, id)->accounts[0].state, "failed");
+  FailureFilter all;
+  all.job = id;
+  ASSERT_TRUE(Replay(session_, all, {}));
+  EXPECT_EQ(ClaimTask(session_, task(2), {.owner = "w"})->kind, ClaimResult::Kind::kClaimed);
+}
+
+// C10: a batch that adds a successor holds the job's row as its foreign key's, and then waits for nobody.
+TEST_F(JobEndTest, ACancelDoesNotWaitInACircleWithABatchThatAddsASuccessor) {
+  const JobId id = Open(Request({"alice"}));
+  Plan(id, "alice", 1);
+  auto claim = ClaimTask(session_, TaskId{std::stoll(Text("select id from weir.tasks where kind = 1"))},
+                         {.owner = "w"});
+  ASSERT_TRUE(claim && claim->task);
+  pg::Session batch(options_);
+  ASSERT_TRUE(batch.Script(
+      "begin; insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi) select job_id, "
+      "account, meter, lane, kind, 5, 6 from weir.tasks where kind = 1"));
+  auto locked = session_.Exec("select from weir.jobs where id = " + Id(id) + " for no key update nowait");
+  EXPECT_TRUE(locked) << locked.error().message;
+  ASSERT_TRUE(batch.Script("commit"));
+  ASSERT_TRUE(CancelJob(session_, id));
+  EXPECT_EQ(Text("select count(*) from weir.tasks where state = 'cancelled'"), "2");
+}
+
+TEST_F(JobEndTest, OneJobsTroubleDoesNotStopTheEndOfAnother) {
+  const JobId ill = Open(Request({"alice"})), well = Open(Request({"bob"}));
+  Run("create function refuse() returns trigger language plpgsql as $$begin raise exception 'no'; end$$");
+  Run("create trigger refuse before update on weir.job_accounts for each row when (old.account = 'alice') "
+      "execute function refuse()");
+  Run("update weir.tasks set state = 'done'");
+  std::vector<FailedJob> failed;
+  EXPECT_EQ(EndJobs(session_, false, &failed).value(), std::vector<JobId>{well});
+  ASSERT_EQ(failed.size(), 1u);
+  EXPECT_EQ(failed[0].job, ill);
 }
 
 TEST_F(JobEndTest, CancelDoesNotWaitForAZombiesRowLock) {

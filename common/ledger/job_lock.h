@@ -10,13 +10,15 @@
 
 namespace weir::ledger {
 
+inline constexpr int kMostDeadlocks = 3;
 inline constexpr char kJobTransaction[] = "set local synchronous_commit = on; set local lock_timeout = '2s'";
 
 // A job's row, locked until the transaction ends. Whoever ends, pauses or reopens a job locks it first.
 struct LockedJob {
-  std::string state;     // "" = no such job
-  bool open = false;     // queued, running or paused
+  std::string state;     // "" = no such job; what it is about to end as, if it is being closed
+  bool open = false;     // queued, running or paused, and not being closed
   bool overdue = false;  // past its deadline
+  std::string closing;   // weir.jobs.closing while it is: its tasks are being ended
   std::string source, stream;
 };
 Result<LockedJob> LockJob(pg::Session& session, const std::string& id);
@@ -26,15 +28,20 @@ Result<LockedJob> LockJob(pg::Session& session, const std::string& id);
 Result<void> EndBlockers(pg::Session& session, const std::string& id);
 
 // Runs `transaction`, which waits for row locks only so long (kJobTransaction): then whoever holds one is
-// ended, and it runs once more.
+// ended, and it runs once more. So does one that the server chose to end a deadlock.
 template <typename Transaction>
 auto WithoutZombies(pg::Session& session, const std::string& id, Transaction transaction)
     -> decltype(transaction()) {
   auto done = transaction();
+  for (int again = 0; again < kMostDeadlocks && !done && done.error().sqlstate == "40P01"; ++again)
+    done = transaction();
   if (done || done.error().sqlstate != "55P03") return done;
   if (auto freed = EndBlockers(session, id); !freed) return Fail(freed.error());
   return transaction();
 }
+
+// Goes on with ending a job that is being closed.
+Result<void> FinishClosing(pg::Session& session, JobId id);
 
 Error NoSuchJob(JobId id);
 Error JobHasEnded(JobId id, const std::string& state);

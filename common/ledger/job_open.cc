@@ -1,12 +1,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
+#include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
 #include "common/ledger/transaction.h"
+#include "common/pg/deadline_scope.h"
 
 namespace weir::ledger {
 namespace {
+
+constexpr std::chrono::minutes kOpenDeadline{10};
+constexpr char kDeadlock[] = "40P01";
 
 pg::Param OptionalNumber(const std::optional<std::int64_t>& value) {
   return value ? pg::Param(std::to_string(*value)) : pg::Param();
@@ -59,7 +65,14 @@ constexpr std::string_view kFindOpenSql = R"sql(
                             else greatest(deadline_at, now() + $3::int8 * interval '1 ms') end,
          priority = case when $4 = 'interactive' then $4 else priority end
    where fingerprint = $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') and state in ('queued', 'running', 'paused')
+     and closing is null
   returning id)sql";
+
+// One of the same sync that is about to end.
+constexpr std::string_view kFindClosingSql = R"sql(
+  select id from weir.jobs
+   where fingerprint = $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') and state in ('queued', 'running', 'paused')
+     and closing is not null)sql";
 
 // Sorted by key, so that two requests with common accounts do not deadlock.
 constexpr std::string_view kAccountsSql = R"sql(
@@ -184,6 +197,15 @@ Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest&
   return job;
 }
 
+// Its job takes the unfinished tasks over, so it waits for the end.
+Result<void> EndTheClosing(pg::Session& session, const JobRequest& request) {
+  const Fingerprint print = FingerprintOf(request);
+  auto closing = session.Exec(kFindClosingSql, {print.prefix, print.accounts});
+  if (!closing) return Fail(closing.error());
+  if (closing->Empty()) return {};
+  return FinishClosing(session, JobId{closing->Int(0, 0)});
+}
+
 }  // namespace
 
 std::optional<JobMode> ModeForAll(const std::optional<JobMode>& asked, const Filter& filter) {
@@ -195,10 +217,13 @@ Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& asked) {
   if (asked.accounts.empty()) return Fail(ErrorClass::kConfig, "a sync needs at least one account");
   JobRequest request = asked;
   request.mode = ModeForAll(asked.mode, asked.filter);
+  // A job that goes on with millions of tasks of an expired one copies them.
+  const pg::DeadlineScope deadline(session, kOpenDeadline);
   for (int attempt = 0; attempt < 5; ++attempt) {
     auto opened = TryOpen(session, request);
-    if (!opened) return Fail(opened.error());
-    if (*opened) return **opened;
+    if (opened && *opened) return **opened;
+    if (!opened && opened.error().sqlstate != kDeadlock) return Fail(opened.error());
+    if (auto ended = EndTheClosing(session, request); !ended) return Fail(ended.error());
   }
   return Fail(ErrorClass::kConflict, "the same sync is being opened and ended by others again and again",
               "try again in a moment");

@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include "common/ledger/failure_filter.h"
+#include "common/ledger/job_lock.h"
 #include "common/ledger/transaction.h"
+#include "common/pg/deadline_scope.h"
 
 namespace weir::ledger {
 namespace {
@@ -30,10 +32,11 @@ constexpr std::string_view kReplaySql = R"sql(
      where t.id = any($1::int8[]) and t.state = 'dead'
     returning t.job_id, t.account),
   accounts as (
-    update weir.job_accounts a set state = case when j.state = 'paused' then 'paused' else 'running' end,
-           finished_at = null, error_class = null, error_message = null, error_hint = null
+    update weir.job_accounts a set state = case when a.state in ('queued', 'running', 'paused') then a.state
+                                                when j.state = 'paused' then 'paused' else 'running' end,
+           finished_at = null, error_class = null, error_message = null, error_hint = null, refused_by = null
       from (select distinct job_id, account from replayed) r join weir.jobs j on j.id = r.job_id
-     where a.job_id = r.job_id and a.account = r.account and a.state not in ('queued', 'running', 'paused'))
+     where a.job_id = r.job_id and a.account = r.account)
   update weir.jobs j set state = 'running', finished_at = null,
          deadline_at = case when j.deadline_at > now() then j.deadline_at end
    where j.id in (select job_id from replayed) and j.state not in ('queued', 'running', 'paused')
@@ -116,13 +119,15 @@ Result<void> CheckNamed(pg::Session& session, const FailureFilter& filter) {
   return named;
 }
 
-Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter,
-                                        const ReplayOptions& options) {
+namespace {
+
+Result<std::vector<ReplayCount>> ReplayOnce(pg::Session& session, const FailureFilter& filter,
+                                            const ReplayOptions& options) {
   if (auto named = CheckNamed(session, filter); !named) return Fail(named.error());
   Transaction transaction(session);
   if (auto begun = transaction.Begin("set local synchronous_commit = on"); !begun) return Fail(begun.error());
   auto jobs = session.Exec(
-      fmt::format("select id from weir.jobs where id in (select t.job_id {}) order by id for update",
+      fmt::format("select id from weir.jobs where id in (select t.job_id {}) order by id for no key update",
                   kDeadSql),
       FailureParams(filter));
   if (!jobs) return Fail(jobs.error());
@@ -138,6 +143,18 @@ Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilte
   if (!done) return Fail(done.error());
   if (auto committed = transaction.Commit(); !committed) return Fail(committed.error());
   return std::move(found->counts);
+}
+
+}  // namespace
+
+Result<std::vector<ReplayCount>> Replay(pg::Session& session, const FailureFilter& filter,
+                                        const ReplayOptions& options) {
+  // A million tasks go back in one transaction.
+  const pg::DeadlineScope deadline(session, std::chrono::minutes(10));
+  auto replayed = ReplayOnce(session, filter, options);
+  for (int again = 0; again < kMostDeadlocks && !replayed && replayed.error().sqlstate == "40P01"; ++again)
+    replayed = ReplayOnce(session, filter, options);
+  return replayed;
 }
 
 }  // namespace weir::ledger

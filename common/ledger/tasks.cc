@@ -45,8 +45,8 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
 
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort) {
-  // One statement, so that an account's other tasks die with the one that found its credentials refused, or
-  // none does. One that runs may have been read whole, and is being committed; else it is refused itself.
+  // One statement, so that an account's other tasks are sure to die with the one that found its credentials
+  // refused, or none does: from now on none of them is claimed. The leader ends them (CloseRefused).
   const bool whole_account = error.error_class == ErrorClass::kAuth;
   static const std::string kSql = "with mine as (update weir.tasks t set " + LeaveRunning("'dead'") + R"sql(,
           finished_at = clock_timestamp(), attempts = attempts + 1,
@@ -54,13 +54,9 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
           error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13,
           letter_due = true, letter_message = decode($15, 'hex'), letter_from = $16
         where id = $1::int8 and epoch = $2::int8 and state = 'running' returning id)
-      , others as (
-        update weir.tasks t set )sql" +
-                                  LeaveRunning("'dead'") + R"sql(,
-          finished_at = clock_timestamp(), error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, letter_due = true,
-          letter_message = null, letter_from = null
-        where $14::bool and t.job_id = $3::int8 and t.account = $4 and t.id <> $1::int8
-          and t.state in ('planned', 'dispatched', 'parked') and exists (select from mine))
+      , account as (
+        update weir.job_accounts set refused_by = $1::int8
+        where $14::bool and job_id = $3::int8 and account = $4 and refused_by is null and exists (select from mine))
       select id from mine)sql";
   return Fenced(
       session.Exec(kSql,

@@ -8,8 +8,8 @@
 
 namespace weir {
 
-// Sends the dead letters that are due, dead tasks and messages that were no task, to dlq.weir.tasks, for whoever
-// watches that topic. What is sent and not marked is sent again. One thread; the leader's.
+// Sends the dead letters that are due, dead tasks and messages that were no task, to dlq.weir.tasks, for
+// whoever watches that topic. What is sent and not marked is sent again. One thread; the leader's.
 class DeadLetterSender {
  public:
   DeadLetterSender(pg::Session& session, Publisher& publisher, kafka::Topics topics = {})

@@ -11,6 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr int kMostBatches = 16;  // in one pass: the coordinator must have its turn
+constexpr milliseconds kAwaitLetters{1'000};
 
 }  // namespace
 
@@ -20,24 +21,70 @@ Engine::Engine(EngineOptions options, const Clock& clock)
       lock_(options_.database),
       session_(options_.database),
       publisher_(options_.producers),
-      letters_(session_, publisher_, options_.topics),
-      coordinator_(session_, clock, options_.idle, options_.sweep_limits),
+      coordinator_(session_, clock, options_.idle),
       dispatcher_(session_, publisher_, clock, options_.limits, options_.topics),
-      backoff_(milliseconds(200), milliseconds(5'000), std::random_device{}()) {}
+      backoff_(milliseconds(200), milliseconds(5'000), std::random_device{}()),
+      job_service_(
+          ServiceOptions("end of jobs"), [this] { return EndJobs(); }, clock),
+      sweep_service_(
+          ServiceOptions("sweeps"), [this] { return Sweep(); }, clock),
+      letter_service_(
+          ServiceOptions("dead letters"), [this] { return SendLetters(); }, clock),
+      jobs_(job_service_.Session()),
+      sweeper_(sweep_service_.Session(), clock, options_.sweep_limits),
+      letter_publisher_(options_.producers),
+      letters_(letter_service_.Session(), letter_publisher_, options_.topics) {}
 
 Engine::~Engine() { Stop(); }
 
+LeaderService::Options Engine::ServiceOptions(const std::string& name) const {
+  return {
+      .name = name, .database = options_.database, .poll = options_.poll, .least_gap = options_.least_gap};
+}
+
+// Who saw the end of a job finds its dead letters; but letters that Kafka does not take hold up no end.
+Result<void> Engine::AwaitLetters() {
+  if (letter_service_.Trouble()) return {};
+  auto due = ledger::AnyLetterDue(job_service_.Session());
+  if (!due) return Fail(due.error());
+  if (*due) letter_service_.AwaitPass(kAwaitLetters);
+  return {};
+}
+
+// An account that ended may have a sweep due, and a job ends once its sweeps are decided: each wakes the
+// other.
+Result<void> Engine::EndJobs() {
+  if (auto ok = AwaitLetters(); !ok) return ok;
+  auto ended = jobs_.RunOnce();
+  if (!ended) return Fail(ended.error());
+  sweep_service_.Wake();
+  return {};
+}
+
+Result<void> Engine::Sweep() {
+  auto decided = sweeper_.RunOnce();
+  if (!decided) return Fail(decided.error());
+  if (*decided > 0) job_service_.Wake();
+  return {};
+}
+
+Result<void> Engine::SendLetters() {
+  auto sent = letters_.RunOnce();
+  if (!sent) return Fail(sent.error());
+  return {};
+}
+
 void Engine::Start() {
+  const auto leading = [this] { return leading_.load(); };
+  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Start(leading);
   thread_ = std::thread([this] {
     for (;;) {
       {
         const std::lock_guard guard(mutex_);
         if (stop_) break;
       }
-      RunOnce();
+      if (Lead()) Dispatch();
     }
-    lock_.Release();
-    leading_ = false;
   });
 }
 
@@ -50,15 +97,28 @@ void Engine::Stop() {
   lock_.Interrupt();
   session_.Interrupt();
   if (thread_.joinable()) thread_.join();
+  // The services end before leadership is given back.
+  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Stop();
+  lock_.Release();
+  leading_ = false;
 }
 
 void Engine::RunOnce() {
   if (!Lead()) return;
+  letter_service_.RunOnce();
+  job_service_.RunOnce();
+  sweep_service_.RunOnce();
+  job_service_.RunOnce();
+  Dispatch();
+}
+
+void Engine::Dispatch() {
   const milliseconds begin = clock_.Boot();
   auto aside = Pass();
   if (!aside) return Recover(aside.error());
   if (failures_ > 0) Log(LogLevel::kInfo, "dispatch goes on");
   failures_ = 0;
+  without_broker_since_.reset();
   SetTrouble(std::nullopt);
   last_pass_ = clock_.Boot().count();
   WaitForWork(clock_.Boot() - begin - *aside);
@@ -67,6 +127,10 @@ void Engine::RunOnce() {
 bool Engine::Lead() {
   if (lock_.Held()) return true;
   leading_ = false;
+  if (clock_.Boot() < aside_until_) {
+    Sleep(options_.leader_retry);
+    return false;
+  }
   auto held = lock_.Try();
   if (!held) {
     Recover(held.error());
@@ -85,35 +149,32 @@ bool Engine::Lead() {
 }
 
 Result<milliseconds> Engine::Pass() {
-  milliseconds aside{0};
-  // Before jobs end, so that who saw the end of one finds its dead letters; a sick broker holds up no end.
-  auto letters = letters_.RunOnce();
-  if (!letters && letters.error().error_class != ErrorClass::kBroker) return Fail(letters.error());
-  auto ended = coordinator_.RunOnce();
-  if (!ended) return Fail(ended.error());
-  aside += coordinator_.SweepTime();
+  milliseconds in_kafka{0};
+  if (auto looked = coordinator_.RunOnce(); !looked) return Fail(looked.error());
   for (int i = 0; i < kMostBatches; ++i) {
     auto pass = dispatcher_.RunOnce();
     if (!pass) return Fail(pass.error());
     sent_ += pass->sent;
-    aside += pass->in_kafka;
+    in_kafka += pass->in_kafka;
     if (!pass->more) break;
   }
-  if (!letters) return Fail(letters.error());
-  return aside;
+  return in_kafka;
 }
 
 // The gap keeps the loop below a third of a core however many notifications come; what comes during it is
-// answered by one pass. A wait for Kafka costs nobody a core, and sweeps come once a job, so neither
-// lengthens the gap.
+// answered by one pass. A wait for Kafka costs nobody a core, so it does not lengthen the gap.
 void Engine::WaitForWork(milliseconds pass_time) {
   Sleep(std::max(options_.least_gap, 2 * pass_time));
   auto due = ledger::NextDue(session_, options_.poll);
   if (!due) return Recover(due.error());
-  if (auto woken = lock_.Wait(*due); !woken) {
+  auto woken = lock_.Wait(*due);
+  if (!woken) {
     leading_ = false;
     if (woken.error().error_class != ErrorClass::kStopped) Recover(woken.error());
+    return;
   }
+  job_service_.Wake();
+  if (*woken) letter_service_.Wake();
 }
 
 void Engine::Recover(const Error& error) {
@@ -122,12 +183,31 @@ void Engine::Recover(const Error& error) {
   if (failures_ == 1) LogError(LogLevel::kWarn, "dispatch waits", error);
   SetTrouble(error);
   if (error.error_class != ErrorClass::kBroker) session_.Reset();
+  if (error.error_class == ErrorClass::kBroker || error.error_class == ErrorClass::kConfig) {
+    const milliseconds since = without_broker_since_.value_or(clock_.Boot());
+    without_broker_since_ = since;
+    if (lock_.Held() && clock_.Boot() - since >= options_.give_up_after) return StandAside();
+  } else {
+    without_broker_since_.reset();
+  }
   Sleep(backoff_.Wait(std::min(failures_, 8)));
 }
 
+// Another process may reach Kafka. If none leads, this one does again.
+void Engine::StandAside() {
+  Log(LogLevel::kWarn, "this process cannot reach Kafka and lets another one lead");
+  lock_.Release();
+  leading_ = false;
+  without_broker_since_.reset();
+  aside_until_ = clock_.Boot() + options_.stand_aside;
+}
+
 std::optional<Error> Engine::Trouble() const {
-  const std::lock_guard guard(mutex_);
-  return trouble_;
+  {
+    const std::lock_guard guard(mutex_);
+    if (trouble_) return trouble_;
+  }
+  return job_service_.Trouble();
 }
 
 void Engine::SetTrouble(std::optional<Error> error) {

@@ -169,7 +169,8 @@ TEST_F(EngineTest, ADeadTaskIsOnTheDeadLetterTopicBeforeItsJobEnds) {
   engine.RunOnce();
   EXPECT_EQ(Text("select state from weir.jobs"), "failed");
   EXPECT_EQ(kafka_.received.size(), 0u);
-  ASSERT_TRUE(engine.Trouble());
+  ASSERT_TRUE(engine.LettersTrouble());
+  EXPECT_FALSE(engine.Trouble()) << "letters hold up nobody";
   kafka_.accept = [](const auto&) { return true; };
   for (int i = 0; i < 3; ++i) engine.RunOnce();
   ASSERT_EQ(kafka_.received.size(), 1u);  // once
@@ -236,7 +237,7 @@ TEST_F(EngineTest, TheCoordinatorLooksForLostTasksNowAndThen) {
   Open(Request({"alice"}));
   Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "
       "h'");
-  Coordinator coordinator(session_, clock, seconds(20), [](auto) { return SweepLimits{}; });
+  Coordinator coordinator(session_, clock, seconds(20));
   ASSERT_TRUE(coordinator.RunOnce());
   EXPECT_EQ(Text("select state from weir.tasks"), "planned");
   Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w', advanced_at = now() - interval '1 "
@@ -304,6 +305,93 @@ TEST_F(EngineTest, ASickBrokerIsWaitedForWhileJobsGoOnEnding) {
   engine.RunOnce();
   EXPECT_FALSE(engine.Trouble());
   EXPECT_EQ(Text("select state from weir.tasks where job_id = " + Id(second)), "dispatched");
+}
+
+// C1: one row that a user's transaction holds stopped dispatch for everybody.
+TEST_F(EngineTest, ASweepThatCannotGoOnHoldsUpNobodyElse) {
+  const JobId full = Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'done'");
+  Run("update weir.job_accounts set state = 'succeeded', sweep = 'due' where job_id = " + Id(full));
+  pg::Session user(options_);
+  ASSERT_TRUE(user.Script("begin; lock table weir.job_accounts in share mode"));
+  Engine engine(Options(), clock_);
+  engine.Start();
+  Open(Request({"bob"}));
+  ASSERT_TRUE(user.Script("rollback"));
+  Await("bool_and(state = 'dispatched') from weir.tasks where account = 'bob'");
+  engine.Stop();
+}
+
+// C2: a job that cannot be ended stopped dispatch, and the end of every other job.
+TEST_F(EngineTest, AJobThatCannotBeEndedHoldsUpNoOther) {
+  const JobId ill = Open(Request({"alice"})), well = Open(Request({"bob"}));
+  Run("create function refuse() returns trigger language plpgsql as $$begin raise exception 'no'; end$$");
+  Run("create trigger refuse before update on weir.job_accounts for each row when (old.account = 'alice') "
+      "execute function refuse()");
+  Run("update weir.tasks set state = 'done'");
+  const JobId next = Open(Request({"carol"}));
+  Engine engine(Options(), clock_);
+  engine.RunOnce();
+  EXPECT_EQ(Text("select state from weir.jobs where id = " + Id(well)), "succeeded");
+  EXPECT_NE(Text("select state from weir.jobs where id = " + Id(ill)), "succeeded");
+  EXPECT_EQ(Text("select state from weir.tasks where job_id = " + Id(next)), "dispatched");
+}
+
+// C11: a letter that Kafka refuses slowed every pass.
+TEST_F(EngineTest, ALetterThatIsRefusedSlowsNoDispatch) {
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'dead', letter_due = true");
+  kafka_.accept = [](const auto& message) { return message.topic != kafka::kDeadLetterTopic; };
+  Engine engine(Options(), clock_);
+  for (int i = 0; i < 3; ++i) {
+    const JobId job = Open(Request({"bob" + std::to_string(i)}));
+    engine.RunOnce();
+    EXPECT_EQ(Text("select state from weir.tasks where job_id = " + Id(job)), "dispatched");
+    EXPECT_FALSE(engine.Trouble());
+  }
+  EXPECT_TRUE(engine.LettersTrouble());
+}
+
+// C7: a leader without Kafka kept the lead while another process had all it needs.
+TEST_F(EngineTest, ALeaderWithoutKafkaLetsAnotherLead) {
+  ManualClock clock;
+  FakeKafka ill;
+  ill.fatal = true;
+  EngineOptions options = Options();
+  options.producers = ill.Factory();
+  options.stand_aside = seconds(10);
+  Engine first(options, clock);
+  Open(Request({"alice"}));
+  first.RunOnce();
+  ASSERT_TRUE(first.Leading());
+  clock.Advance(seconds(16));
+  first.RunOnce();
+  EXPECT_FALSE(first.Leading());
+  Engine second(Options(), clock);
+  for (int i = 0; i < 500 && !second.Leading(); ++i) second.RunOnce();
+  EXPECT_TRUE(second.Leading());
+  EXPECT_EQ(Text("select state from weir.tasks"), "dispatched");
+  first.RunOnce();
+  EXPECT_FALSE(first.Leading());
+  EXPECT_TRUE(first.Trouble()) << "its own trouble is still to be seen";
+}
+
+TEST_F(EngineTest, ALeaderWithoutKafkaLeadsAgainWhereNobodyElseDoes) {
+  ManualClock clock;
+  kafka_.fatal = true;
+  Engine engine(Options(), clock);
+  Open(Request({"alice"}));
+  engine.RunOnce();
+  clock.Advance(seconds(16));
+  engine.RunOnce();
+  ASSERT_FALSE(engine.Leading());
+  kafka_.fatal = false;
+  engine.RunOnce();
+  EXPECT_FALSE(engine.Leading());
+  clock.Advance(seconds(11));
+  for (int i = 0; i < 500 && !engine.Leading(); ++i) engine.RunOnce();
+  EXPECT_TRUE(engine.Leading());
+  EXPECT_EQ(kafka_.received.size(), 1u);
 }
 
 TEST_F(EngineTest, OnARealBrokerAMessageArrives) {

@@ -7,6 +7,7 @@
 #include "common/ledger/seen.h"
 #include "common/ledger/transaction.h"
 #include "common/obs/log.h"
+#include "common/pg/deadline_scope.h"
 #include "producer/sweeper/sweep_plan.h"
 
 namespace weir {
@@ -18,30 +19,18 @@ constexpr milliseconds kForgetEvery{60'000};
 // A table of any size is read through in this time, or its sweep is given up.
 constexpr milliseconds kDeadline{600'000};
 
-// The session's statement deadline for as long as it lives.
-class LongStatements {
- public:
-  explicit LongStatements(pg::Session& session) : session_(session), before_(session.StatementDeadline()) {
-    session_.SetStatementDeadline(kDeadline);
-  }
-  LongStatements(const LongStatements&) = delete;
-  LongStatements& operator=(const LongStatements&) = delete;
-  ~LongStatements() { session_.SetStatementDeadline(before_); }
-
- private:
-  pg::Session& session_;
-  milliseconds before_;
-};
-
 // The server or the way to it is ill: wait for it. Anything else is the sweep's own trouble, and must not
 // hold up the job.
 bool IsOutage(const Error& error) {
   if (error.error_class != ErrorClass::kDatabase || error.sqlstate.empty()) return true;
-  for (const char* ill : {"08", "25", "40", "53", "55", "57", "58"}) {
+  for (const char* ill : {"08", "25", "53", "57P", "58"}) {
     if (error.sqlstate.starts_with(ill)) return true;
   }
   return false;
 }
+
+// Somebody holds a row that the sweep is to mark, or the table; or they waited for each other in a circle.
+bool IsBusy(const Error& error) { return error.sqlstate == "55P03" || error.sqlstate == "40P01"; }
 
 }  // namespace
 
@@ -55,12 +44,16 @@ Result<int> Sweeper::RunOnce() {
   for (int i = 0; i < due->Size(); ++i) {
     const JobId job{due->Int(i, 0)};
     const std::string account(due->Text(i, 1));
+    const milliseconds begun = clock_.Boot();
     auto turn = Decide(job, account);
-    if (!turn && IsOutage(turn.error())) return Fail(turn.error());
-    std::string why = turn ? "" : turn.error().message;
+    const bool too_long = !turn && clock_.Boot() - begun >= kDeadline;  // its own deadline cut it off
+    if (!turn && !too_long && IsOutage(turn.error())) return Fail(turn.error());
+    std::string why = turn ? "" : too_long ? "it took too long" : turn.error().message;
     if (turn && *turn == Turn::kBusy) {
       if (!due->Bool(i, 2)) continue;
-      why = "another sync of the account was writing all the time";
+      why =
+          "its rows were locked all the time: another sync of the account was writing, or a user's "
+          "transaction is open";
     }
     if (!why.empty()) {
       if (auto given_up = GiveUp(job, account, why); !given_up) return Fail(given_up.error());
@@ -70,12 +63,13 @@ Result<int> Sweeper::RunOnce() {
   const auto now = clock_.Boot();
   if (decided == 0 && now < next_forget_) return decided;
   next_forget_ = now + kForgetEvery;
+  const pg::DeadlineScope deadline(session_, kDeadline);
   if (auto forgotten = ledger::ForgetSeen(session_); !forgotten) return Fail(forgotten.error());
   return decided;
 }
 
 Result<Sweeper::Turn> Sweeper::Decide(JobId job, const std::string& account) {
-  const LongStatements deadline(session_);
+  const pg::DeadlineScope deadline(session_, kDeadline);
   ledger::Transaction transaction(session_);
   auto begun = transaction.Begin(std::string(kSweepSettings) + "; set local lock_timeout = '500ms'");
   if (!begun) return Fail(begun.error());
@@ -83,11 +77,9 @@ Result<Sweeper::Turn> Sweeper::Decide(JobId job, const std::string& account) {
       "select pg_advisory_xact_lock(weir.sweep_lock_key(source, stream, $2)) from weir.jobs "
       "where id = $1::int8",
       {std::to_string(job.value), account});
-  if (!locked) {
-    if (locked.error().sqlstate == "55P03") return Turn::kBusy;
-    return Fail(locked.error());
-  }
-  if (auto settled = Settle(job, account); !settled) return Fail(settled.error());
+  Result<void> settled = locked ? Settle(job, account) : Result<void>(Fail(locked.error()));
+  if (!settled && IsBusy(settled.error())) return Turn::kBusy;
+  if (!settled) return Fail(settled.error());
   if (auto done = transaction.Commit(); !done) return Fail(done.error());
   return Turn::kDecided;
 }
