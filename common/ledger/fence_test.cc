@@ -60,8 +60,9 @@ class FenceTest : public testing::LedgerFixture {
       const std::string before = Everything();
       auto wrote = SendBatch(copy);
       EXPECT_FALSE(wrote) << way << ", copy " << copy;
-      if (!wrote)
+      if (!wrote) {
         EXPECT_EQ(wrote.error().error_class, ErrorClass::kFenced) << way << ": " << wrote.error().message;
+      }
       EXPECT_EQ(Everything(), before) << way << ", copy " << copy;
     }
   }

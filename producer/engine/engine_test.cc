@@ -7,6 +7,7 @@
 #include <map>
 
 #include "common/kafka/embedded_broker.h"
+#include "common/ledger/leader.h"
 #include "common/ledger/task_message.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
@@ -89,10 +90,14 @@ class EngineTest : public ledger::testing::LedgerFixture {
   SystemClock clock_;
 };
 
-TEST_F(EngineTest, OnlyOneLeads) {
-  LeaderLock first(options_), second(options_);
+TEST_F(EngineTest, OnlyOneLeadsAndWhoWaitsCanNameIt) {
+  EXPECT_FALSE(ledger::FindLeader(session_).value());
+  pg::SessionOptions named = options_;
+  named.application_name = "weir engine web-3 pid 41";
+  LeaderLock first(named), second(options_);
   EXPECT_TRUE(first.Try().value());
   EXPECT_FALSE(second.Try().value());
+  EXPECT_EQ(ledger::FindLeader(session_).value(), "weir engine web-3 pid 41");
   first.Release();
   AwaitLead(second);
 }

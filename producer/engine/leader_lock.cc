@@ -1,12 +1,10 @@
 #include "producer/engine/leader_lock.h"
 
+#include <string>
+
+#include "common/ledger/leader.h"
+
 namespace weir {
-namespace {
-
-// One lock a database; the number only has to be nobody else's ("weir" in ASCII).
-constexpr std::string_view kTrySql = "select pg_try_advisory_lock(2003134834)";
-
-}  // namespace
 
 Result<bool> LeaderLock::Try() {
   if (held_) return true;
@@ -14,7 +12,9 @@ Result<bool> LeaderLock::Try() {
   // Listening comes before the lock, so that nothing is missed between a look at the ledger and the first
   // wait.
   auto rows = session_.Exec("listen weir_dispatch");
-  if (rows) rows = session_.Exec(kTrySql);
+  if (rows) {
+    rows = session_.Exec("select pg_try_advisory_lock(" + std::to_string(ledger::kLeaderLock) + ")");
+  }
   if (!rows) {
     session_.Reset();
     return Fail(rows.error());

@@ -1,10 +1,12 @@
 #include "producer/sync/sync_runner.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
+#include "common/ledger/leader.h"
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
 #include "common/pg/migrations.h"
@@ -17,11 +19,19 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLookEvery{500};
 constexpr milliseconds kLiveWorker{10'000};
+constexpr milliseconds kSayWhoLeads{10'000};
 // As the workers': a database that is cut off without a word is given up in time to work again within half a
 // minute.
 constexpr milliseconds kEngineDeadline{20'000};
 // The embedded broker answers at once and forgets often.
 constexpr milliseconds kEmbeddedIdle{15'000};
+
+// Short enough that what follows it still fits into an application_name of 63 bytes.
+std::string HostName() {
+  char host[256] = "localhost";
+  gethostname(host, sizeof host - 1);
+  return std::string(host).substr(0, 32);
+}
 
 bool IsEmbedded(const std::string& brokers) { return brokers.starts_with("file:"); }
 
@@ -60,7 +70,7 @@ LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& servic
 EngineOptions EngineFor(const Config& config, const std::string& database_url, const std::string& brokers) {
   EngineOptions options;
   options.database.url = database_url;
-  options.database.application_name = "weir engine";
+  options.database.application_name = fmt::format("weir engine {} pid {}", HostName(), getpid());
   options.database.statement_deadline = kEngineDeadline;
   kafka::ClientOptions client;
   client.brokers = brokers;
@@ -153,9 +163,11 @@ Result<SyncOutcome> SyncRunner::Watch() {
   outcome.resumed = opened_.resumed;
   outcome.job.id = opened_.id;
   const milliseconds begin = clock_.Boot();
+  queued_since_ = begin;
   for (;;) {
     const milliseconds before = clock_.Boot();
     if (auto job = Look()) outcome.job = std::move(*job);
+    queued_ = outcome.job.state == "queued";
     if (outcome.job.Ended() && !outcome.job.state.empty()) return outcome;
     SayPaused(outcome.job);
     outcome.stop_signal = callbacks_.stop_signal();
@@ -202,6 +214,7 @@ Result<void> SyncRunner::LookAround() {
   if (trouble && trouble->message != last_trouble_)
     callbacks_.say("waiting: " + (last_trouble_ = trouble->message));
   if (!trouble) last_trouble_.clear();
+  if (!trouble) SayWhoLeads();
   if (!workers_) return {};
   if (const int restarts = workers_->Restarts(); restarts > restarts_said_) {
     callbacks_.say(fmt::format("a worker ended and was started again ({} so far)", restarts));
@@ -214,6 +227,21 @@ Result<void> SyncRunner::LookAround() {
   Error error = *failed;
   error.hint += fmt::format("; job {} stays open: run the same sync again to go on", opened_.id.value);
   return Fail(std::move(error));
+}
+
+// A job that another process leads, and does not get to: that process may be cut off from Kafka.
+void SyncRunner::SayWhoLeads() {
+  if (!queued_ || engine_->Leading()) {
+    queued_since_ = clock_.Boot();
+    return;
+  }
+  if (leader_said_ || clock_.Boot() - queued_since_ < kSayWhoLeads) return;
+  const auto leader = ledger::FindLeader(*session_);
+  if (!leader || !*leader) return;
+  callbacks_.say(fmt::format("waiting: another process leads and has sent nothing of this job for {} s: {}",
+                             std::chrono::duration_cast<std::chrono::seconds>(kSayWhoLeads).count(),
+                             **leader));
+  leader_said_ = true;
 }
 
 // Wakes when a job changes state. A look at a job of a million tasks takes its time: it must not be most of

@@ -59,6 +59,7 @@ class SyncRunner {
   // One look: the job as it stands, shown. Nothing while the database does not answer.
   std::optional<ledger::JobStatus> Look();
   void SayPaused(const ledger::JobStatus& job);
+  void SayWhoLeads();
   Result<void> LookAround();
   void WaitForNews(std::chrono::milliseconds look_time);
   void Interrupted(SyncOutcome& outcome);
@@ -77,6 +78,9 @@ class SyncRunner {
   std::string last_trouble_;
   int restarts_said_ = 0;
   bool paused_said_ = false;
+  bool queued_ = false;  // nothing of the job has been begun
+  std::chrono::milliseconds queued_since_{0};
+  bool leader_said_ = false;
 };
 
 // How many local workers a sync starts: as many as asked for, else two on the embedded broker; on configured
