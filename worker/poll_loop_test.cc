@@ -137,7 +137,9 @@ TEST_F(PollLoopTest, GarbageThatCannotBeKeptStopsNoOtherPartition) {
   EXPECT_TRUE(scheduler_.TryTake());
   EXPECT_GT(kafka_.queues[kP0].size(), 900u) << "what a worker takes of it is bounded";
   for (int i = 0; i < 50; ++i) {
-    if (!kafka_.queues[kP0].empty() || i == 0) ASSERT_TRUE(garbage_.RunOnce(pool_));
+    if (!kafka_.queues[kP0].empty() || i == 0) {
+      ASSERT_TRUE(garbage_.RunOnce(pool_));
+    }
     loop_.RunOnce(milliseconds(0));
   }
   EXPECT_EQ(kafka_.queues[kP0].size(), 0u);

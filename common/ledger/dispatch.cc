@@ -109,20 +109,21 @@ constexpr std::string_view kRequeueSql = R"sql(
   busy as (
     select distinct meter, lane from outstanding where state = 'running' and held and owner = holder),
   lost as (
-    select o.id from outstanding o, alive
+    select o.id, o.let_go from outstanding o, alive
      where case o.state
              when 'running' then
                o.let_go or case when o.held and o.owner = o.holder
                     then o.advanced_at < clock_timestamp() - $2::int8 * interval '1 ms'
                     else o.advanced_at < clock_timestamp() - $1::int8 * interval '1 ms' end
-             else o.dispatched_at < pg_postmaster_start_time() or alive.any_worker
+             else alive.any_worker
                   and o.dispatched_at < clock_timestamp()
                         - $1::int8 * interval '1 ms' * least(power(2, greatest(o.dispatches - 1, 0)), 16)
                   and (o.not_before is null or o.not_before < clock_timestamp() - $1::int8 * interval '1 ms')
                   and (not coalesce(o.held, false) or o.updated_at < clock_timestamp() - $1::int8 * interval '1 ms')
                   and not exists (select from busy b where b.meter = o.meter and b.lane = o.lane) end)
-  update weir.tasks t set {0}, crashes = t.crashes + (t.state = 'running')::int
+  update weir.tasks t set {0}, crashes = t.crashes + (t.state = 'running' and not lost.let_go)::int
     from (select id from weir.tasks where id in (select id from lost) order by id for update skip locked) l
+    join lost using (id)
    where t.id = l.id and t.state in ('dispatched', 'running'))sql";
 
 Result<std::int64_t> Affected(Result<pg::Rows> rows) {
@@ -186,6 +187,12 @@ Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner
 
 Result<std::int64_t> RequeueSent(pg::Session& session) {
   return Affected(session.Exec("update weir.tasks set state = 'planned' where state = 'dispatched'"));
+}
+
+Result<std::string> ServerStart(pg::Session& session) {
+  auto rows = session.Exec("select pg_postmaster_start_time()::text", {}, "server_start");
+  if (!rows) return Fail(rows.error());
+  return std::string(rows->Text(0, 0));
 }
 
 Result<milliseconds> NextDue(pg::Session& session, milliseconds cap) {

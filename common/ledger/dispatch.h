@@ -58,7 +58,6 @@ Result<std::int64_t> MarkDispatched(pg::Session& session, const std::vector<Sent
 //   running, its owner does not hold the lease: after `idle` without a batch. Counts as a crash, like the
 //   claim of a
 //     running task does.
-//   dispatched before the server started: at once. The claim may be what the crash took back.
 //   dispatched: after `idle` since it was sent, doubled with each sending up to 16 idle (a message may wait
 //   long in Kafka
 //     by right, behind busy executors), while some worker is alive and nothing runs on its lane. Where the
@@ -72,8 +71,12 @@ inline constexpr std::chrono::minutes kStuckTask{30};
 // the page.
 Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner, bool crashed);
 
-// All that was sent and not claimed, when the broker is known to have lost its contents.
+// All that was sent and not claimed, when the broker is known to have lost its contents, or the server to
+// have restarted: a crash may have taken back a claim.
 Result<std::int64_t> RequeueSent(pg::Session& session);
+// When the server was started, as text: another one means that it was restarted, or that another server took
+// over.
+Result<std::string> ServerStart(pg::Session& session);
 
 // What of paused jobs is still sent or running because it was claimed or marked in the moment they were
 // paused: planned again and fenced. Returns how many tasks.

@@ -222,6 +222,20 @@ class RequeueTest : public DispatchTest {
   }
 };
 
+// A crash of the database took back what the owner was told is committed: it works on the task no more.
+TEST_F(RequeueTest, WhatItsLivingOwnerHasLetGoOfGoesBackAtOnceAndIsNoCrash) {
+  Running("w", 3);
+  Lane("w", 3);
+  Run("update weir.workers set holding = array(select id from weir.tasks where state = 'running'), "
+      "holding_at = now()");
+  EXPECT_EQ(Requeued(), 0);
+  Run("update weir.workers set holding = '{}', holding_at = now() - interval '4 s'");
+  EXPECT_EQ(Requeued(), 0) << "claimed after the worker said what it holds";
+  Run("update weir.workers set holding_at = now()");
+  EXPECT_EQ(Requeued(), 1);
+  EXPECT_EQ(Text("select state || crashes from weir.tasks where kind = 1 and lo = 0"), "planned0");
+}
+
 TEST_F(RequeueTest, ARunningTaskIsLeftToTheHolderOfItsLane) {
   Running("w", 600);
   Sent(600);

@@ -161,11 +161,12 @@ constexpr std::string_view kStartSql = R"sql(
   with active as materialized (
     select job_id, account, min(began) as began from (
       select job_id, account, dispatched_at as began from weir.tasks
-       where state in ('dispatched', 'running') and state = 'running'
+       where state in ('dispatched', 'running') and state = 'running' and ($1::int8 is null or job_id = $1)
       union all
       select a.job_id, a.account, t.dispatched_at from weir.job_accounts a
         join weir.tasks t on t.job_id = a.job_id and t.account = a.account
-       where a.state = 'queued' and t.kind = 0 and t.state in ('parked', 'done', 'dead')) tasks
+       where a.state = 'queued' and t.kind = 0 and t.state in ('parked', 'done', 'dead')
+         and ($1::int8 is null or a.job_id = $1)) tasks
      group by job_id, account),
   accounts as (
     update weir.job_accounts a set state = 'running',
@@ -177,6 +178,21 @@ constexpr std::string_view kStartSql = R"sql(
      where j.state = 'queued' and j.id in (select job_id from active)
     returning j.id)
   select pg_notify('weir_jobs', id::text) from jobs)sql";
+
+// All at once; where that fails, each job alone, so that one job's trouble leaves the others be.
+Result<void> StartJobs(pg::Session& session, std::vector<FailedJob>& failed) {
+  auto started = session.Exec(kStartSql, {pg::Param()}, "start_jobs");
+  if (started) return {};
+  if (!session.Connected()) return Fail(started.error());
+  auto open = session.Exec("select id from weir.jobs where state in ('queued', 'running', 'paused')");
+  if (!open) return Fail(open.error());
+  for (int i = 0; i < open->Size(); ++i) {
+    started = session.Exec(kStartSql, {std::to_string(open->Int(i, 0))}, "start_jobs");
+    if (!started && !session.Connected()) return Fail(started.error());
+    if (!started) failed.push_back({JobId{open->Int(i, 0)}, started.error()});
+  }
+  return {};
+}
 
 constexpr std::string_view kEndingJobsSql = R"sql(
   select j.id from weir.jobs j
@@ -238,11 +254,11 @@ Error JobHasEnded(JobId id, const std::string& state) {
 }
 
 Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps, std::vector<FailedJob>* failed) {
-  if (auto started = session.Exec(kStartSql, {}, "start_jobs"); !started) return Fail(started.error());
+  std::vector<FailedJob> troubles;
+  if (auto started = StartJobs(session, troubles); !started) return Fail(started.error());
   auto rows = session.Exec(kEndingJobsSql, {}, "ending_jobs");
   if (!rows) return Fail(rows.error());
   std::vector<JobId> ended;
-  std::optional<Error> first;
   for (int i = 0; i < rows->Size(); ++i) {
     const JobId id{rows->Int(i, 0)};
     auto ending = EndJob(session, id, Cause::kEnded, sweeps);
@@ -250,10 +266,10 @@ Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps, std::vecto
     if (ending) continue;
     // One job's trouble must not stop another's; a database that is away stops all.
     if (!session.Connected()) return Fail(ending.error());
-    if (failed != nullptr) failed->push_back({id, ending.error()});
-    if (!first) first = ending.error();
+    troubles.push_back({id, ending.error()});
   }
-  if (first && failed == nullptr) return Fail(*first);
+  if (failed == nullptr && !troubles.empty()) return Fail(troubles.front().error);
+  if (failed != nullptr) *failed = std::move(troubles);
   return ended;
 }
 

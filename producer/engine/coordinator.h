@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
@@ -17,7 +18,9 @@ class Coordinator {
       : session_(session), clock_(clock), idle_(idle) {}
 
   // 1. Holds what still runs of paused jobs.
-  // 2. Every tenth of `idle`, but each one to two seconds: requeues what was lost.
+  // 2. Every tenth of `idle`, but each one to two seconds: requeues what was lost, and what was sent when the
+  // database
+  //    has been restarted since.
   Result<void> RunOnce();
 
  private:
@@ -25,6 +28,7 @@ class Coordinator {
   const Clock& clock_;
   std::chrono::milliseconds idle_;
   std::chrono::milliseconds next_look_{0};
+  std::string server_start_;  // of the database, as last seen; "" = not yet
 };
 
 }  // namespace weir
