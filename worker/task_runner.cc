@@ -228,6 +228,11 @@ Result<void> TaskRunner::Process(TaskWork& work) {
     if (pace.wait > milliseconds(0)) return pace;
     return MayBegin(work);
   };
+  hooks.again = [&]() -> std::optional<Pause> {
+    Pause pace = Pace(work);
+    if (pace.wait > milliseconds(0)) return pace;
+    return MayBegin(work);
+  };
   hooks.answered = [&] { FreeLane(work); };
   shared_.claims->Add(work.task.id, work.task.epoch);
   hooks.abort = [this, &work] {

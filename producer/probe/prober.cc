@@ -37,8 +37,15 @@ Result<AccountSettings> Prober::WithToken(const Source& source, const AccountSet
     return Fail(ErrorClass::kConfig, "the account's access token is kept in the database, which does not run",
                 "start it (weir up) or set WEIR_DATABASE_URL");
   }
-  auto token = HaveAccessToken({&config_, &clock_, &fetcher_, session_}, source, account, std::nullopt);
-  if (!token) return Fail(token.error());
+  auto token =
+      HaveAccessToken({&config_, &clock_, &fetcher_, [this](const auto& use) { return use(*session_); }},
+                      source, account, std::nullopt);
+  if (!token) {
+    Error error = token.error();
+    // kStopped is the user's word here, and would end the whole command.
+    if (error.error_class == ErrorClass::kStopped) error.error_class = ErrorClass::kThrottled;
+    return Fail(std::move(error));
+  }
   AccountSettings settings = account;
   settings.secrets["token"] = std::move(token->token);
   return settings;
