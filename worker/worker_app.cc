@@ -170,6 +170,7 @@ void WorkerApp::KeepLanes() {
 
 void WorkerApp::StartThreads() {
   const Shared shared{.config = &config_,
+                      .accounts = &accounts_,
                       .clock = &clock_,
                       .worker_id = identity_.id,
                       .pool = &pool_,

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "common/ledger/jobs.h"
 #include "common/ledger/transaction.h"
@@ -40,8 +42,9 @@ struct AccountArrays {
 AccountArrays ArraysOf(const std::vector<JobRequest::Account>& accounts) {
   std::vector<std::string> keys, names, meters;
   std::vector<std::int64_t> lanes;
+  std::unordered_set<std::string_view> known;
   for (const auto& account : accounts) {
-    if (std::find(keys.begin(), keys.end(), account.key) != keys.end()) continue;
+    if (!known.insert(account.key).second) continue;
     keys.push_back(account.key);
     names.push_back(account.name);
     meters.push_back(account.meter);

@@ -9,3 +9,4 @@ alter table weir.credentials
   drop column granted,
   drop column tries,
   drop column not_before;
+alter table weir.job_accounts drop column moves;

@@ -13,3 +13,6 @@ alter table weir.credentials
 -- A worker of the version before may be asking right now.
 update weir.credentials set renewer = 'before 0007', renewer_until = clock_timestamp() + interval '1 minute'
  where state = 'spending';
+
+-- How often a worker moved the account to another meter's lanes: workers of different configurations must not do it for ever.
+alter table weir.job_accounts add column moves int not null default 0;
