@@ -60,12 +60,14 @@ pg::SessionOptions SessionOptionsFor(const Flags& flags) {
 class Executors {
  public:
   Executors(const Flags& flags, const Config& config)
-      : pool_(SessionOptionsFor(flags), config.sessions),
+      : accounts_(config),
+        pool_(SessionOptionsFor(flags), config.sessions),
         scheduler_(&clock_),
         keeper_({.worker = "page-bench", .host = "bench", .pid = 1, .lease = config.lease}, &clock_,
                 &scheduler_),
         limiter_({}, config.base_delay, config.max_delay, 1) {
     const worker::Shared shared{.config = &config,
+                                .accounts = &accounts_,
                                 .clock = &clock_,
                                 .worker_id = "page-bench",
                                 .pool = &pool_,
@@ -105,6 +107,7 @@ class Executors {
   Metrics metrics_{"weir-page-bench", "0"};
   worker::BufferPool buffers_;
   std::atomic<bool> aborting_{false};
+  AccountBook accounts_;
   pg::SessionPool pool_;
   worker::LaneScheduler scheduler_;
   worker::LaneKeeper keeper_;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/config/config.h"
+#include "common/config/inherited_settings.h"
 #include "common/config/unknown_variables.h"
 #include "common/config/version.h"
 #include "common/obs/log.h"
@@ -89,6 +90,9 @@ int main(int argc, char** argv) {
   }
   if (!file.empty()) inputs.file = file;
   inputs.env = weir::CurrentEnvironment();
+  // Its own command line has the last word.
+  std::vector<std::string> inherited = weir::InheritedSettings(inputs.env);
+  inputs.sets.insert(inputs.sets.begin(), inherited.begin(), inherited.end());
   inputs.is_root = geteuid() == 0;
   auto config = weir::LoadConfig(inputs);
   if (!config) return Complain(config.error());
@@ -96,6 +100,8 @@ int main(int argc, char** argv) {
     return Complain(ok.error());
   for (const std::string& line : weir::UnknownVariables(inputs, *config))
     weir::Log(weir::LogLevel::kWarn, line);
+  // Only told of until here; of ten thousand accounts they are megabytes.
+  config->settings.clear();
   if (config->database_url.empty() || config->kafka_brokers.empty()) {
     return Complain(
         weir::MakeError(weir::ErrorClass::kConfig, "a worker needs database.url and kafka.brokers",

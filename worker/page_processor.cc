@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kMaxRedirects = 3;
 constexpr int kMaxMoves = 3;
+// A renewal may take longer than the lane's turn, which was had before it.
+constexpr std::chrono::milliseconds kTurnLasts{200};
 constexpr std::size_t kPlanPiece = 32 << 10;  // bytes of planned tasks sent at a time
 
 FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& settings) {
@@ -229,24 +231,41 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   return done;
 }
 
+// No session is held while the upstream is asked for a token: commits and leases need them. While another
+// process renews, or nobody may yet, the lane waits and no attempt is spent.
 Result<void> PageProcessor::HaveToken(TaskWork& work, std::optional<std::int64_t> refused) {
-  auto session = parts_.pool->Acquire();
-  if (!session) return Fail(session.error());
-  auto token = HaveAccessToken({parts_.config, parts_.clock, parts_.fetcher, &**session}, *work.source,
-                               work.settings, refused);
-  if (!token) return Fail(token.error());
+  RenewalParts parts{parts_.config, parts_.clock, parts_.fetcher, [this](const auto& use) -> Result<void> {
+                       auto session = parts_.pool->Acquire();
+                       if (!session) return Fail(session.error());
+                       return use(**session);
+                     }};
+  auto token = HaveAccessToken(parts, *work.source, work.settings, refused);
+  if (!token) {
+    const Error& error = token.error();
+    if (error.error_class == ErrorClass::kStopped && error.retry_after)
+      work.pause = Pause{*error.retry_after, "token"};
+    return Fail(error);
+  }
   work.settings.secrets["token"] = std::move(token->token);
   work.token_generation = token->generation;
   return {};
 }
 
-// An access token that is refused is renewed once; the task goes on where it stood.
+// An access token that is refused is renewed once; the task goes on where it stood. The request that was
+// refused has counted, so that the quota is asked before it is sent again.
 Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
   if (!work.settings.secrets.contains("refresh_token")) return RunTask(work, hooks);
+  const auto began = parts_.clock->Boot();
   if (auto ok = HaveToken(work, std::nullopt); !ok) return ok;
+  if (parts_.clock->Boot() - began > kTurnLasts) {
+    work.pause = hooks.again();
+    if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+  }
   auto done = RunTask(work, hooks);
   if (done || done.error().error_class != ErrorClass::kAuth || done.error().http_status != 401) return done;
   if (auto ok = HaveToken(work, work.token_generation); !ok) return ok;
+  work.pause = hooks.again();
+  if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
   return RunTask(work, hooks);
 }
 

@@ -58,6 +58,8 @@ struct PageHooks {
   AbortCheck abort;  // asked while a transfer runs: lost lease, shutdown
   // After each page but the last; a pause ends the work with kStopped and TaskWork::pause.
   std::function<std::optional<Pause>()> between;
+  // Before a request that was refused is sent again; likewise.
+  std::function<std::optional<Pause>()> again;
   // The task's last answer is read whole: it will ask nothing more of the upstream. Not told of a task whose
   // end its source decides (a cursor, a budget).
   std::function<void()> answered;

@@ -18,5 +18,8 @@ inline constexpr std::chrono::milliseconds kLongWait{5'000};
 // sends them again when their lane may send. If the database does not answer they go back to their lanes.
 void ReturnTasks(std::vector<Delivery> deliveries, pg::SessionPool& pool, LaneScheduler& scheduler,
                  FinishedQueue& finished);
+// Likewise, on the caller's own session; none = the database is away.
+void ReturnTasks(std::vector<Delivery> deliveries, pg::Session* session, LaneScheduler& scheduler,
+                 FinishedQueue& finished);
 
 }  // namespace weir::worker

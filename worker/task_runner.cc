@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/json_text.h"
+#include "common/ledger/move_account.h"
 #include "common/obs/log.h"
 #include "worker/return_tasks.h"
 
@@ -83,6 +85,24 @@ TaskRunner::Next TaskRunner::DatabaseIll(int returns) {
   return {.lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = kDatabase};
 }
 
+// Whoever opened the job may not have had the account's token, and another one may have it since; or the
+// quota has fewer requests now than the job has lanes. The requests count against what is known here.
+std::optional<TaskRunner::Next> TaskRunner::MoveIfMisplaced(const TaskWork& work) {
+  const AccountSettings& settings = work.settings;
+  const std::string& meter = work.task.lane.meter;
+  const bool other = settings.configured && settings.meter != meter;
+  const int lanes = other ? settings.lanes : MeterWords{work.task.lanes, settings.quota}.LanesWithinQuota();
+  if (!other && lanes >= work.task.lanes) return std::nullopt;
+  auto session = shared_.pool->Acquire();
+  if (!session) return DatabaseIll(0);
+  const auto moved = ledger::MoveAccount(**session, work.task, other ? settings.meter : meter, lanes);
+  if (!moved) return moved.error().error_class == ErrorClass::kFenced ? Next{} : DatabaseIll(0);
+  if (!*moved) return std::nullopt;
+  Log(LogLevel::kInfo, "an account goes to the lanes of its own meter",
+      {{"account", Printable(work.task.account, 64)}, {"meter", settings.meter}, {"lanes", lanes}});
+  return Next{};
+}
+
 Result<TaskRunner::Next> TaskRunner::HaveLane(pg::Session& session, const LaneId& lane, bool& held) {
   auto state = shared_.keeper->Ensure(session, lane);
   if (!state) return Fail(state.error());
@@ -144,6 +164,9 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   unopened.task = std::move(*task);
   TaskWork& page = opened ? *opened : unopened;
   page.began = began;
+  if (opened) {
+    if (const auto moved = MoveIfMisplaced(page)) return *moved;
+  }
   page.metrics =
       &shared_.metrics->For(page.task.source, page.task.stream,
                             work.delivery.interactive ? LaneClass::kInteractive : LaneClass::kBulk);
@@ -217,7 +240,8 @@ Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
     return Fail(ErrorClass::kInvalid, "this worker knows no " + task.source + "/" + task.stream,
                 "upgrade the workers to the producer's version, then replay");
   }
-  auto settings = ResolveAccount(*shared_.config, *work.source, task.account);
+  auto settings = shared_.accounts != nullptr ? shared_.accounts->Resolve(*work.source, task.account)
+                                              : ResolveAccount(*shared_.config, *work.source, task.account);
   if (!settings) return Fail(settings.error());
   work.settings = std::move(*settings);
   auto quota = ParseQuota(work.settings.quota);
@@ -233,6 +257,11 @@ Result<void> TaskRunner::Process(TaskWork& work) {
   PageHooks hooks;
   hooks.between = [&]() -> std::optional<Pause> {
     Pause pace = Answered(work);
+    if (pace.wait > milliseconds(0)) return pace;
+    return MayBegin(work);
+  };
+  hooks.again = [&]() -> std::optional<Pause> {
+    Pause pace = Pace(work);
     if (pace.wait > milliseconds(0)) return pace;
     return MayBegin(work);
   };

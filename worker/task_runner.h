@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/clock.h"
+#include "common/config/account_book.h"
 #include "common/config/account_settings.h"
 #include "common/config/config.h"
 #include "common/http/fetcher.h"
@@ -27,6 +28,7 @@ namespace weir::worker {
 // What all executors share. Every part is thread-safe and outlives them.
 struct Shared {
   const Config* config = nullptr;
+  const AccountBook* accounts = nullptr;  // none = the configuration is looked through for each task
   const Clock* clock = nullptr;
   std::string worker_id;
   pg::SessionPool* pool = nullptr;
@@ -70,6 +72,8 @@ class TaskRunner {
   void Settle(LaneScheduler::Work work, Next next);
   Next Work(const LaneScheduler::Work& work);
   ledger::ClaimOptions ClaimOf(const LaneScheduler::Work& work) const;
+  // Nothing: the task stands where its requests count. Else it has been moved, or the database is ill.
+  std::optional<Next> MoveIfMisplaced(const TaskWork& work);
   Result<Next> HaveLane(pg::Session& session, const LaneId& lane, bool& held);
   Result<TaskWork> Open(ledger::ClaimedTask task);
   Result<void> Process(TaskWork& work);

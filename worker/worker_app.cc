@@ -170,7 +170,8 @@ void WorkerApp::KeepLanes() {
     if (ok) ok = claims_.RunOnce(session);
     if (!ok) session.Reset();
     // What came for a lane after it had begun to wait.
-    ReturnTasks(scheduler_.DrainWaiting(kLongWait), pool_, scheduler_, finished_);
+    // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
+    ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
     lock.lock();
     keeper_wake_.wait_for(lock, RenewEvery(config_.lease),
                           [this] { return stopping_.load() || keeper_.Untold(); });
@@ -182,6 +183,7 @@ void WorkerApp::KeepLanes() {
 
 void WorkerApp::StartThreads() {
   const Shared shared{.config = &config_,
+                      .accounts = &accounts_,
                       .clock = &clock_,
                       .worker_id = identity_.id,
                       .pool = &pool_,

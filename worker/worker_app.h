@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
+#include "common/config/account_book.h"
 #include "common/config/config.h"
 #include "common/http/http_server.h"
 #include "common/obs/metrics.h"
@@ -55,6 +56,7 @@ class WorkerApp {
   PollLoop::Parts LoopParts();
 
   Config config_;
+  AccountBook accounts_{config_};
   WorkerIdentity identity_;
   SystemClock clock_;
   Metrics metrics_;

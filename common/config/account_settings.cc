@@ -6,6 +6,7 @@
 #include <set>
 
 #include "common/base/json_text.h"
+#include "common/config/account_book.h"
 #include "common/config/config_loader.h"
 #include "common/config/value_text.h"
 #include "common/config/version.h"
@@ -56,54 +57,6 @@ const SourceConfig* FindSourceConfig(const Config& config, const std::string& na
   return found == config.sources.end() ? nullptr : &found->second;
 }
 
-// By the source's own idea of which spellings are one account, not only by ASCII case.
-const AccountConfig* FindByKey(const Config& config, const Source& source, const std::string& key) {
-  for (const AccountConfig& account : config.accounts) {
-    if (account.source != source.Info().name) continue;
-    const auto own = source.AccountKey(account.name);
-    if (own && *own == key) return &account;
-  }
-  return nullptr;
-}
-
-// What is configured of a meter.
-struct MeterWords {
-  int lanes = 1;
-  std::string quota;
-
-  // Each lane has its share of the quota, at least one request: more lanes than that would overrun it.
-  int LanesWithinQuota() const {
-    std::int64_t within = lanes;
-    const auto rules = ParseQuota(quota);
-    if (!rules) return lanes;
-    for (const QuotaRule& rule : *rules) within = std::min(within, rule.requests);
-    return static_cast<int>(within);
-  }
-};
-
-MeterWords OfSource(const Config& config, const SourceInfo& info) {
-  MeterWords words{info.lanes, info.quota};
-  if (const SourceConfig* configured = FindSourceConfig(config, info.name)) {
-    words.lanes = configured->lanes.value_or(info.lanes);
-    words.quota = configured->quota.value_or(info.quota);
-  }
-  return words;
-}
-
-// Lanes and quota of the account, else of any account that counts against the same meter, else the source's.
-MeterWords OfMeter(const Config& config, const Source& source, const AccountConfig& account) {
-  std::optional<int> lanes = account.lanes;
-  std::optional<std::string> quota = account.quota;
-  const std::string meter = ComparableMeter(config, source, account);
-  for (const AccountConfig& other : config.accounts) {
-    if (other.source != source.Info().name || ComparableMeter(config, source, other) != meter) continue;
-    if (!lanes) lanes = other.lanes;
-    if (!quota) quota = other.quota;
-  }
-  const MeterWords of_source = OfSource(config, source.Info());
-  return {lanes.value_or(of_source.lanes), quota.value_or(of_source.quota)};
-}
-
 // Appends a line when lanes are cut. `whose`: "sources.crm", "account anna of crm".
 void SayCut(const std::string& whose, const MeterWords& words, std::vector<std::string>& lines) {
   const int within = words.LanesWithinQuota();
@@ -114,6 +67,24 @@ void SayCut(const std::string& whose, const MeterWords& words, std::vector<std::
 
 }  // namespace
 
+// Each lane has its share of the quota, at least one request: more lanes than that would overrun it.
+int MeterWords::LanesWithinQuota() const {
+  std::int64_t within = lanes;
+  const auto rules = ParseQuota(quota);
+  if (!rules) return lanes;
+  for (const QuotaRule& rule : *rules) within = std::min(within, rule.requests);
+  return static_cast<int>(within);
+}
+
+MeterWords WordsOfSource(const Config& config, const SourceInfo& info) {
+  MeterWords words{info.lanes, info.quota};
+  if (const SourceConfig* configured = FindSourceConfig(config, info.name)) {
+    words.lanes = configured->lanes.value_or(info.lanes);
+    words.quota = configured->quota.value_or(info.quota);
+  }
+  return words;
+}
+
 std::string ComparableMeter(const Config& config, const Source& source, const AccountConfig& account) {
   if (account.meter) return *account.meter;
   AccountRef ref{account.name, account.name, {}, account.secret_refs.contains(kToken)};
@@ -122,16 +93,12 @@ std::string ComparableMeter(const Config& config, const Source& source, const Ac
   return source.Meter(ref, reference == account.secret_refs.end() ? Secret() : Secret(reference->second));
 }
 
-Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name) {
+namespace {
+
+// What is configured of the account, merged; without its secrets, and with the meter of one that has none.
+Result<AccountSettings> MergedSettings(const Config& config, const Source& source, std::string_view name,
+                                       const AccountConfig& account) {
   const SourceInfo& info = source.Info();
-  auto key = source.AccountKey(name);
-  if (!key) return tl::unexpected(key.error());
-  AccountSettings settings;
-  settings.key = *key;
-  AccountConfig account{std::string(name), info.name, {}, {}, {}, {}, {}};
-  if (const AccountConfig* configured = FindByKey(config, source, *key)) account = *configured;
-  auto secrets = ResolveSecrets(account);
-  if (!secrets) return tl::unexpected(secrets.error());
   for (const auto& [param, value] : account.params) {
     const bool known = std::any_of(info.params.begin(), info.params.end(),
                                    [&wanted = param](const auto& p) { return p.name == wanted; });
@@ -140,45 +107,64 @@ Result<AccountSettings> ResolveAccount(const Config& config, const Source& sourc
                                                    info.name, Printable(param, 60)));
     }
   }
-  if (secrets->contains(kRefreshToken)) {
-    if (auto fit = CheckRenewal(config, source, name, *secrets); !fit) return tl::unexpected(fit.error());
-  } else if (!secrets->empty() && !secrets->contains(kToken)) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("account {} of {} has a {} and no {}", Printable(name, 60), info.name,
-                            secrets->begin()->first, kRefreshToken),
-                "a token that is renewed wants a refresh_token beside it; another one is given as token");
-  }
   const SourceConfig* of_source = FindSourceConfig(config, info.name);
-  settings.secrets = std::move(*secrets);
-  settings.account = {std::string(name), std::string(name), MergedParams(info, of_source, &account),
-                      settings.secrets.contains(kToken) || settings.secrets.contains(kRefreshToken)};
+  AccountSettings settings;
+  settings.account = {std::string(name), std::string(name), MergedParams(info, of_source, &account), false};
   settings.base_url = of_source != nullptr ? of_source->base_url.value_or(info.base_url) : info.base_url;
   settings.user_agent = DefaultUserAgent(info.name);
   if (of_source != nullptr && of_source->user_agent) settings.user_agent = *of_source->user_agent;
   settings.retry_after_floor = info.retry_after_floor;
   if (of_source != nullptr && of_source->retry_after_floor)
     settings.retry_after_floor = *of_source->retry_after_floor;
-  const auto token = settings.secrets.find(kToken);
-  settings.meter = account.meter ? *account.meter
-                                 : source.Meter(settings.account,
-                                                token == settings.secrets.end() ? Secret() : token->second);
-  const MeterWords words = OfMeter(config, source, account);
-  settings.lanes = words.LanesWithinQuota();
-  settings.quota = words.quota;
   return settings;
+}
+
+// Errors: kConfig, when the secrets are not ones that an account can have together.
+Result<void> CheckSecrets(const Config& config, const Source& source, std::string_view name,
+                          const std::map<std::string, Secret>& secrets) {
+  if (secrets.contains(kRefreshToken)) return CheckRenewal(config, source, name, secrets);
+  if (secrets.empty() || secrets.contains(kToken)) return {};
+  return Fail(ErrorClass::kConfig,
+              fmt::format("account {} of {} has a {} and no {}", Printable(name, 60), source.Info().name,
+                          secrets.begin()->first, kRefreshToken),
+              "a token that is renewed wants a refresh_token beside it; another one is given as token");
+}
+
+}  // namespace
+
+Result<AccountSettings> SettingsOf(const Config& config, const Source& source, std::string_view name,
+                                   const AccountConfig& account) {
+  auto secrets = ResolveSecrets(account);
+  if (!secrets) return tl::unexpected(secrets.error());
+  auto settings = MergedSettings(config, source, name, account);
+  if (!settings) return settings;
+  if (auto fit = CheckSecrets(config, source, name, *secrets); !fit) return tl::unexpected(fit.error());
+  settings->secrets = std::move(*secrets);
+  settings->account.has_token =
+      settings->secrets.contains(kToken) || settings->secrets.contains(kRefreshToken);
+  const auto token = settings->secrets.find(kToken);
+  settings->meter = account.meter ? *account.meter
+                                  : source.Meter(settings->account,
+                                                 token == settings->secrets.end() ? Secret() : token->second);
+  return settings;
+}
+
+Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name) {
+  return AccountBook(config).Resolve(source, name);
 }
 
 std::vector<std::string> LanesOverQuota(const Config& config, const std::vector<const Source*>& sources) {
   std::vector<std::string> lines;
+  const AccountBook book(config);
   for (const Source* source : sources) {
     const std::string& name = source->Info().name;
-    SayCut("sources." + name, OfSource(config, source->Info()), lines);
+    SayCut("sources." + name, WordsOfSource(config, source->Info()), lines);
     std::set<std::string> said;  // meters
     for (const AccountConfig& account : config.accounts) {
       if (account.source != name || (!account.lanes && !account.quota)) continue;
       if (!said.insert(ComparableMeter(config, *source, account)).second) continue;
-      SayCut(fmt::format("account {} of {}", Printable(account.name, 60), name),
-             OfMeter(config, *source, account), lines);
+      SayCut(fmt::format("account {} of {}", Printable(account.name, 60), name), book.Words(*source, account),
+             lines);
     }
   }
   return lines;

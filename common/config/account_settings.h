@@ -26,10 +26,27 @@ struct AccountSettings {
   std::string quota;
   std::chrono::milliseconds retry_after_floor{0};
   std::map<std::string, Secret> secrets;
+  bool configured = false;  // the account stands in the file
 };
 
-// Errors: kConfig (a name the upstream cannot have, a secret that cannot be read, an unknown param).
+// One account; who asks for many keeps an AccountBook. Errors: kConfig (a name the upstream cannot have, a
+// secret that cannot be read, an unknown param).
 Result<AccountSettings> ResolveAccount(const Config& config, const Source& source, std::string_view name);
+
+// What is configured of a meter.
+struct MeterWords {
+  int lanes = 1;
+  std::string quota;
+
+  // As many lanes as the quota has requests for.
+  int LanesWithinQuota() const;
+};
+MeterWords WordsOfSource(const Config& config, const SourceInfo& info);
+
+// The account's settings with its secrets, but for key, lanes and quota, which are not its own. `name` is how
+// it is spelled now. Reads the secrets. Errors: kConfig.
+Result<AccountSettings> SettingsOf(const Config& config, const Source& source, std::string_view name,
+                                   const AccountConfig& account);
 
 // A line for each meter of which more lanes are wanted than its quota has requests for: ResolveAccount gives
 // as many as it has.

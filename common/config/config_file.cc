@@ -12,7 +12,8 @@ namespace weir {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kMaxBytes = 1 << 20;
+constexpr std::size_t kMaxBytes = 8 << 20;  // some 50,000 accounts
+constexpr std::size_t kReadBytes = 64 << 10;
 
 // $NAME/weir, else ~/fallback/weir. The XDG specification has relative paths ignored.
 std::optional<std::string> XdgFolder(const ConfigInputs& inputs, const char* name, const char* fallback) {
@@ -33,12 +34,16 @@ Result<ConfigFile> Read(const std::string& path) {
                 fmt::format("the configuration file {} cannot be read: {}", path, std::strerror(errno)),
                 "`weir init` writes a commented one");
   }
-  ConfigFile file{path, std::string(kMaxBytes + 1, '\0')};
-  in.read(file.text.data(), static_cast<std::streamsize>(file.text.size()));
+  ConfigFile file{path, {}};
+  while (in && file.text.size() <= kMaxBytes) {
+    const std::size_t had = file.text.size();
+    file.text.resize(had + kReadBytes);
+    in.read(file.text.data() + had, static_cast<std::streamsize>(kReadBytes));
+    file.text.resize(had + static_cast<std::size_t>(in.gcount()));
+  }
   if (in.bad()) return Fail(ErrorClass::kConfig, fmt::format("reading {} failed", path));
-  file.text.resize(static_cast<std::size_t>(in.gcount()));
   if (file.text.size() > kMaxBytes)
-    return Fail(ErrorClass::kConfig, fmt::format("the configuration file {} is over 1 MiB", path));
+    return Fail(ErrorClass::kConfig, fmt::format("the configuration file {} is over 8 MiB", path));
   return file;
 }
 

@@ -13,7 +13,7 @@ struct ConfigFile {
 };
 
 // The first there is of --config, WEIR_CONFIG (these two must exist), ./weir.yaml,
-// $XDG_CONFIG_HOME/weir/weir.yaml. At most 1 MiB. Errors: kConfig.
+// $XDG_CONFIG_HOME/weir/weir.yaml. At most 8 MiB. Errors: kConfig.
 Result<ConfigFile> FindConfigFile(const ConfigInputs& inputs);
 
 // WEIR_HOME's default: $XDG_DATA_HOME/weir (~/.local/share/weir), for root /var/lib/weir, since the

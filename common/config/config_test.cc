@@ -195,9 +195,9 @@ TEST_F(ConfigTest, FilesAreLookedForInOrder) {
   EXPECT_THAT(Load().error().message, HasSubstr("missing.yaml cannot be read"));
   inputs_.file = ".";
   EXPECT_THAT(Load().error().message, HasSubstr("is a directory"));
-  Write("big.yaml", std::string((1 << 20) + 1, '#'));
+  Write("big.yaml", std::string((8 << 20) + 1, '#'));
   inputs_.file = "big.yaml";
-  EXPECT_THAT(Load().error().message, HasSubstr("over 1 MiB"));
+  EXPECT_THAT(Load().error().message, HasSubstr("over 8 MiB"));
 }
 
 TEST_F(ConfigTest, Homes) {

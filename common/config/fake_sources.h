@@ -8,7 +8,7 @@ namespace weir {
 
 // Sources for tests of what only looks at a source's description: "chess" (one meter for all without a token)
 // and "crm" (a meter an account).
-class FakeSource final : public Source {
+class FakeSource : public Source {
  public:
   explicit FakeSource(SourceInfo info, bool meter_per_account)
       : info_(std::move(info)), own_(meter_per_account) {}

@@ -9,6 +9,7 @@
 
 #include "common/base/json_text.h"
 #include "common/config/config_file.h"
+#include "common/config/inherited_settings.h"
 #include "common/config/nearest.h"
 #include "common/config/settings_table.h"
 #include "common/sources/source.h"
@@ -19,8 +20,8 @@ namespace {
 constexpr std::string_view kPrefix = "WEIR_";
 constexpr std::string_view kReference = "env:";
 // Read by the programs, and no settings.
-constexpr std::array<std::string_view, 4> kOthers = {"WEIR_CONFIG", "WEIR_ENCRYPTION_KEY", "WEIR_WORKER_ID",
-                                                     "WEIR_WORKER_INCARNATION"};
+constexpr std::array<std::string_view, 5> kOthers = {"WEIR_CONFIG", "WEIR_ENCRYPTION_KEY", "WEIR_WORKER_ID",
+                                                     "WEIR_WORKER_INCARNATION", kInheritedSettings};
 // ./dev, .ci and the tests have these in the environment of the programs that they start.
 constexpr std::array<std::string_view, 6> kDevelopment = {"WEIR_PRESET",     "WEIR_JOBS",
                                                           "WEIR_SKIP_SETUP", "WEIR_REQUIRE_KAFKA",

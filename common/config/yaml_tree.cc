@@ -14,7 +14,7 @@ namespace weir {
 namespace {
 
 constexpr std::size_t kMaxDepth = 16;
-constexpr int kMaxNodes = 20'000;
+constexpr int kMaxNodes = 400'000;
 
 // Thrown through yaml-cpp's parser only; ParseYaml turns it into an Error.
 struct Refused {

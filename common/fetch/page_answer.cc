@@ -25,7 +25,7 @@ PageAnswer::PageAnswer(const Config& config, const Source& source, TaskContext c
 Result<bool> PageAnswer::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
-  verdict_ = source_.Judge(context_, head, "");
+  verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
   return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
 }
@@ -41,9 +41,16 @@ Result<bool> PageAnswer::OnBody(std::string_view bytes) {
   return good || text_.size() < cap;
 }
 
+// A Retry-After that is a date is one by the upstream's clock.
+Verdict PageAnswer::Judge(std::string_view body_start) const {
+  TaskContext now = context_;
+  now.now_ms = AnsweredAt(head_, context_.now_ms);
+  return source_.Judge(now, head_, body_start);
+}
+
 const Verdict& PageAnswer::Judged() {
   if (!std::holds_alternative<Error>(verdict_)) return verdict_;
-  verdict_ = source_.Judge(context_, head_, text_);
+  verdict_ = Judge(text_);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
     if (error->body_start.empty()) error->body_start = Printable(text_);

@@ -39,6 +39,8 @@ class PageAnswer : public BodySink {
   const TaskContext& Context() const { return context_; }
 
  private:
+  Verdict Judge(std::string_view body_start) const;
+
   const Config& config_;
   const Source& source_;
   const TaskContext context_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
+#include <unordered_set>
 
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
@@ -46,8 +48,9 @@ struct AccountArrays {
 AccountArrays ArraysOf(const std::vector<JobRequest::Account>& accounts) {
   std::vector<std::string> keys, names, meters;
   std::vector<std::int64_t> lanes;
+  std::unordered_set<std::string_view> known;
   for (const auto& account : accounts) {
-    if (std::find(keys.begin(), keys.end(), account.key) != keys.end()) continue;
+    if (!known.insert(account.key).second) continue;
     keys.push_back(account.key);
     names.push_back(account.name);
     meters.push_back(account.meter);

@@ -102,6 +102,14 @@ TEST_F(ControlApiTest, SaysWhatIsWrongWithABody) {
   EXPECT_THAT(with(R"("limit": 1.5)"), HasSubstr("422 limit must be a whole number"));
   EXPECT_THAT(with(R"("since": "yesterday")"), HasSubstr("422 since: \"yesterday\" is not a time"));
   EXPECT_THAT(with(R"("deadline": "soon")"), HasSubstr("422 deadline: \"soon\" is not a duration"));
+  for (const char* limit :
+       {"-1", "1e3", "1000000000001", "9223372036854775808", "18446744073709551616", "true", "null", "\"5\""})
+    EXPECT_THAT(with(std::string("\"limit\": ") + limit), HasSubstr("422 ")) << limit;
+  // Beyond what a timestamp can hold they were an error of the database.
+  for (const char* deadline : {"-5", "0", "1.5", "1e3", "31536001", "9223372036854775", "9223372036854775807",
+                               "18446744073709551615", "18446744073709551616", "\"366d\"",
+                               "\"9223372036854775807ms\"", "\"9223372036854775807d\"", "true", "null", "[]"})
+    EXPECT_THAT(with(std::string("\"deadline\": ") + deadline), HasSubstr("422 ")) << deadline;
   EXPECT_THAT(with(R"("mode": {"a": [1]})"), HasSubstr("422 the body is nested deeper"));
   EXPECT_THAT(with(R"("source": "chesscom")"), HasSubstr("422 \"source\" stands there twice"));
   EXPECT_THAT(Refused(R"({"source": "lichess"})"), HasSubstr("422 accounts must be a list"));

@@ -18,6 +18,8 @@ namespace {
 
 constexpr std::size_t kMaxAccounts = 100'000;
 constexpr std::size_t kMaxNameBytes = 200;
+// As sync.deadline; what a timestamp of PostgreSQL can hold, by far.
+constexpr std::chrono::hours kLongestDeadline{365 * 24};
 
 // Collects names, each once under the source's own idea of sameness.
 class AccountList {
@@ -98,7 +100,13 @@ Result<void> ParseBounds(const SyncFlags& flags, SyncOptions& options) {
   options.filter.limit = flags.limit;
   if (flags.deadline.empty()) return {};
   options.deadline = ParseDuration(flags.deadline);
-  if (options.deadline && options.deadline->count() > 0) return {};
+  if (options.deadline && options.deadline->count() > 0) {
+    if (*options.deadline <= kLongestDeadline) return {};
+    return Fail(
+        ErrorClass::kConfig,
+        fmt::format("{}deadline: \"{}\" is longer than 365d", flags.dashes, Printable(flags.deadline, 60)),
+        "leave it out for a job without a deadline");
+  }
   return Fail(
       ErrorClass::kConfig,
       fmt::format("{}deadline: \"{}\" is not a duration", flags.dashes, Printable(flags.deadline, 60)),

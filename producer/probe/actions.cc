@@ -40,6 +40,7 @@ LaneTurn::Callbacks CallbacksOf(CommandContext& context) {
 struct Parts {
   Parts(Config c, ProbeDatabase d, milliseconds patience, CommandContext& context)
       : config(std::move(c)),
+        accounts(config),
         database(std::move(d)),
         prober(config, database.session.get(), Turn(config, patience), CallbacksOf(context), *context.clock) {
   }
@@ -53,6 +54,7 @@ struct Parts {
   }
 
   const Config config;
+  const AccountBook accounts;
   const ProbeDatabase database;
   Prober prober;
 };
@@ -70,8 +72,8 @@ Result<std::unique_ptr<Parts>> Open(CommandContext& context, milliseconds patien
 
 // One account's plan; its failure is its own, unless the user or the database ended the whole.
 Result<AccountPlan> PlanOne(Parts& parts, const Source& source, const std::string& name,
-                            const cli::SyncOptions& options, const Clock& clock) {
-  auto account = ResolveAccount(parts.config, source, name);
+                            const cli::SyncOptions& options) {
+  auto account = parts.accounts.Resolve(source, name);
   if (!account) return Fail(account.error());
   std::optional<ledger::KnownAccount> known;
   if (parts.database.session) {
@@ -80,7 +82,7 @@ Result<AccountPlan> PlanOne(Parts& parts, const Source& source, const std::strin
     if (!found) return Fail(found.error());
     known = std::move(*found);
   }
-  auto plan = PlanAccount(parts.prober, source, *account, options, known, clock.UnixMillis());
+  auto plan = PlanAccount(parts.prober, source, *account, options, known);
   if (plan) return plan;
   const ErrorClass c = plan.error().error_class;
   if (c == ErrorClass::kStopped || c == ErrorClass::kDatabase) return plan;
@@ -97,7 +99,7 @@ Result<int> Plan(const cli::SyncOptions& options, CommandContext& context, milli
   std::vector<AccountPlan> plans;
   std::vector<std::optional<Error>> errors;
   for (const std::string& name : options.accounts) {
-    auto plan = PlanOne(**parts, *FindSource(options.source), name, options, *context.clock);
+    auto plan = PlanOne(**parts, *FindSource(options.source), name, options);
     if (!plan) return Fail(plan.error());
     errors.push_back(plan->error);
     plans.push_back(std::move(*plan));
@@ -118,7 +120,7 @@ Result<int> Check(const cli::CheckOptions& options, CommandContext& context, mil
   std::vector<CheckLine> lines;
   std::vector<std::optional<Error>> errors;
   for (const CheckTarget& target : *targets) {
-    auto line = CheckOne((*parts)->prober, (*parts)->config, target, context.clock->UnixMillis());
+    auto line = CheckOne((*parts)->prober, (*parts)->accounts, target);
     if (!line) return Fail(line.error());
     errors.push_back(line->error);
     lines.push_back(std::move(*line));
@@ -135,10 +137,10 @@ Result<int> ShowPreview(const cli::PreviewOptions& options, CommandContext& cont
   auto parts = Open(context, patience);
   if (!parts) return Fail(parts.error());
   const Source& source = *FindSource(options.source);
-  auto account = ResolveAccount((*parts)->config, source, options.account);
+  auto account = (*parts)->accounts.Resolve(source, options.account);
   if (!account) return Fail(account.error());
-  auto records = Preview((*parts)->prober, (*parts)->config, source, options.stream, *account,
-                         options.records, context.clock->UnixMillis());
+  auto records =
+      Preview((*parts)->prober, (*parts)->config, source, options.stream, *account, options.records);
   if (!records) return Fail(records.error());
   if (context.output == cli::OutputFormat::kJson) {
     PrintPreviewJson(*context.io.out, *records);

@@ -60,23 +60,24 @@ Result<std::vector<CheckTarget>> CheckTargets(const Config& config, const cli::C
   return targets;
 }
 
-Result<CheckLine> CheckOne(Prober& prober, const Config& config, const CheckTarget& target,
-                           std::int64_t now_ms) {
+Result<CheckLine> CheckOne(Prober& prober, const AccountBook& accounts, const CheckTarget& target) {
   CheckLine line;
   line.target = target;
-  auto account = ResolveAccount(config, *target.source, target.account);
+  auto account = accounts.Resolve(*target.source, target.account);
   if (!account) {
     line.error = account.error();
     return line;
   }
   line.has_token = account->account.has_token;
-  const auto context = DiscoverContext(*account, target.source->Info().streams.front().name, now_ms);
+  auto context = DiscoverContext(*account, target.source->Info().streams.front().name);
   auto document = prober.Discover(*target.source, *account, context);
   if (!document && document.error().error_class == ErrorClass::kStopped) return Fail(document.error());
   line.round_trip = prober.RoundTrip();
   if (document) {
+    context.now_ms = document->now_ms;
     const auto ignore = [](NewTask) -> Result<void> { return {}; };
-    if (auto read = target.source->Plan(context, {}, *document, ignore); !read) line.error = read.error();
+    if (auto read = target.source->Plan(context, {}, document->document, ignore); !read)
+      line.error = read.error();
   } else {
     line.error = document.error();
   }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/config/account_book.h"
 #include "common/config/config.h"
 #include "producer/cli/command.h"
 #include "producer/cli/output.h"
@@ -33,8 +34,7 @@ struct CheckLine {
 Result<std::vector<CheckTarget>> CheckTargets(const Config& config, const cli::CheckOptions& options);
 
 // Sends one cheap request. Errors: kStopped; whatever else is wrong stands in the line.
-Result<CheckLine> CheckOne(Prober& prober, const Config& config, const CheckTarget& target,
-                           std::int64_t now_ms);
+Result<CheckLine> CheckOne(Prober& prober, const AccountBook& accounts, const CheckTarget& target);
 
 nlohmann::ordered_json ChecksJson(const std::vector<CheckLine>& lines);
 void PrintChecks(const cli::Io& io, const std::vector<CheckLine>& lines);

@@ -30,7 +30,7 @@ cli::Table::Cell RecordsCell(const std::optional<std::int64_t>& records) {
 
 Result<AccountPlan> PlanAccount(Prober& prober, const Source& source, const AccountSettings& account,
                                 const cli::SyncOptions& options,
-                                const std::optional<ledger::KnownAccount>& known, std::int64_t now_ms) {
+                                const std::optional<ledger::KnownAccount>& known) {
   AccountPlan plan;
   plan.account = account.account.name;
   plan.meter = account.meter;
@@ -38,21 +38,22 @@ Result<AccountPlan> PlanAccount(Prober& prober, const Source& source, const Acco
   const bool again = known && known->full_sync_done;
   plan.mode = ledger::ModeForAll(options.mode, options.filter)
                   .value_or(again ? JobMode::kIncremental : JobMode::kFull);
-  TaskContext context = DiscoverContext(account, options.stream, now_ms);
+  TaskContext context = DiscoverContext(account, options.stream);
   if (known) context.account.canonical = known->canonical;
   context.mode = plan.mode;
   context.filter = options.filter;
   auto document = prober.Discover(source, account, context);
   if (!document) return Fail(document.error());
+  context.now_ms = document->now_ms;
   std::vector<NewTask> tasks;
   const AccountState state = known ? known->state : AccountState{};
-  auto planned = source.Plan(context, state, *document, [&](NewTask task) -> Result<void> {
+  auto planned = source.Plan(context, state, document->document, [&](NewTask task) -> Result<void> {
     tasks.push_back(std::move(task));
     return {};
   });
   if (!planned) return Fail(planned.error());
   plan.tasks = static_cast<std::int64_t>(tasks.size());
-  plan.estimate = source.EstimatePlan(context, *document, tasks);
+  plan.estimate = source.EstimatePlan(context, document->document, tasks);
   ++plan.estimate.requests;
   plan.estimate.time += prober.RoundTrip().value_or(milliseconds(0));
   return plan;

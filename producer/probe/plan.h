@@ -36,7 +36,7 @@ struct PlanTotals {
 // account. Errors: as Prober, the source's own.
 Result<AccountPlan> PlanAccount(Prober& prober, const Source& source, const AccountSettings& account,
                                 const cli::SyncOptions& options,
-                                const std::optional<ledger::KnownAccount>& known, std::int64_t now_ms);
+                                const std::optional<ledger::KnownAccount>& known);
 
 // Of the accounts that could be planned.
 PlanTotals TotalsOf(const std::vector<AccountPlan>& plans);

@@ -77,12 +77,14 @@ class PreviewAnswer final : public PageAnswer {
   bool stopped_ = false;
 };
 
+// Sets the time that the account is planned by.
 Result<std::optional<NewTask>> FirstTask(Prober& prober, const Source& source, const AccountSettings& account,
-                                         const TaskContext& context) {
+                                         TaskContext& context) {
   auto document = prober.Discover(source, account, context);
   if (!document) return Fail(document.error());
+  context.now_ms = document->now_ms;
   std::optional<NewTask> first;
-  auto planned = source.Plan(context, {}, *document, [&](NewTask task) -> Result<void> {
+  auto planned = source.Plan(context, {}, document->document, [&](NewTask task) -> Result<void> {
     if (!first) first = std::move(task);
     return {};
   });
@@ -94,8 +96,8 @@ Result<std::optional<NewTask>> FirstTask(Prober& prober, const Source& source, c
 
 Result<std::vector<PreviewRecord>> Preview(Prober& prober, const Config& config, const Source& source,
                                            const std::string& stream, const AccountSettings& account,
-                                           int wanted, std::int64_t now_ms) {
-  TaskContext context = DiscoverContext(account, stream, now_ms);
+                                           int wanted) {
+  TaskContext context = DiscoverContext(account, stream);
   context.filter.limit = wanted;
   auto task = FirstTask(prober, source, account, context);
   if (!task) return Fail(task.error());

@@ -21,7 +21,7 @@ struct PreviewRecord {
 // most `wanted`; fewer when a few pages hold no more. Errors: as Prober, the source's own.
 Result<std::vector<PreviewRecord>> Preview(Prober& prober, const Config& config, const Source& source,
                                            const std::string& stream, const AccountSettings& account,
-                                           int wanted, std::int64_t now_ms);
+                                           int wanted);
 
 // A line a column, a record beside the other, as many as `width` has room for.
 void PrintPreview(const cli::Io& io, const TableSpec& table, const std::vector<PreviewRecord>& records,

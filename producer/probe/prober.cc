@@ -5,6 +5,7 @@
 
 #include "common/access/access_token.h"
 #include "common/fetch/page_fetch.h"
+#include "common/ledger/lanes.h"
 
 namespace weir::probe {
 namespace {
@@ -37,8 +38,15 @@ Result<AccountSettings> Prober::WithToken(const Source& source, const AccountSet
     return Fail(ErrorClass::kConfig, "the account's access token is kept in the database, which does not run",
                 "start it (weir up) or set WEIR_DATABASE_URL");
   }
-  auto token = HaveAccessToken({&config_, &clock_, &fetcher_, session_}, source, account, std::nullopt);
-  if (!token) return Fail(token.error());
+  auto token =
+      HaveAccessToken({&config_, &clock_, &fetcher_, [this](const auto& use) { return use(*session_); }},
+                      source, account, std::nullopt);
+  if (!token) {
+    Error error = token.error();
+    // kStopped is the user's word here, and would end the whole command.
+    if (error.error_class == ErrorClass::kStopped) error.error_class = ErrorClass::kThrottled;
+    return Fail(std::move(error));
+  }
   AccountSettings settings = account;
   settings.secrets["token"] = std::move(token->token);
   return settings;
@@ -58,26 +66,44 @@ Result<void> Prober::Ask(const Source& source, const AccountSettings& account, c
   return answered ? ended : answered;
 }
 
-Result<std::string> Prober::Discover(const Source& source, const AccountSettings& account,
-                                     const TaskContext& context) {
+Result<std::int64_t> Prober::Now() {
+  return session_ != nullptr ? ledger::DatabaseMillis(*session_) : Result<std::int64_t>(clock_.UnixMillis());
+}
+
+Result<Prober::Discovered> Prober::Discover(const Source& source, const AccountSettings& account,
+                                            const TaskContext& context) {
+  auto now = Now();
+  if (!now) return Fail(now.error());
   TaskContext asked = context;
-  for (bool again = false;; again = true) {
+  asked.now_ms = *now;
+  bool other_time = session_ != nullptr;
+  for (bool again = false;;) {
     auto page = source.Request(asked);
     if (!page) return Fail(page.error());
     DocumentAnswer answer(config_, source, asked, *page);
     if (auto sent = Ask(source, account, *page, answer); !sent) return Fail(sent.error());
-    const auto* other_form = std::get_if<AskAgain>(&answer.Judged());
-    if (other_form == nullptr) return std::string(answer.Document());
-    if (again) return Fail(ErrorClass::kInvalid, "the upstream refuses every form of the request");
-    asked.account.memo = other_form->memo;
+    if (const auto* other_form = std::get_if<AskAgain>(&answer.Judged())) {
+      if (std::exchange(again, true))
+        return Fail(ErrorClass::kInvalid, "the upstream refuses every form of the request");
+      asked.account.memo = other_form->memo;
+      continue;
+    }
+    if (session_ == nullptr) asked.now_ms = AnsweredAt(answer.Head(), asked.now_ms);
+    // A request that names the time may have named the wrong one.
+    if (!std::exchange(other_time, true)) {
+      const auto right = source.Request(asked);
+      if (right &&
+          (right->request.target != page->request.target || right->request.body != page->request.body))
+        continue;
+    }
+    return Discovered{std::string(answer.Document()), asked.now_ms};
   }
 }
 
-TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream, std::int64_t now_ms) {
+TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream) {
   TaskContext context;
   context.stream = stream;
   context.account = account.account;
-  context.now_ms = now_ms;
   return context;
 }
 

@@ -15,7 +15,9 @@
 
 namespace weir::probe {
 
-// The requests that the command line sends itself, each in its lane's turn. One thread.
+// The requests that the command line sends itself, each in its lane's turn. What it plans by is the
+// database's time, as a worker's, or without a database the upstream's; this machine's clock may be wrong.
+// One thread.
 class Prober {
  public:
   // `session`: as OpenProbeDatabase's, may be null. All outlive it.
@@ -25,14 +27,20 @@ class Prober {
   // Asks for the task's page and waits for its answer. An answer that is an error is one here too.
   Result<void> Ask(const Source& source, const AccountSettings& account, const PageRequest& page,
                    PageAnswer& answer);
-  // What kDiscover's request is answered.
-  Result<std::string> Discover(const Source& source, const AccountSettings& account,
-                               const TaskContext& context);
+  // What kDiscover's request is answered, and the time that it is planned by. The context's own time does not
+  // count.
+  struct Discovered {
+    std::string document;
+    std::int64_t now_ms = 0;
+  };
+  Result<Discovered> Discover(const Source& source, const AccountSettings& account,
+                              const TaskContext& context);
 
   // Until the last answer's first byte; nothing when none came.
   std::optional<std::chrono::milliseconds> RoundTrip() const { return fetcher_.LastStats().first_byte; }
 
  private:
+  Result<std::int64_t> Now();
   Result<AccountSettings> WithToken(const Source& source, const AccountSettings& account);
 
   const Config& config_;
@@ -43,6 +51,6 @@ class Prober {
 };
 
 // A task that asks what there is.
-TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream, std::int64_t now_ms);
+TaskContext DiscoverContext(const AccountSettings& account, const std::string& stream);
 
 }  // namespace weir::probe

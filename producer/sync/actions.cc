@@ -45,31 +45,34 @@ SayProgress SayTo(CommandContext& context) {
   return [&context](const std::string& text) { *context.io.err << text << std::endl; };
 }
 
-// --config and --set for the workers, without what they get in their environment: others can read a command
-// line.
-std::vector<std::string> ConfigArguments(const Config& config, const ConfigInputs& inputs) {
-  std::vector<std::string> arguments;
+// --config for the workers.
+std::vector<std::string> ConfigArguments(const Config& config) {
   std::error_code error;
-  if (!config.file.empty()) {
-    arguments = {"--config", std::filesystem::absolute(config.file, error).string()};
-  }
+  if (config.file.empty()) return {};
+  return {"--config", std::filesystem::absolute(config.file, error).string()};
+}
+
+// --set for the workers, without what they get in their environment.
+std::vector<std::string> SettingsForWorkers(const ConfigInputs& inputs) {
+  std::vector<std::string> settings;
   for (const std::string& set : inputs.sets) {
     if (set.starts_with("database.url=") || set.starts_with("kafka.brokers=")) continue;
-    arguments.insert(arguments.end(), {"--set", set});
+    settings.push_back(set);
   }
-  return arguments;
+  return settings;
 }
 
 Result<int> Sync(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto job = MakeJobRequest(*config, options);
+  auto job = MakeJobRequest(*config, AccountBook(*config), options, ReadBy::kUs);
   if (!job) return Fail(job.error());
   SyncRequest request;
   request.job = std::move(*job);
   request.workers = options.workers;
   request.cancel_on_interrupt = options.on_interrupt == SyncOptions::OnInterrupt::kCancel;
-  request.config_arguments = ConfigArguments(*config, context.inputs);
+  request.config_arguments = ConfigArguments(*config);
+  request.settings = SettingsForWorkers(context.inputs);
   cli::ProgressPrinter progress(context.io);
   SyncCallbacks callbacks;
   callbacks.say = [&](const std::string& text) {
@@ -103,7 +106,7 @@ Result<std::unique_ptr<LocalServices>> DatabaseOnly(const Config& config, SayPro
 Result<int> Enqueue(const SyncOptions& options, CommandContext& context) {
   auto config = LoadConfig(context, false);
   if (!config) return Fail(config.error());
-  auto request = MakeJobRequest(*config, options);
+  auto request = MakeJobRequest(*config, AccountBook(*config), options, ReadBy::kOthers);
   if (!request) return Fail(request.error());
   auto services = DatabaseOnly(*config, SayTo(context));
   if (!services) return Fail(services.error());

@@ -2,12 +2,11 @@
 
 #include <set>
 
-#include "common/config/account_settings.h"
 #include "common/sources/source.h"
 
 namespace weir {
 
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget& target) {
+Result<ledger::JobRequest> MakeJobRequest(const AccountBook& accounts, const SyncTarget& target, ReadBy by) {
   const Source* source = FindSource(target.source);
   if (source == nullptr || FindStream(*source, target.stream) == nullptr) {
     return Fail(ErrorClass::kConfig, "there is no stream " + target.source + "/" + target.stream,
@@ -22,15 +21,19 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const SyncTarget
   request.deadline = target.deadline;
   std::set<std::string> keys;
   for (const std::string& name : target.accounts) {
-    auto settings = ResolveAccount(config, *source, name);
-    if (!settings) return Fail(settings.error());
-    if (!keys.insert(settings->key).second) continue;
-    request.accounts.push_back({settings->key, settings->account.name, settings->meter, settings->lanes});
+    if (by == ReadBy::kUs) {
+      if (auto settings = accounts.Resolve(*source, name); !settings) return Fail(settings.error());
+    }
+    auto place = accounts.Find(*source, name);
+    if (!place) return Fail(place.error());
+    if (!keys.insert(place->key).second) continue;
+    request.accounts.push_back({place->key, place->name, place->meter, place->lanes});
   }
   return request;
 }
 
-Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncOptions& options) {
+Result<ledger::JobRequest> MakeJobRequest(const Config& config, const AccountBook& accounts,
+                                          const cli::SyncOptions& options, ReadBy by) {
   SyncTarget target;
   target.source = options.source;
   target.stream = options.stream;
@@ -40,7 +43,7 @@ Result<ledger::JobRequest> MakeJobRequest(const Config& config, const cli::SyncO
   target.priority = options.priority;
   target.deadline = options.deadline;
   if (!target.deadline && config.sync_deadline.count() > 0) target.deadline = config.sync_deadline;
-  return MakeJobRequest(config, target);
+  return MakeJobRequest(accounts, target, by);
 }
 
 }  // namespace weir

@@ -16,7 +16,7 @@ TEST(JobRequestTest, AccountsHaveTheirKeyMeterAndLanes) {
   target.filter.limit = 5;
   target.priority = "interactive";
   target.deadline = std::chrono::seconds(9);
-  auto request = MakeJobRequest(config, target);
+  auto request = MakeJobRequest(AccountBook(config), target, ReadBy::kUs);
   ASSERT_TRUE(request) << request.error().message;
   ASSERT_EQ(request->accounts.size(), 2u);
   EXPECT_EQ(request->accounts[0].key, "hikaru");
@@ -39,22 +39,52 @@ TEST(JobRequestTest, WithoutADeadlineOfItsOwnAJobHasTheConfiguredOne) {
   options.source = "chesscom";
   options.stream = "games";
   options.accounts = {"hikaru"};
-  EXPECT_EQ(MakeJobRequest(config, options)->deadline, std::nullopt);
+  EXPECT_EQ(MakeJobRequest(config, AccountBook(config), options, ReadBy::kUs)->deadline, std::nullopt);
   config.sync_deadline = std::chrono::minutes(9);
-  EXPECT_EQ(MakeJobRequest(config, options)->deadline, std::chrono::minutes(9));
+  EXPECT_EQ(MakeJobRequest(config, AccountBook(config), options, ReadBy::kUs)->deadline,
+            std::chrono::minutes(9));
   options.deadline = std::chrono::seconds(5);
-  EXPECT_EQ(MakeJobRequest(config, options)->deadline, std::chrono::seconds(5));
+  EXPECT_EQ(MakeJobRequest(config, AccountBook(config), options, ReadBy::kUs)->deadline,
+            std::chrono::seconds(5));
 }
 
 TEST(JobRequestTest, WhatCannotBeIsAConfigurationError) {
+  const Config none;
   SyncTarget target;
   target.source = "chesscom";
   target.stream = "puzzles";
   target.accounts = {"hikaru"};
-  EXPECT_EQ(MakeJobRequest(Config{}, target).error().error_class, ErrorClass::kConfig);
+  EXPECT_EQ(MakeJobRequest(AccountBook(none), target, ReadBy::kUs).error().error_class, ErrorClass::kConfig);
   target.stream = "games";
   target.accounts = {"no such/player"};
-  EXPECT_EQ(MakeJobRequest(Config{}, target).error().error_class, ErrorClass::kConfig);
+  EXPECT_EQ(MakeJobRequest(AccountBook(none), target, ReadBy::kUs).error().error_class, ErrorClass::kConfig);
+}
+
+// A host that only opens jobs has no tokens: the workers do, and move the account to its meter's lanes.
+TEST(JobRequestTest, AProducerNeedsNoSecretUnlessItReadsItself) {
+  Config config;
+  for (const char* name : {"anna", "bob", "carl"}) {
+    AccountConfig& account = config.accounts.emplace_back();
+    account.name = name;
+    account.source = "lichess";
+    account.secret_refs["token"] = "env:WEIR_TEST_TOKEN_THAT_IS_NOT_HERE";
+  }
+  config.accounts[2].secret_refs["token"] = "env:WEIR_TEST_ANOTHER_TOKEN_THAT_IS_NOT_HERE";
+  SyncTarget target;
+  target.source = "lichess";
+  target.stream = "games";
+  target.accounts = {"anna", "bob", "carl"};
+  const AccountBook book(config);
+  const auto request = MakeJobRequest(book, target, ReadBy::kOthers);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_NE(request->accounts[0].meter, "lichess:anonymous");
+  EXPECT_EQ(request->accounts[0].meter, request->accounts[1].meter)
+      << "the same token, as far as can be known";
+  EXPECT_NE(request->accounts[0].meter, request->accounts[2].meter);
+  const auto strict = MakeJobRequest(book, target, ReadBy::kUs);
+  ASSERT_FALSE(strict);
+  EXPECT_EQ(strict.error().error_class, ErrorClass::kConfig);
+  EXPECT_NE(strict.error().message.find("WEIR_TEST_TOKEN_THAT_IS_NOT_HERE is not set"), std::string::npos);
 }
 
 }  // namespace

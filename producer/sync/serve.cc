@@ -101,10 +101,11 @@ Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engi
 // all who ask wait for it.
 class JobDesk {
  public:
-  JobDesk(const Config& config, std::string url) : config_(config), session_(Options(std::move(url))) {}
+  JobDesk(const Config& config, std::string url)
+      : config_(config), accounts_(config), session_(Options(std::move(url))) {}
 
   Result<ledger::OpenedJob> Open(const cli::SyncOptions& options) {
-    const auto request = MakeJobRequest(config_, options);
+    const auto request = MakeJobRequest(config_, accounts_, options, ReadBy::kOthers);
     if (!request) return Fail(request.error());
     auto opened = ledger::OpenJob(session_, *request);
     if (!opened) return Failed(opened.error());
@@ -133,6 +134,7 @@ class JobDesk {
   }
 
   const Config& config_;
+  const AccountBook accounts_;
   pg::Session session_;
 };
 

@@ -1,4 +1,5 @@
 #include "producer/sync/sync_runner.h"
+#include "common/config/inherited_settings.h"
 
 #include <fmt/core.h>
 #include <unistd.h>
@@ -147,6 +148,7 @@ Result<void> SyncRunner::StartWorkers() {
   }
   if (auto made = HomePaths{config_.home}.Make(); !made) return Fail(made.error());
   LocalWorkersOptions options = WorkersFor(config_, *services_, request_.config_arguments, count);
+  options.environment[kInheritedSettings] = PackSettings(request_.settings);
   options.program = request_.worker_program;
   if (options.program.empty()) {
     auto program = FindProgram("weir-worker");

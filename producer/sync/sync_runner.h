@@ -20,7 +20,8 @@ struct SyncRequest {
   ledger::JobRequest job;
   std::optional<int> workers;  // as LocalWorkerCount
   bool cancel_on_interrupt = false;
-  std::vector<std::string> config_arguments;  // --config, --set: as this program got them, for the workers
+  std::vector<std::string> config_arguments;  // --config: as this program got it, for the workers
+  std::vector<std::string> settings;          // --set; not in their command lines, which others can read
   std::string worker_program;                 // "" = weir-worker beside this program, else in PATH
 };
 

@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "tests/e2e/e2e.h"
 
@@ -92,6 +94,63 @@ TEST_F(Accounts, ATokenRevokedInTheMiddle) {
   EXPECT_EQ(Weir({"replay", outcome.json["job"].dump(), "--all"}).Status(), 0);
   EXPECT_EQ(Sync("lichess", {"alice", "bob"}).Status(), 0);
   ExpectCopy("lichess", "alice");
+}
+
+// The producer knows nothing of the account's token; the workers do, and read on the token's own lanes.
+TEST_F(Accounts, AJobOpenedWithoutTheTokenIsReadOnTheTokensLanes) {
+  Players({"lichess/alice=1000"});
+  env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "200";
+  StartServices();
+  for (const bool named : {false, true}) {
+    const std::string file = dir_ + "/weir.yaml";
+    std::filesystem::remove(file);
+    env_.erase("CHESS_TOKEN");
+    // Either the account is not in its file, or the file says where a token is that is not there.
+    const char* accounts = R"(accounts:
+  - {name: alice, source: lichess, secrets: {token: "env:CHESS_TOKEN"}}
+)";
+    if (named) std::ofstream(file) << accounts;
+    const Outcome opened = Weir({"enqueue", "lichess/games", "--account", "alice", "--mode", "full"});
+    ASSERT_EQ(opened.Status(), 0) << opened.err;
+    std::ofstream(file) << accounts;
+    env_["CHESS_TOKEN"] = "lip_one";
+    const Outcome outcome = Sync("lichess", {"alice"}, {"--mode", "full"});
+    EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+    const std::string job = outcome.json["job"].dump();
+    EXPECT_EQ(
+        Text("select moves || ' ' || (meter ~ '^lichess:token:') from weir.job_accounts where job_id = " +
+             job),
+        "1 true");
+    EXPECT_EQ(
+        Number("select count(*) from weir.tasks t join weir.job_accounts a using (job_id, account) where "
+               "t.meter <> a.meter and job_id = " +
+               job),
+        0);
+    EXPECT_EQ(Number("select coalesce(sum(successes), 0) from weir.lanes where meter = 'lichess:anonymous'"),
+              0);
+    EXPECT_EQ(Number("select sum(attempts) from weir.tasks where job_id = " + job), 0);
+  }
+  ExpectCopy("lichess", "alice");
+}
+
+// Others can read a command line.
+TEST_F(Accounts, ASettingOfTheCommandLineIsNotOnThatOfItsWorkers) {
+  Players({"lichess/alice=400"});
+  StartServices();
+  Faults({{{"match", "/games/user/alice"}, {"action", "stall"}, {"after", -1}, {"times", 1}}});
+  const auto sync = StartSync(
+      "lichess", {"alice"},
+      {"--workers", "1", "--set", "sources.lichess.user_agent=hush-hush", "--set", "batch.records=7"});
+  WaitForRequests("lichess.games", 1);
+  const std::string pid = Text("select pid from weir.workers order by started_at desc limit 1");
+  std::ifstream in("/proc/" + pid + "/cmdline");
+  const std::string line((std::istreambuf_iterator<char>(in)), {});
+  EXPECT_THAT(line, HasSubstr("weir-worker"));
+  EXPECT_THAT(line, ::testing::Not(HasSubstr("hush-hush")));
+  Control("release", Json::object());
+  const Outcome outcome = Finish(*sync);
+  EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+  EXPECT_EQ(outcome.Total("inserted"), 400);
 }
 
 }  // namespace

@@ -202,17 +202,17 @@ TEST_F(HighLevelOAuth, ATokenIsHadOnceKeptEncryptedAndRenewedWhenRefused) {
 
 TEST_F(HighLevelOAuth, ALostAnswerEndsTheAccountUntilItIsAuthorisedAgain) {
   Location({{"add", 300}});
-  Faults({{{"match", "/oauth/token"}, {"action", "reset"}, {"after", 5}}});
+  Faults({{{"match", "/oauth/token"}, {"action", "reset"}, {"after", 5}, {"times", 1}}});
   StartServices();
   const Outcome lost = SyncAll();
   EXPECT_EQ(lost.Status(), 4) << lost.err;
   EXPECT_THAT(lost.err + lost.out, HasSubstr("authorise the account again"));
-  EXPECT_EQ(Requests("highlevel.token"), 1);
-  Faults(Json::array());
-  // Nobody tries the spent token again.
+  // Whether it was spent is not known until it is tried once more.
+  EXPECT_EQ(Requests("highlevel.token"), 2);
+  EXPECT_EQ(Facts()["reused"], 1);
+  // Then nobody tries the spent token again.
   EXPECT_EQ(SyncAll().Status(), 4);
-  EXPECT_EQ(Requests("highlevel.token"), 1);
-  EXPECT_EQ(Facts()["reused"], 0);
+  EXPECT_EQ(Requests("highlevel.token"), 2);
   Authorise("rt-new");
   StopServices();
   env_["HL_REFRESH"] = "rt-new";
@@ -254,6 +254,19 @@ TEST_F(HighLevelOAuth, AnUpstreamThatCannotBeReachedSpendsNothing) {
   EXPECT_EQ(outcome.Status(), 0) << outcome.err;
   EXPECT_EQ(Requests("highlevel.token"), 3);
   EXPECT_EQ(Facts()["refreshes"], 1);
+}
+
+TEST_F(HighLevelOAuth, AnAnswerThatIsNotTheTokenEndpointsLosesNoToken) {
+  Location({{"add", 300}});
+  Faults({{{"match", "/oauth/token"}, {"action", "status"}, {"status", 403}, {"times", 1}},
+          {{"match", "/oauth/token"}, {"action", "status"}, {"status", 500}, {"times", 1}}});
+  StartServices();
+  const Outcome outcome = SyncAll();
+  EXPECT_EQ(outcome.Status(), 0) << outcome.err;
+  EXPECT_EQ(Requests("highlevel.token"), 3);
+  EXPECT_EQ(Facts()["refreshes"], 1);
+  EXPECT_EQ(Facts()["reused"], 0);
+  ExpectCopy("highlevel", kLocation);
 }
 
 // Days before or after it: a worker's own clock says nothing about a token's life.

@@ -1,6 +1,10 @@
 // What a worker makes of limits: quotas, 429s and headers, on a real PostgreSQL and the sample upstream.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <utility>
+
+#include "common/http/fetcher_fixture.h"
 #include "tests/integration/worker_fixture.h"
 
 namespace weir::testing {
@@ -106,6 +110,62 @@ TEST_F(LimitsTest, ADaysQuotaGoesWithTheLane) {
   EXPECT_GT(LaneWait(), 86'000);
   EXPECT_EQ(Text("select waiting_for from weir.lanes"), "quota");
   EXPECT_GT(Number("select count(*) from weir.tasks where state = 'planned'"), 0);
+}
+
+// A job's lanes were counted when it was opened; with more lanes than requests the quota would be overrun.
+TEST_F(LimitsTest, AQuotaThatWasLoweredMeanwhileLeavesFewerLanes) {
+  config_.sources["chesscom"].lanes = 4;
+  Open(Request("chesscom", {"hikaru"}));
+  config_.sources["chesscom"].quota = "2/day";
+  Worker worker(this, "a");
+  Turn(worker);
+  EXPECT_EQ(Text("select lanes from weir.job_accounts"), "2");
+  EXPECT_EQ(Requests(), 0);
+  for (int i = 0; i < 5; ++i) Turn(worker);
+  EXPECT_EQ(Number("select max(lane) from weir.tasks"), 1);
+  EXPECT_EQ(Requests(), 2);
+}
+
+// A token that is refused costs a request. The one that follows with the new token has its own turn.
+TEST_F(LimitsTest, AfterARenewalTheQuotaIsAskedAgain) {
+  const auto control = [&](const std::string& body) {
+    FetchOptions options;
+    options.base_url = upstream_.url();
+    options.user_agent = "test";
+    Fetcher fetcher(options, clock_);
+    HttpRequest request{"POST", "/_control/highlevel", {{"Content-Type", "application/json"}}, body};
+    KeepingSink sink;
+    ASSERT_TRUE(fetcher.Fetch(request, {}, sink, [] { return std::optional<Error>(); }));
+    ASSERT_EQ(sink.status, 200) << sink.body;
+  };
+  control(
+      R"({"location":"Loc","add":10,"static_token":false,"revoke":true,"client_id":"id","client_secret":"cs",
+              "refresh_token":"rt-0"})");
+  for (const auto& [name, value] :
+       {std::pair("WEIR_TEST_ID", "id"), {"WEIR_TEST_SECRET", "cs"}, {"WEIR_TEST_RT", "rt-0"}})
+    ASSERT_EQ(setenv(name, value, 1), 0);
+  config_.encryption_key = Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=");
+  config_.sources["highlevel"].base_url = upstream_.url();
+  config_.sources["highlevel"].lanes = 1;
+  config_.sources["highlevel"].quota = "1/day";
+  AccountConfig& account = config_.accounts.emplace_back();
+  account.name = "Loc";
+  account.source = "highlevel";
+  account.secret_refs = {{"client_id", "env:WEIR_TEST_ID"},
+                         {"client_secret", "env:WEIR_TEST_SECRET"},
+                         {"refresh_token", "env:WEIR_TEST_RT"}};
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/opportunities/search","action":"status","status":401,"times":1}]})"));
+  auto request = Request("highlevel", {"Loc"});
+  request.stream = "opportunities";
+  Open(request);
+  Worker worker(this, "a");
+  Turn(worker);
+  EXPECT_EQ(Text("select generation from weir.credentials"), "2") << "it was renewed";
+  EXPECT_EQ(Requests(), 1) << "the refused one";
+  EXPECT_GT(LaneWait(), 3'600);
+  EXPECT_EQ(Text("select waiting_for from weir.lanes where not_before > now()"), "quota");
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
 }
 
 }  // namespace
