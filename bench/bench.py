@@ -28,7 +28,7 @@ PARTS = {
     "seen": (seen_part.run, "noting known ids for a sweep against one COPY of them"),
     "highlevel": (highlevel_part.run, "a location of HighLevel: time, memory, and requests beside two passes over it"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
-    "limit": (limit_part.run, "goodput of 4 workers on an API with a quota; the origin's limiter beside it"),
+    "limit": (limit_part.run, "goodput under limits, simulated and of 4 real workers; the origin's limiter beside it"),
 }
 DEFAULT = ["sync", "memory", "plan", "seen"]
 

@@ -1,56 +1,27 @@
 #include "worker/limiter.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace weir::worker {
 namespace {
 
+using std::chrono::ceil;
 using Millis = Limiter::Millis;
 
-constexpr Millis kLongestWait{3'600'000};  // for what an upstream says (DESIGN §5)
-constexpr Millis kPacedWindow{3'600'000};
-// Of a lane's own guess, found by simulation against windows of 10 to 100 requests.
-constexpr double kSettle = 2;
-constexpr double kRecover = 0.8;
+constexpr Millis kLongestWait{3'600'000};  // for what an upstream says
 // A lane that paces more slowly writes its wait down before it sends: a worker that is killed is followed by
 // another after its lease, which is shorter.
 constexpr Millis kSaveAhead{2'000};
-constexpr std::size_t kMaxSeen = 2 * kMaxRateWindows;
+// What an upstream says of a time is in whole seconds as a rule, so it may be a second less.
+constexpr Millis kTimeStep{1'000};
+// A longer refusal is no matter of a rate.
+constexpr Millis kLongestRefusal{600'000};
+constexpr Millis kIdle{5'000};
+// Of the longest wait after a refusal: nothing that was learnt makes a lane slower.
+constexpr double kMostDelays = 6;
 constexpr double kAverageWeight = 0.2;
-
-bool Paced(const QuotaRule& rule) { return rule.per <= kPacedWindow; }
-
-// What a paced window is made longer by: 2 %, and never more than jitter is.
-Millis Slack(const QuotaRule& rule) { return std::min(rule.per / 50, Millis(100)); }
-
-// The slots of one lane under the slowest of the paced rules: an even stream that keeps it keeps the others
-// too.
-struct Slots {
-  Millis gap{0};   // between two slots of the lane; 0 = no rule is paced
-  Millis late{0};  // a request may begin so long after its slot
-  Millis first{0};
-
-  Slots(const std::vector<QuotaRule>& quota, const LaneId& lane, int lanes) {
-    for (const QuotaRule& rule : quota) {
-      if (!Paced(rule)) continue;
-      // Rounded up: a millisecond too early, a hundred times, is one request too many.
-      const Millis of_rule(((rule.per + Slack(rule)).count() * lanes + rule.requests - 1) / rule.requests);
-      if (of_rule <= gap) continue;
-      gap = of_rule;
-      late = std::max(Slack(rule), std::min(gap / 4, Millis(50)));
-    }
-    first = gap * (lane.index % lanes) / lanes;
-  }
-  // The last slot that is not after `time`.
-  Millis Before(Millis time) const { return time - (time - first) % gap; }
-};
-
-// All shares make up the quota.
-std::int64_t ShareOf(const QuotaRule& rule, const LaneId& lane, int lanes) {
-  const std::int64_t share = rule.requests / lanes + (lane.index < rule.requests % lanes ? 1 : 0);
-  return std::max<std::int64_t>(1, share);
-}
 
 // Counts are written down for so many requests ahead.
 std::int64_t Ahead(std::int64_t share) { return std::max<std::int64_t>(1, share / 1000); }
@@ -64,109 +35,156 @@ Limiter::Limiter(LimiterOptions options, Millis base_delay, Millis max_delay, st
   options_.max_delay_ms = std::max(options_.max_delay_ms, options_.min_delay_ms);
 }
 
+MeterLimits& Limiter::MeterOf(const LaneId& lane) {
+  const double probe = std::clamp(1 - options_.decrease, 0.001, 0.5);
+  return meters_.try_emplace(lane.meter, probe).first->second;
+}
+
+MeterLimits::Lanes Limiter::LanesOf(const LaneId& lane, int lanes) const {
+  int held = 0;
+  for (auto at = states_.lower_bound({lane.meter, 0}); at != states_.end() && at->first.meter == lane.meter;
+       ++at) {
+    ++held;
+  }
+  return {lanes, std::clamp(held, 1, lanes)};
+}
+
+// The rules as configured, and as headers tell them; of two with the same window, the lesser.
+std::vector<LaneSlots> Limiter::SlotsOf(const LaneId& lane, const Quota& quota, Millis now) {
+  MeterLimits& meter = MeterOf(lane);
+  const std::vector<QuotaRule> told = meter.ToldRules(now);
+  const auto lesser = [](const QuotaRule& rule, const std::vector<QuotaRule>& others) {
+    return std::none_of(others.begin(), others.end(), [&](const QuotaRule& other) {
+      return other.per == rule.per && other.requests < rule.requests;
+    });
+  };
+  std::vector<LaneSlots> slots;
+  for (const QuotaRule& rule : quota.rules) {
+    if (IsPaced(rule, quota.lanes) && lesser(rule, told))
+      slots.emplace_back(rule, lane.index % quota.lanes, quota.lanes);
+  }
+  for (const QuotaRule& rule : told) {
+    const bool known = std::find(quota.rules.begin(), quota.rules.end(), rule) != quota.rules.end();
+    if (known || !lesser(rule, quota.rules)) continue;
+    const int sharing = meter.SharingLanes(rule.per, LanesOf(lane, quota.lanes));
+    slots.emplace_back(rule, lane.index % sharing, sharing);
+    slots.back().credit = std::max<std::int64_t>(1, slots.back().credit);
+  }
+  return slots;
+}
+
 void Limiter::Start(const LaneId& lane, const ledger::LaneState& from, Millis now) {
   std::lock_guard lock(mutex_);
+  const auto known = states_.find(lane);
+  if (known != states_.end() && known->second.lease_epoch == from.lease_epoch) return;
+  const double delay = std::clamp(from.memory.delay_ms, options_.min_delay_ms, options_.max_delay_ms);
+  RateLearner& learner = MeterOf(lane).learner;
+  const int held = LanesOf(lane, INT32_MAX).held;
+  if (known == states_.end() && learner.Rate()) learner.Scale(static_cast<double>(held + 1) / held);
+  if (delay > 0) learner.Seed(1 / delay);
   State& state = states_[lane];
-  if (state.lease_epoch == from.lease_epoch) return;
   state = State{};
   state.lease_epoch = from.lease_epoch;
-  state.delay_ms = std::clamp(from.memory.delay_ms, options_.min_delay_ms, options_.max_delay_ms);
-  state.settle_ms = state.delay_ms;
   state.task_ms = std::max(0.0, from.memory.task_ms);
   for (const auto& window : from.memory.windows) {
     state.windows[window.per] = {now - window.age, window.sent, window.sent, 1};
   }
 }
 
-Limiter::Window& Limiter::Current(State& state, const LaneId& lane, const QuotaRule& rule, int lanes,
+Limiter::Window& Limiter::Current(State& state, const LaneId& lane, const Quota& quota, const QuotaRule& rule,
                                   Millis now) {
   Window& window = state.windows[rule.per];
   if (window.sent == 0 || now >= window.began + rule.per) window = {now, 0, 0, 1};
-  window.share = ShareOf(rule, lane, lanes);
+  window.share = ShareOf(rule, lane.index % quota.lanes, quota.lanes);
   return window;
 }
 
-Limiter::Turn Limiter::Ask(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes, Millis now) {
+Limiter::Turn Limiter::Ask(const LaneId& lane, const Quota& quota, Millis now) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   Turn turn;
-  const Slots slots(quota, lane, lanes);
-  if (slots.gap > Millis(0)) {
-    const Millis slot = slots.Before(wall_ + now);
-    if (slot <= state.slot || wall_ + now > slot + slots.late) turn.wait = slot + slots.gap - (wall_ + now);
-    if (slots.gap > kSaveAhead) turn.ahead = slots.gap;
+  const std::vector<LaneSlots> slots = SlotsOf(lane, quota, now);
+  turn.wait = ceil<Millis>(state.pacer.Wait(slots, wall_ + now));
+  for (const LaneSlots& rule : slots) {
+    if (rule.gap > kSaveAhead) turn.ahead = std::max(turn.ahead, ceil<Millis>(rule.gap));
   }
   turn.save = turn.ahead > Millis(0);
-  for (const QuotaRule& rule : quota) {
-    if (Paced(rule)) continue;
-    const Window& window = Current(state, lane, rule, lanes, now);
+  for (const QuotaRule& rule : quota.rules) {
+    if (IsPaced(rule, quota.lanes)) continue;
+    const Window& window = Current(state, lane, quota, rule, now);
     if (window.sent >= window.share) turn.wait = std::max(turn.wait, window.began + rule.per - now);
     turn.save = turn.save || window.sent >= window.kept;
   }
   return turn;
 }
 
-Millis Limiter::Charge(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes,
-                       std::int64_t requests, Millis began, Millis now) {
+Millis Limiter::RecordSent(const LaneId& lane, const Quota& quota, std::int64_t requests, Millis began,
+                           Millis now) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
-  Millis wait{0};
-  const Slots slots(quota, lane, lanes);
-  if (slots.gap > Millis(0)) {
-    const Millis used = std::max(slots.Before(wall_ + began), state.slot);
-    state.slot = used + slots.gap * (requests - 1);
-    Millis next = state.slot + slots.gap;
-    if (wall_ + now > next + slots.late) next = slots.Before(wall_ + now) + slots.gap;
-    wait = next - (wall_ + now);
-  }
-  for (const QuotaRule& rule : quota) {
-    if (Paced(rule)) continue;
-    Window& window = Current(state, lane, rule, lanes, now);
+  MeterLimits& meter = MeterOf(lane);
+  const std::vector<LaneSlots> slots = SlotsOf(lane, quota, now);
+  meter.OnSent(now, requests);
+  state.sent_at = began;
+  state.pacer.Record(slots, requests, wall_ + began);
+  Millis wait = ceil<Millis>(state.pacer.Wait(slots, wall_ + now));
+  const Millis others = meter.GapForOthers(LanesOf(lane, quota.lanes), now);
+  if (others > Millis(0)) wait = std::max(wait, began + others - now);
+  for (const QuotaRule& rule : quota.rules) {
+    if (IsPaced(rule, quota.lanes)) continue;
+    Window& window = Current(state, lane, quota, rule, now);
     window.sent += requests;
     if (window.sent >= window.share) wait = std::max(wait, window.began + rule.per - now);
   }
   return std::max(wait, Millis(0));
 }
 
-Millis Limiter::WaitFor(State& state, const RateWindow& told, const LaneId& lane, int lanes, Millis now) {
-  const Millis length = told.window.value_or(Millis(0));
-  if (state.seen.size() >= kMaxSeen && !state.seen.contains(length)) state.seen.clear();
-  Seen& seen = state.seen[length];
-  const std::int64_t remaining = *told.remaining;
-  // More than before: a new window has begun.
-  if (remaining > seen.remaining || (told.window && now >= seen.began + length)) seen.began = now;
-  seen.remaining = remaining;
-  if (!told.reset && !told.window) return Millis(0);  // no time is told: the lane's own guess must do
-  const Millis left = told.reset.value_or(seen.began + length - now);
-  if (std::max(left, length) > kPacedWindow) return lane.index >= remaining ? left : Millis(0);
-  if (told.limit && remaining > *told.limit / 2) return Millis(0);
-  if (remaining <= 0) return left;
-  return Millis(std::min(left.count(), left.count() * lanes / remaining));
-}
-
-Millis Limiter::Told(const LaneId& lane, const std::vector<RateWindow>& windows, int lanes, Millis now) {
-  std::lock_guard lock(mutex_);
-  State& state = states_[lane];
-  Millis wait{0};
-  for (const RateWindow& window : windows) {
-    wait = std::max(wait, WaitFor(state, window, lane, lanes, now));
+// Between two requests of a lane, in milliseconds; 0 = nothing was learnt.
+double Limiter::LearntGap(const LaneId& lane) const {
+  const auto meter = meters_.find(lane.meter);
+  if (meter == meters_.end()) return 0;
+  const std::optional<double> rate = meter->second.learner.Rate();
+  if (!rate) return 0;
+  Millis latest{0};
+  int held = 0;
+  const auto first = states_.lower_bound({lane.meter, 0});
+  for (auto at = first; at != states_.end() && at->first.meter == lane.meter; ++at, ++held) {
+    latest = std::max(latest, at->second.seen_at);
   }
-  return std::min(wait, kLongestWait);
+  const Millis idle = kIdle + Whole(3 * held / *rate);
+  int active = 0;
+  for (auto at = first; at != states_.end() && at->first.meter == lane.meter; ++at) {
+    const bool resting = at->second.sent_at && *at->second.sent_at + idle < latest;
+    active += resting && at->first.index != lane.index ? 0 : 1;
+  }
+  return std::min(std::max(1, active) / *rate, kMostDelays * options_.max_delay_ms);
 }
 
-Limiter::View Limiter::Answered(const LaneId& lane, const std::vector<RateWindow>& told) {
-  // Who tells how many requests are left, and until when, leaves nothing to guess. A day's rest says nothing
-  // of a pace.
-  const bool paced = std::any_of(told.begin(), told.end(), [](const RateWindow& w) {
-    return (w.reset || w.window) &&
-           std::max(w.reset.value_or(Millis(0)), w.window.value_or(Millis(0))) <= kPacedWindow;
-  });
+// Whether the quota alone keeps this worker below a learnt rate, or next to it.
+bool Limiter::QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate) const {
+  static constexpr double kNextTo = 0.85;
+  const auto whole = SlowestRate(quota.rules, quota.lanes);
+  if (!whole) return false;
+  const MeterLimits::Lanes lanes = LanesOf(lane, quota.lanes);
+  return rate >= kNextTo * *whole * lanes.held / lanes.all;
+}
+
+Millis Limiter::OnSuccess(const LaneId& lane, const Quota& quota, Millis sent, Millis now) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   state.failures = 0;
+  state.refused_ms = 0;
   ++state.successes;
-  Shrink(state);
-  return {paced ? options_.min_delay_ms : state.delay_ms, state.task_ms};
+  state.seen_at = now;
+  RateLearner& learner = MeterOf(lane).learner;
+  learner.OnSuccess(sent, now);
+  Millis wait = Whole(options_.min_delay_ms);
+  const std::optional<double> rate = learner.Rate();
+  if (rate && !QuotaIsSlower(lane, quota, *rate)) {
+    const Millis next = std::max(now, sent + Whole(std::ceil(LearntGap(lane))));
+    wait = std::max(wait, MeterOf(lane).Reserve(next, *rate) - now);
+  }
+  return wait;
 }
 
 void Limiter::Finished(const LaneId& lane, Millis task_time) {
@@ -176,31 +194,33 @@ void Limiter::Finished(const LaneId& lane, Millis task_time) {
   state.task_ms = state.task_ms == 0 ? ms : state.task_ms + kAverageWeight * (ms - state.task_ms);
 }
 
-void Limiter::Grow(State& state, Millis now) const {
-  if (now - state.grown_at < kGrowEvery) return;
-  if (state.settled) state.settle_ms = kSettle * state.delay_ms;
-  state.settled = false;
-  state.grown_at = now;
-  state.delay_ms = std::clamp(std::max(state.delay_ms * options_.increase, options_.initial_delay_ms),
-                              options_.min_delay_ms, options_.max_delay_ms);
-}
-
-void Limiter::Shrink(State& state) const {
-  state.settled = true;
-  const double slowly = state.delay_ms * options_.decrease;
-  state.delay_ms = state.delay_ms > state.settle_ms
-                       ? std::min(slowly, std::max(state.delay_ms * kRecover, state.settle_ms))
-                       : slowly;
-  if (state.delay_ms < 1) state.delay_ms = 0;
-  state.delay_ms = std::max(options_.min_delay_ms, state.delay_ms);
-}
-
-Millis Limiter::Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor, Millis now) {
+Millis Limiter::Throttled(const LaneId& lane, const Quota& quota, std::optional<Millis> asked, Millis floor,
+                          Millis sent, Millis now) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   ++state.throttles;
-  if (!asked) Grow(state, now);
-  return std::clamp(asked.value_or(Whole(state.delay_ms)), std::min(floor, kLongestWait), kLongestWait);
+  state.seen_at = now;
+  const Millis least = std::min(floor, kLongestWait);
+  RateLearner& learner = MeterOf(lane).learner;
+  if (asked.value_or(Millis(0)) > kLongestRefusal) {
+    learner.Restart(now);
+  } else {
+    learner.OnRefused(sent, asked ? now + std::max(Millis(0), *asked - kTimeStep) : sent, asked.has_value());
+  }
+  const auto refused = [&](Millis wait) {
+    wait = std::clamp(wait, least, kLongestWait);
+    state.pacer.OnRefused(SlotsOf(lane, quota, now), wall_ + now + wait);
+    return wait;
+  };
+  if (asked) return refused(*asked);
+  if (now - state.grown_at >= kGrowEvery || state.refused_ms == 0) {
+    const double usual = LearntGap(lane);
+    const double first = usual > 0 ? usual : options_.initial_delay_ms;
+    const double next = state.refused_ms == 0 ? first : state.refused_ms * options_.increase;
+    state.refused_ms = std::clamp(next, options_.min_delay_ms, std::max(options_.max_delay_ms, usual));
+    state.grown_at = now;
+  }
+  return refused(Whole(std::ceil(state.refused_ms)));
 }
 
 Millis Limiter::Failed(const LaneId& lane, int attempts, std::optional<Millis> asked) {
@@ -211,7 +231,7 @@ Millis Limiter::Failed(const LaneId& lane, int attempts, std::optional<Millis> a
   return asked ? std::max(wait, std::min(*asked, kLongestWait)) : wait;
 }
 
-void Limiter::Hold(const LaneId& lane, Millis until, const std::string& waiting_for) {
+void Limiter::SetNotBefore(const LaneId& lane, Millis until, const std::string& waiting_for) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   state.next_at = until;
@@ -221,7 +241,9 @@ void Limiter::Hold(const LaneId& lane, Millis until, const std::string& waiting_
 Limiter::View Limiter::Of(const LaneId& lane) const {
   std::lock_guard lock(mutex_);
   const auto state = states_.find(lane);
-  return state == states_.end() ? View{} : View{state->second.delay_ms, state->second.task_ms};
+  if (state == states_.end()) return View{};
+  const double delay = state->second.refused_ms > 0 ? state->second.refused_ms : LearntGap(lane);
+  return {delay, state->second.task_ms};
 }
 
 bool Limiter::TimeToSave(const LaneId& lane, Millis now, Millis every) {
@@ -236,7 +258,8 @@ Limiter::Kept Limiter::Memory(const LaneId& lane, Millis now, bool leaving) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
   Kept kept;
-  kept.memory.delay_ms = state.delay_ms;
+  const double learnt = LearntGap(lane);
+  kept.memory.delay_ms = learnt > 0 ? learnt : state.refused_ms;
   kept.memory.task_ms = state.task_ms;
   kept.memory.successes = std::exchange(state.successes, 0);
   kept.memory.throttles = std::exchange(state.throttles, 0);
@@ -248,7 +271,15 @@ Limiter::Kept Limiter::Memory(const LaneId& lane, Millis now, bool leaving) {
     window.kept = leaving ? window.sent : std::max(window.kept, window.sent + Ahead(window.share));
     kept.memory.windows.push_back({per, now - window.began, window.kept});
   }
-  if (leaving) states_.erase(lane);
+  if (leaving) {
+    const int held = LanesOf(lane, INT32_MAX).held;
+    states_.erase(lane);
+    if (held == 1) {
+      meters_.erase(lane.meter);
+    } else {
+      MeterOf(lane).learner.Scale(static_cast<double>(held - 1) / held);
+    }
+  }
   return kept;
 }
 

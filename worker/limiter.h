@@ -13,25 +13,29 @@
 #include "common/config/value_text.h"
 #include "common/ledger/lanes.h"
 #include "common/sources/rate_limit.h"
+#include "worker/limiter_meter.h"
+#include "worker/limiter_slots.h"
 
 namespace weir::worker {
 
 struct LimiterOptions {
-  double initial_delay_ms = 200;  // after the first 429 of a lane that had no delay
+  double initial_delay_ms = 200;  // after a 429 that says no time, of a lane that had no delay
   double min_delay_ms = 0;
   double max_delay_ms = 10'000;
-  double increase = 2.5;
-  double decrease = 0.98;
+  double increase = 2.5;   // the delay's factor, while 429s go on
+  double decrease = 0.98;  // 1 - decrease is how much more than the learnt rate is tried first
 };
 
-// What the lanes of this worker have learnt of their limits, and how their tasks go. Thread-safe; each lane
-// is used by one executor at a time. Times are Clock::Boot's.
+// What the lanes of this worker know of their limits, and how their tasks go. Thread-safe; each lane is used
+// by one executor at a time. Times are Clock::Boot's.
 //
-// A quota is shared out among its meter's lanes. Windows up to an hour are paced evenly: each lane has slots
-// in which it may begin a request, a little slower than the quota, so that what arrives late does not overrun
-// it; the slots of a meter's lanes lie evenly between each other on the wall clock, whichever workers have
-// them. Longer windows (a day) are counted, so that a short job is not spread over the day; what may have
-// been sent is written to weir.lanes before it is, so that a worker that dies takes no count with it.
+// Three things slow a lane down, and the slowest counts:
+//   - its share of the quota, as configured or as headers tell it (limiter_slots.h). Windows up to an hour
+//   are
+//     paced evenly; longer ones (a day) are counted, and what may have been sent is written to weir.lanes
+//     before it is, so that a worker that dies takes no count with it.
+//   - what headers say remains, where it is less than weir's own use explains (limiter_meter.h).
+//   - the rate that was learnt from refusals (limiter_learner.h), where no quota says a lower one.
 class Limiter {
  public:
   using Millis = std::chrono::milliseconds;
@@ -43,12 +47,17 @@ class Limiter {
   // not jump with one. Before any thread is started.
   void SetWall(Millis wall) { wall_ = wall; }
 
+  // What a lane's task is limited by: the rules of its account's meter, shared out among so many lanes.
+  struct Quota {
+    const std::vector<QuotaRule>& rules;
+    int lanes = 1;
+  };
   struct View {
-    double delay_ms = 0;  // between two requests of the lane
+    double delay_ms = 0;  // between two requests of the lane, as learnt from refusals; 0 = none
     double task_ms = 0;   // a task's time, moving average
   };
 
-  // The lane's lease was had. What this worker still knows of it stands if nobody else held it meanwhile.
+  // The lane's lease was taken. What this worker still knows of it stands if nobody else held it meanwhile.
   void Start(const LaneId& lane, const ledger::LaneState& state, Millis now);
 
   struct Turn {
@@ -57,31 +66,32 @@ class Limiter {
     Millis ahead{0};
   };
   // May the lane send a request now?
-  Turn Ask(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes, Millis now);
-  // `requests` were sent in this lane, the first at `began`; how long until the next may be.
-  Millis Charge(const LaneId& lane, const std::vector<QuotaRule>& quota, int lanes, std::int64_t requests,
-                Millis began, Millis now);
-  // What an answer's headers told: how long the lane waits for it. While more than half of a window's
-  // requests remain it does not; then the rest is spread over the rest of the window.
-  Millis Told(const LaneId& lane, const std::vector<RateWindow>& windows, int lanes, Millis now);
+  Turn Ask(const LaneId& lane, const Quota& quota, Millis now);
+  // `requests` were sent in this lane, the first at `began`; returns how long the quota makes the lane wait.
+  Millis RecordSent(const LaneId& lane, const Quota& quota, std::int64_t requests, Millis began, Millis now);
+  // What the headers of an answer said; returns how long the lane waits for it.
+  Millis ApplyHeaders(const LaneId& lane, const Quota& quota, const std::vector<RateWindow>& windows,
+                      Millis now);
+  // The longest time until a window of these that is used up ends; nothing if none is, or none says when.
+  std::optional<Millis> UsedUpFor(const LaneId& lane, const std::vector<RateWindow>& windows) const;
 
-  // A request went well. The view's delay is the lane's own guess, or none beside what its headers told
-  // (`told`) where they tell a pace.
-  View Answered(const LaneId& lane, const std::vector<RateWindow>& told = {});
-  // A task did, in such a time.
+  // A request that was sent at `sent` went well; returns how long the lane waits by what was learnt.
+  Millis OnSuccess(const LaneId& lane, const Quota& quota, Millis sent, Millis now);
+  // A task ended well, in such a time.
   void Finished(const LaneId& lane, Millis task_time);
-  // A 429: how long the lane waits. `asked` is what the upstream says; it is held to [floor, 1 h] and
-  // overrides the lane's own guess, which grows only while the upstream gives none, and at most once a
-  // second: the refusals of one full window are one sign. It comes down quickly to twice what it was when the
-  // lane was refused, and from there by lanes.decrease.
-  Millis Throttled(const LaneId& lane, std::optional<Millis> asked, Millis floor, Millis now);
+  // A 429 for a request that was sent at `sent`; returns how long the lane waits. `asked` is what the
+  // upstream says; it is kept within [floor, 1 h]. Without it the lane waits for its usual time, and longer
+  // while it is refused again and again: at most once a second, since the refusals of one full window are one
+  // sign.
+  Millis Throttled(const LaneId& lane, const Quota& quota, std::optional<Millis> asked, Millis floor,
+                   Millis sent, Millis now);
   // A failure that counts, the `attempts`-th of its task: how long the task waits. `asked` as above.
   Millis Failed(const LaneId& lane, int attempts, std::optional<Millis> asked);
 
   // The lane's next request is not before `until`.
-  void Hold(const LaneId& lane, Millis until, const std::string& waiting_for);
+  void SetNotBefore(const LaneId& lane, Millis until, const std::string& waiting_for);
   View Of(const LaneId& lane) const;
-  // True at most once a `every` for a lane: its state is worth a statement.
+  // True at most once every `every` for a lane: its state is worth a statement.
   bool TimeToSave(const LaneId& lane, Millis now, Millis every);
 
   // What is to be kept of a lane. Its counts are those since the last call. `leaving`: this worker gives the
@@ -107,9 +117,7 @@ class Limiter {
   static constexpr Millis kGrowEvery{1'000};
 
   struct State {
-    double delay_ms = 0;
-    double settle_ms = 0;  // down to it the delay comes quickly
-    bool settled = true;   // a request went well since the delay grew
+    double refused_ms = 0;  // the wait after the last refusal; 0 = something went well since
     Millis grown_at{-kGrowEvery};
     double task_ms = 0;
     std::int64_t successes = 0, throttles = 0;  // not yet saved
@@ -118,21 +126,29 @@ class Limiter {
     Millis saved_at{0};
     Millis next_at{0};
     std::string waiting_for;
-    Millis slot{0};                    // used last, on the wall clock
+    std::optional<Millis> sent_at{};  // the last request
+    Millis seen_at{0};                // the last answer
+    LanePacer pacer;
     std::map<Millis, Window> windows;  // of quotas that are counted
-    std::map<Millis, Seen> seen;       // what headers told last, by the window's length; bounded
+    std::map<Millis, Seen> seen;       // what headers told last of long windows, by length; bounded
   };
 
-  void Grow(State& state, Millis now) const;
-  void Shrink(State& state) const;
-  static Window& Current(State& state, const LaneId& lane, const QuotaRule& rule, int lanes, Millis now);
-  static Millis WaitFor(State& state, const RateWindow& told, const LaneId& lane, int lanes, Millis now);
+  MeterLimits& MeterOf(const LaneId& lane);
+  MeterLimits::Lanes LanesOf(const LaneId& lane, int lanes) const;
+  std::vector<LaneSlots> SlotsOf(const LaneId& lane, const Quota& quota, Millis now);
+  double LearntGap(const LaneId& lane) const;
+  bool QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate) const;
+  static Window& Current(State& state, const LaneId& lane, const Quota& quota, const QuotaRule& rule,
+                         Millis now);
+  static Millis LongWindow(State& state, const RateWindow& told, const LaneId& lane, Millis now);
+  Millis ShortWindow(const LaneId& lane, const Quota& quota, RateWindow told, Millis now);
 
   LimiterOptions options_;
   Millis wall_;
   mutable std::mutex mutex_;
-  Backoff backoff_;  // guarded by mutex_, as states_
+  Backoff backoff_;  // guarded by mutex_, as all below
   std::map<LaneId, State> states_;
+  std::map<std::string, MeterLimits> meters_;
 };
 
 }  // namespace weir::worker

@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kLeasePoll{500};
 constexpr milliseconds kSaveEvery{1'000};
+constexpr milliseconds kQuotaLead{500};
 constexpr char kDatabase[] = "database";
+constexpr char kQuota[] = "quota";
 
 // The trace id of a traceparent, 00-<trace id>-<span id>-<flags>.
 std::string_view TraceId(std::string_view traceparent) {
@@ -50,8 +52,11 @@ bool TaskRunner::RunOnce() {
 void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
   const TaskId task = work.delivery.message.task;
   if (next.claimed) work.delivery.claimed = *next.claimed;
-  if (!next.freed) shared_.limiter->Hold(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
+  if (!next.freed)
+    shared_.limiter->SetNotBefore(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
   const bool long_wait = next.lane_wait > kLongWait;
+  // Ledger and broker take a moment to bring the lane's next task; a slot of the quota does not wait for it.
+  if (long_wait && next.waiting_for == kQuota) next.lane_wait -= kQuotaLead;
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work.delivery.returns;
     work.delivery.alone = work.delivery.alone || next.alone;
@@ -194,21 +199,21 @@ TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milli
 Pause TaskRunner::Pace(TaskWork& work) {
   if (work.requests == 0) return {};
   const LaneId& lane = work.task.lane;
+  const Limiter::Quota quota{work.quota, work.task.lanes};
   const milliseconds now = shared_.clock->Boot();
-  Pause quota{shared_.limiter->Charge(lane, work.quota, work.task.lanes, work.requests, work.began, now),
-              "quota"};
-  const Pause told{shared_.limiter->Told(lane, work.rate_limits, work.task.lanes, now), "ratelimit"};
+  const Pause of_quota{shared_.limiter->RecordSent(lane, quota, work.requests, work.began, now), kQuota};
+  const Pause told{shared_.limiter->ApplyHeaders(lane, quota, work.rate_limits, now), "ratelimit"};
   work.requests = 0;
   work.began = now;
-  return told.wait > quota.wait ? told : quota;
+  return told.wait > of_quota.wait ? told : of_quota;
 }
 
 // A request went well: what the lane waits for before its next.
 Pause TaskRunner::Answered(TaskWork& work) {
-  const auto view = shared_.limiter->Answered(work.task.lane, work.rate_limits);
-  const auto delay = milliseconds(static_cast<std::int64_t>(view.delay_ms));
+  const milliseconds learnt = shared_.limiter->OnSuccess(work.task.lane, {work.quota, work.task.lanes},
+                                                         work.began, shared_.clock->Boot());
   const Pause pace = Pace(work);
-  return delay > pace.wait ? Pause{delay, "pace"} : pace;
+  return learnt > pace.wait ? Pause{learnt, "pace"} : pace;
 }
 
 // The lane's next page is asked for while this one is mapped and committed: a lane is what may be asked at
@@ -218,7 +223,7 @@ void TaskRunner::FreeLane(TaskWork& work) {
   work.answered = Answered(work);
   work.answered_until = shared_.clock->Boot() + work.answered->wait;
   if (work.answered->wait > milliseconds(0)) return;
-  shared_.limiter->Hold(lane, shared_.clock->Boot(), "");
+  shared_.limiter->SetNotBefore(lane, shared_.clock->Boot(), "");
   work.freed = shared_.scheduler->Free(lane, work.task.id);
 }
 
@@ -226,9 +231,9 @@ void TaskRunner::FreeLane(TaskWork& work) {
 std::optional<Pause> TaskRunner::MayBegin(TaskWork& work) {
   const LaneId& lane = work.task.lane;
   work.began = shared_.clock->Boot();
-  const Limiter::Turn turn = shared_.limiter->Ask(lane, work.quota, work.task.lanes, work.began);
-  if (turn.wait > milliseconds(0)) return Pause{turn.wait, "quota"};
-  if (turn.save && !SaveLane(lane, turn.ahead, "quota")) return Pause{kLeasePoll, kDatabase};
+  const Limiter::Turn turn = shared_.limiter->Ask(lane, {work.quota, work.task.lanes}, work.began);
+  if (turn.wait > milliseconds(0)) return Pause{turn.wait, kQuota};
+  if (turn.save && !SaveLane(lane, turn.ahead, kQuota)) return Pause{kLeasePoll, kDatabase};
   return std::nullopt;
 }
 
@@ -311,12 +316,11 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
       return DatabaseIll(0);
     case ErrorClass::kThrottled: {
       work.metrics->Throttled();
-      const auto told =
-          shared_.limiter->Told(work.task.lane, work.rate_limits, work.task.lanes, shared_.clock->Boot());
-      auto asked = error.retry_after;
-      if (!asked && told > milliseconds(0)) asked = told;
-      const auto wait = shared_.limiter->Throttled(work.task.lane, asked, work.settings.retry_after_floor,
-                                                   shared_.clock->Boot());
+      const auto asked = error.retry_after ? error.retry_after
+                                           : shared_.limiter->UsedUpFor(work.task.lane, work.rate_limits);
+      const auto wait =
+          shared_.limiter->Throttled(work.task.lane, {work.quota, work.task.lanes}, asked,
+                                     work.settings.retry_after_floor, work.began, shared_.clock->Boot());
       return Park(work, error, wait, false);
     }
     case ErrorClass::kTransient:

@@ -1,5 +1,5 @@
-"""An API with a quota: Chess.com's archives and months in a few lines, at most so many requests in each window of
-fixed length, 429 beyond it. In this process, since it serves a hundred requests a second at most."""
+"""An API with a quota: Chess.com's archives and months in a few lines, at most so many requests in each window,
+fixed or sliding, 429 beyond it. In this process, since it serves a hundred requests a second at most."""
 
 import collections
 import http.server
@@ -11,10 +11,13 @@ MONTHS = 200
 
 
 class LimitedApi:
-    """Context manager. `limit` requests in each `window` seconds; plans (archives) are not counted."""
+    """Context manager. `limit` requests in each `window` seconds; plans (archives) are not counted. `sliding`: in any
+    such time, not only from one full window to the next. `headers`: X-RateLimit-Max, -Interval-Milliseconds and
+    -Remaining, as HighLevel has them."""
 
-    def __init__(self, limit, window):
-        self.limit, self.window = limit, window
+    def __init__(self, limit, window, sliding=False, headers=False):
+        self.limit, self.window, self.sliding, self.headers = limit, window, sliding, headers
+        self.granted = collections.deque()  # when, in the window that slides
         self.mutex = threading.Lock()
         self.counts = collections.Counter()
         self.current, self.used = 0, 0
@@ -28,8 +31,12 @@ class LimitedApi:
                 pass
 
             def do_GET(self):
-                status, body = api.answer(self.path)
+                status, body, remaining = api.answer(self.path)
                 self.send_response(status)
+                if api.headers and remaining is not None:
+                    self.send_header("X-RateLimit-Max", str(api.limit))
+                    self.send_header("X-RateLimit-Interval-Milliseconds", str(int(api.window * 1000)))
+                    self.send_header("X-RateLimit-Remaining", str(remaining))
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -51,28 +58,35 @@ class LimitedApi:
         return [f"sources.chesscom.base_url={self.url}", "sources.chesscom.user_agent=weir-bench (bench@example.org)"]
 
     def allow(self):
-        """Counts a request; whether it is within the window's limit."""
+        """Counts a request: whether it is within the window's limit, and how many remain."""
         with self.mutex:
             now = time.monotonic()
-            if int(now / self.window) != self.current:
+            if self.sliding:
+                while self.granted and self.granted[0] <= now - self.window:
+                    self.granted.popleft()
+                self.used = len(self.granted)
+            elif int(now / self.window) != self.current:
                 self.current, self.used = int(now / self.window), 0
             allowed = self.used < self.limit
             self.used += allowed
             self.counts["good" if allowed else "refused"] += 1
             if allowed:
+                if self.sliding:
+                    self.granted.append(now)
                 self.first, self.last = self.first or now, now
-            return allowed
+            return allowed, self.limit - self.used
 
     def answer(self, path):
         parts = path.split("?")[0].strip("/").split("/")  # pub/player/NAME/games/archives or …/YYYY/MM
         if parts[-1] == "archives":
             months = [f"{2008 + i // 12}/{i % 12 + 1:02}" for i in range(MONTHS)]
             urls = [f"{self.url}/pub/player/{parts[2]}/games/{month}" for month in months]
-            return 200, json.dumps({"archives": urls}).encode()
-        if not self.allow():
-            return 429, b"{}"
+            return 200, json.dumps({"archives": urls}).encode(), None
+        allowed, remaining = self.allow()
+        if not allowed:
+            return 429, b"{}", remaining
         game = {"uuid": "-".join(parts[2:]), "end_time": 1_500_000_000, "url": self.url + path, "rules": "chess"}
-        return 200, json.dumps({"games": [game]}).encode()
+        return 200, json.dumps({"games": [game]}).encode(), remaining
 
     def goodput(self):
         """Of the limit, from the first good answer to the last."""

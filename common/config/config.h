@@ -77,8 +77,8 @@ struct Config {
   std::chrono::milliseconds idle_timeout{60'000};     // limits.idle_timeout
   std::chrono::milliseconds connect_timeout{10'000};  // limits.connect_timeout
   std::chrono::milliseconds lease{5'000};  // lanes.lease: how long a lane's lease holds without renewal
-  // What a lane makes of 429s that tell no time: delay between two of its requests, × increase at each, ×
-  // decrease at each request that went well.
+  // What a lane makes of 429s that say no time: how long it waits, × increase while they go on. 1 - decrease
+  // is the part by which the rate that was learnt from them is exceeded to try it.
   std::chrono::milliseconds initial_delay{200};      // lanes.initial_delay
   std::chrono::milliseconds min_delay{0};            // lanes.min_delay
   std::chrono::milliseconds max_lane_delay{10'000};  // lanes.max_delay

@@ -135,13 +135,15 @@ void AddWork(TableBuilder& t) {
              "a task sent to the workers that nobody advances for so long is sent again");
   t.Duration("lanes.lease", &Config::lease, 3000, kMinute, "how long a lane's lease holds without renewal");
   t.Duration("lanes.initial_delay", &Config::initial_delay, 1, kHour,
-             "between two requests of a lane, after a 429 that told no time");
-  t.Duration("lanes.min_delay", &Config::min_delay, 0, kHour, "the least such delay, also without any 429");
-  t.Duration("lanes.max_delay", &Config::max_lane_delay, 1, kHour, "the greatest such delay");
+             "a lane's wait after its first 429 that says no time");
+  t.Duration("lanes.min_delay", &Config::min_delay, 0, kHour,
+             "the least time between two requests of a lane, also without any 429");
+  t.Duration("lanes.max_delay", &Config::max_lane_delay, 1, kHour,
+             "the longest wait after a 429 that says no time");
   t.Decimal("lanes.increase", &Config::delay_increase, 1 * kThousand, 100 * kThousand,
-            "multiplies the delay at each further 429");
+            "multiplies that wait while 429s go on");
   t.Decimal("lanes.decrease", &Config::delay_decrease, 1, kThousand,
-            "multiplies it at each request that went well");
+            "1 minus this is how much more than the rate learnt from 429s is tried, as a part of it");
 }
 
 void AddLimits(TableBuilder& t) {
