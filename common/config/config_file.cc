@@ -2,11 +2,11 @@
 
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
+#include <utility>
+
+#include "common/config/text_file.h"
 
 namespace weir {
 namespace {
@@ -24,22 +24,9 @@ std::optional<std::string> XdgFolder(const ConfigInputs& inputs, const char* nam
 }
 
 Result<ConfigFile> Read(const std::string& path) {
-  std::error_code ec;
-  if (fs::is_directory(path, ec))
-    return Fail(ErrorClass::kConfig, fmt::format("{} is a directory, not a configuration file", path));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("the configuration file {} cannot be read: {}", path, std::strerror(errno)),
-                "`weir init` writes a commented one");
-  }
-  ConfigFile file{path, std::string(kMaxBytes + 1, '\0')};
-  in.read(file.text.data(), static_cast<std::streamsize>(file.text.size()));
-  if (in.bad()) return Fail(ErrorClass::kConfig, fmt::format("reading {} failed", path));
-  file.text.resize(static_cast<std::size_t>(in.gcount()));
-  if (file.text.size() > kMaxBytes)
-    return Fail(ErrorClass::kConfig, fmt::format("the configuration file {} is over 1 MiB", path));
-  return file;
+  auto text = ReadTextFile({path, "the configuration file", kMaxBytes, "`weir init` writes a commented one"});
+  if (!text) return tl::unexpected(text.error());
+  return ConfigFile{path, std::move(*text)};
 }
 
 }  // namespace
