@@ -60,6 +60,7 @@ class SyncRunner {
   std::optional<ledger::JobStatus> Look();
   void SayPaused(const ledger::JobStatus& job);
   Result<void> LookAround();
+  Result<void> CheckGroup();
   void WaitForNews(std::chrono::milliseconds look_time);
   void Interrupted(SyncOutcome& outcome);
   void TakeDown(SyncOutcome& outcome);
@@ -75,6 +76,7 @@ class SyncRunner {
   std::unique_ptr<LocalWorkers> workers_;
   ledger::OpenedJob opened_;
   std::string last_trouble_;
+  bool group_checked_ = false;
   int restarts_said_ = 0;
   bool paused_said_ = false;
 };
