@@ -19,7 +19,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLookEvery{500};
 constexpr milliseconds kLiveWorker{10'000};
 constexpr milliseconds kNothingYet{3'000};  // after which the cause is looked for
-constexpr milliseconds kPatience{3'000};    // with Kafka's answer to that
+constexpr milliseconds kCheckGroupEvery{30'000};
+constexpr milliseconds kPatience{3'000};  // with Kafka's answer to that
 // As the workers': a database that is cut off without a word is given up in time to work again within half a
 // minute.
 constexpr milliseconds kEngineDeadline{20'000};
@@ -229,17 +230,18 @@ Result<void> SyncRunner::LookAround() {
   return Fail(std::move(error));
 }
 
-// Once, while no worker has asked for anything: those that Kafka keeps out of their group say so in their
-// logs only. Errors: it keeps out ours, which work as the same user.
+// Now and then, while no worker has asked for anything: those that Kafka keeps out of their group say so in
+// their logs only. Errors: it keeps out ours, which work as the same user.
 Result<void> SyncRunner::CheckGroup() {
-  if (std::exchange(group_checked_, true)) return {};
+  if (clock_.Boot() < check_group_at_) return {};
+  check_group_at_ = clock_.Boot() + kCheckGroupEvery;
   auto admin = kafka::Admin::Create(KafkaFor(config_, services_->Brokers()));
   if (!admin) return {};  // the engine says that too
   auto group = (*admin)->CheckGroup(kPatience);
   if (group) return {};
   Error error = group.error();
   if (!workers_) {
-    callbacks_.say("waiting: " + error.message + "; " + error.hint);
+    if (!std::exchange(group_said_, true)) callbacks_.say("waiting: " + error.message + "; " + error.hint);
     return {};
   }
   error.hint += fmt::format("; job {} stays open: run the same sync again to go on", opened_.id.value);

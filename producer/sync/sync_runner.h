@@ -76,7 +76,8 @@ class SyncRunner {
   std::unique_ptr<LocalWorkers> workers_;
   ledger::OpenedJob opened_;
   std::string last_trouble_;
-  bool group_checked_ = false;
+  std::chrono::milliseconds check_group_at_{0};
+  bool group_said_ = false;
   int restarts_said_ = 0;
   bool paused_said_ = false;
 };
