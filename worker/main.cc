@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "common/base/json_text.h"
+#include "common/base/process_start.h"
 #include "common/config/config.h"
 #include "common/config/inherited_settings.h"
 #include "common/config/unknown_variables.h"
@@ -65,14 +67,15 @@ weir::worker::WorkerIdentity Identify() {
 }
 
 int Complain(const weir::Error& error) {
-  std::fprintf(stderr, "error: %s\n", error.message.c_str());
-  if (!error.hint.empty()) std::fprintf(stderr, "hint: %s\n", error.hint.c_str());
+  std::fprintf(stderr, "error: %s\n", weir::Printable(error.message, 2000).c_str());
+  if (!error.hint.empty()) std::fprintf(stderr, "hint: %s\n", weir::Printable(error.hint, 2000).c_str());
   return error.error_class == weir::ErrorClass::kConfig ? 2 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  weir::PrepareProcess();
   KeepMemorySmall();
   CLI::App app("Fetches the pages that weir's producer sends as tasks and commits them to PostgreSQL.");
   app.footer(

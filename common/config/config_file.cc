@@ -2,18 +2,17 @@
 
 #include <fmt/core.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
+#include <utility>
+
+#include "common/config/text_file.h"
 
 namespace weir {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr std::size_t kMaxBytes = 8 << 20;  // some 50,000 accounts
-constexpr std::size_t kReadBytes = 64 << 10;
 
 // $NAME/weir, else ~/fallback/weir. The XDG specification has relative paths ignored.
 std::optional<std::string> XdgFolder(const ConfigInputs& inputs, const char* name, const char* fallback) {
@@ -25,26 +24,9 @@ std::optional<std::string> XdgFolder(const ConfigInputs& inputs, const char* nam
 }
 
 Result<ConfigFile> Read(const std::string& path) {
-  std::error_code ec;
-  if (fs::is_directory(path, ec))
-    return Fail(ErrorClass::kConfig, fmt::format("{} is a directory, not a configuration file", path));
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("the configuration file {} cannot be read: {}", path, std::strerror(errno)),
-                "`weir init` writes a commented one");
-  }
-  ConfigFile file{path, {}};
-  while (in && file.text.size() <= kMaxBytes) {
-    const std::size_t had = file.text.size();
-    file.text.resize(had + kReadBytes);
-    in.read(file.text.data() + had, static_cast<std::streamsize>(kReadBytes));
-    file.text.resize(had + static_cast<std::size_t>(in.gcount()));
-  }
-  if (in.bad()) return Fail(ErrorClass::kConfig, fmt::format("reading {} failed", path));
-  if (file.text.size() > kMaxBytes)
-    return Fail(ErrorClass::kConfig, fmt::format("the configuration file {} is over 8 MiB", path));
-  return file;
+  auto text = ReadTextFile({path, "the configuration file", kMaxBytes, "`weir init` writes a commented one"});
+  if (!text) return tl::unexpected(text.error());
+  return ConfigFile{path, std::move(*text)};
 }
 
 }  // namespace

@@ -194,7 +194,7 @@ TEST_F(ConfigTest, FilesAreLookedForInOrder) {
   ASSERT_FALSE(Load());
   EXPECT_THAT(Load().error().message, HasSubstr("missing.yaml cannot be read"));
   inputs_.file = ".";
-  EXPECT_THAT(Load().error().message, HasSubstr("is a directory"));
+  EXPECT_THAT(Load().error().message, HasSubstr("is a folder"));
   Write("big.yaml", std::string((8 << 20) + 1, '#'));
   inputs_.file = "big.yaml";
   EXPECT_THAT(Load().error().message, HasSubstr("over 8 MiB"));

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <fstream>
 
 #include "common/base/json_text.h"
 #include "common/config/config.h"
+#include "common/config/text_file.h"
 #include "common/config/value_text.h"
 
 namespace weir {
@@ -18,16 +18,9 @@ constexpr std::string_view kFile = "file:";
 constexpr std::size_t kMaxSecretBytes = 64 << 10;
 
 Result<std::string> ReadSecretFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kMaxSecretBytes + 1, '\0');
-  if (!in || in.read(text.data(), static_cast<std::streamsize>(text.size())).bad() || in.gcount() < 0) {
-    return Fail(ErrorClass::kConfig, fmt::format("the secret's file {} cannot be read", path),
-                "check that it exists and that this user may read it");
-  }
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxSecretBytes)
-    return Fail(ErrorClass::kConfig, fmt::format("the secret's file {} is over 64 KiB", path));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+  auto text = ReadTextFile({path == "-" ? "./-" : path, "the secret's file", kMaxSecretBytes,
+                            "check that it exists, is a text file, and that this user may read it"});
+  while (text && !text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
   return text;
 }
 

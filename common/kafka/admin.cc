@@ -44,6 +44,10 @@ class RdAdmin final : public Admin, private ClientContext {
     brokers_ = std::move(*brokers);
     auto conf = MakeConf(options_, brokers_, {}, this);
     if (!conf) return Fail(std::move(conf.error()));
+    rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int error, const char* reason, void* opaque) {
+      auto* self = static_cast<RdAdmin*>(static_cast<ClientContext*>(opaque));
+      self->trouble.Note(static_cast<rd_kafka_resp_err_t>(error), reason, self->brokers_);
+    });
     auto client = MakeClient(RD_KAFKA_PRODUCER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
@@ -68,6 +72,8 @@ class RdAdmin final : public Admin, private ClientContext {
                 "weir makes its topics when it starts a sync; without the right to, have them made");
   }
 
+  Result<void> CheckGroup(milliseconds timeout) override;
+
  private:
   using Deadline = steady_clock::time_point;
 
@@ -91,6 +97,8 @@ class RdAdmin final : public Admin, private ClientContext {
   }
 
   Result<std::vector<Wanted>> Missing(const std::vector<Wanted>& topics, Deadline deadline);
+  // Of all topics. Errors: kBroker, with the reason in Kafka's words where it is known.
+  Result<MetadataHandle> Ask(Deadline deadline);
   Result<void> Create(const std::vector<Wanted>& topics, int replication_factor, Deadline deadline);
   static Result<void> ReadAnswer(rd_kafka_event_t* event);
   static int Left(Deadline deadline) {
@@ -114,20 +122,43 @@ Seen Look(const rd_kafka_metadata_t& metadata, const std::string& topic) {
   return {};
 }
 
-Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, Deadline deadline) {
-  const rd_kafka_metadata_t* raw = nullptr;
-  // All topics, not those by name: asking by name would make the embedded broker create what is missing, with
-  // another number of partitions.
-  const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, Left(deadline));
-  const MetadataHandle metadata(raw);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+// The error in an answer to AlterConsumerGroupOffsets of one partition, wherever it stands.
+rd_kafka_resp_err_t RefusalIn(rd_kafka_event_t* event) {
+  if (const auto error = rd_kafka_event_error(event); error != RD_KAFKA_RESP_ERR_NO_ERROR) return error;
+  std::size_t count = 0;
+  const auto* answer = rd_kafka_event_AlterConsumerGroupOffsets_result(event);
+  const auto** groups = rd_kafka_AlterConsumerGroupOffsets_result_groups(answer, &count);
+  if (count == 0) return RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (const auto* error = rd_kafka_group_result_error(groups[0])) return rd_kafka_error_code(error);
+  const auto* partitions = rd_kafka_group_result_partitions(groups[0]);
+  return partitions != nullptr && partitions->cnt > 0 ? partitions->elems[0].err : RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+Result<MetadataHandle> RdAdmin::Ask(Deadline deadline) {
+  // In slices: while its brokers are out of reach librdkafka waits for the whole timeout, also where it has
+  // said that they refuse the login.
+  constexpr int kSlice = 500;
+  for (;;) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    // All topics, not those by name: asking by name would make the embedded broker create what is missing,
+    // with another number of partitions.
+    const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &raw, std::min(Left(deadline), kSlice));
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return MetadataHandle(raw);
+    rd_kafka_poll(client_.get(), 0);  // what it has to say
+    if (steady_clock::now() < deadline && !trouble.LoginRefused()) continue;
+    if (const auto known = trouble.Now()) return Fail(*known);
     return Fail(ErrorClass::kBroker,
                 fmt::format("Kafka at {} does not answer: {}", brokers_, rd_kafka_err2str(error)),
                 "is it running there, and are kafka.brokers and kafka.properties right?");
   }
+}
+
+Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, Deadline deadline) {
+  const auto metadata = Ask(deadline);
+  if (!metadata) return Fail(metadata.error());
   std::vector<Wanted> missing;
   for (const auto& topic : topics) {
-    const Seen seen = Look(*metadata, topic.name);
+    const Seen seen = Look(**metadata, topic.name);
     if (seen.partitions > 0 && seen.partitions < topic.partitions) {
       return Fail(ErrorClass::kConfig,
                   fmt::format("topic {} has {} partitions, weir needs {}", topic.name, seen.partitions,
@@ -187,6 +218,35 @@ Result<void> RdAdmin::ReadAnswer(rd_kafka_event_t* event) {
                             text != nullptr ? text : rd_kafka_err2str(error)),
                 std::string(hint));
   }
+  return {};
+}
+
+// Asks to commit an offset of a partition that is not there. Kafka looks at the rights first: whoever may
+// read as one of the group, and read the topic, is told that there is no such partition.
+Result<void> RdAdmin::CheckGroup(milliseconds timeout) {
+  if (OnEmbeddedBroker(options_)) return {};
+  constexpr int kNoPartition = 1'000'000;
+  const Deadline deadline = steady_clock::now() + timeout;
+  const Topics topics = TopicsOf(options_);
+  const PartitionList none(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(none.get(), topics.tasks.c_str(), kNoPartition)->offset = 0;
+  const AlterOffsetsHandle asked(rd_kafka_AlterConsumerGroupOffsets_new(topics.group.c_str(), none.get()));
+  std::array<char, 512> reason{};
+  const AdminOptionsHandle options(
+      rd_kafka_AdminOptions_new(client_.get(), RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS));
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), Left(deadline), reason.data(), reason.size());
+  const QueueHandle queue(rd_kafka_queue_new(client_.get()));
+  auto* one = asked.get();
+  rd_kafka_AlterConsumerGroupOffsets(client_.get(), &one, 1, options.get(), queue.get());
+  const EventHandle event(rd_kafka_queue_poll(queue.get(), Left(deadline) + 1'000));
+  if (event == nullptr) return {};
+  const auto refused = RefusalIn(event.get());
+  if (refused == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+    return Fail(ExplainGroup(topics.group, rd_kafka_err2str(refused), brokers_));
+  if (auto known =
+          ExplainTrouble(refused, fmt::format("{}: {}", topics.tasks, rd_kafka_err2str(refused)), brokers_);
+      known && refused == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+    return Fail(std::move(*known));
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 
 #include "common/base/json_text.h"
@@ -48,7 +49,7 @@ void LogCallback(const rd_kafka_t* client, int level, const char* facility, cons
   // A commit refused amid a rebalance only means that messages come again, which the ledger knows; on the
   // embedded broker every rebalance refuses it. The line names every partition: that is for who looks for it.
   if (std::strcmp(facility, "COMMITFAIL") == 0) level = 7;
-  const auto* context = static_cast<const ClientContext*>(rd_kafka_opaque(client));
+  auto* context = static_cast<ClientContext*>(rd_kafka_opaque(client));
   if (context != nullptr) context->Log(level, fmt::format("kafka: {}: {}", facility, text));
 }
 
@@ -95,6 +96,13 @@ Result<void> SetUsers(rd_kafka_conf_t* conf, const std::map<std::string, std::st
 }
 
 }  // namespace
+
+void ClientContext::Log(int level, std::string_view text) {
+  using std::chrono::steady_clock;
+  if (!log) return;
+  const auto now = std::chrono::duration_cast<LineLimiter::Millis>(steady_clock::now().time_since_epoch());
+  if (lines.Allows(text, now)) log(level, text);
+}
 
 bool IsReserved(std::string_view property) {
   // librdkafka takes topic properties under either spelling.

@@ -6,6 +6,8 @@
 
 #include "common/base/result.h"
 #include "common/kafka/client_options.h"
+#include "common/kafka/client_trouble.h"
+#include "common/kafka/line_limiter.h"
 #include "common/kafka/rdkafka_handles.h"
 
 namespace weir::kafka {
@@ -15,10 +17,10 @@ using Properties = std::vector<std::pair<std::string, std::string>>;
 // What every client of librdkafka has: the opaque its callbacks get. Must outlive the handle.
 struct ClientContext {
   std::function<void(int, std::string_view)> log;
-  // For our own lines, in the same place as librdkafka's.
-  void Log(int level, std::string_view text) const {
-    if (log) log(level, text);
-  }
+  ClientTrouble trouble;
+  LineLimiter lines;
+  // For librdkafka's lines and our own; a line that repeats is said once a minute. Any thread.
+  void Log(int level, std::string_view text);
 };
 
 // What a client is made with: weir's `defaults`, over them the user's properties, over all `fixed`.

@@ -161,6 +161,8 @@ class RdConsumer final : public Consumer, private ClientContext {
   Result<void> Subscribe();
   void HandleEvent(const rd_kafka_message_t& event);
   void OnRefusedSession();
+  // Says what the error is in the user's words; false = it has none.
+  bool SayRefusal(rd_kafka_resp_err_t code, const char* reason);
   void OnError(rd_kafka_resp_err_t error, const char* reason);
   void OnStatistics(std::string_view json);
   void OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list);
@@ -219,6 +221,7 @@ void RdConsumer::HandleEvent(const rd_kafka_message_t& event) {
     return;
   }
   if (event.err == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) return OnRefusedSession();
+  if (SayRefusal(event.err, rd_kafka_message_errstr(&event))) return;
   Log(4, fmt::format("kafka: {} [{}]: {}", topic, event.partition, rd_kafka_message_errstr(&event)));
 }
 
@@ -232,8 +235,19 @@ void RdConsumer::OnRefusedSession() {
                   options_.session_timeout.count()));
 }
 
+// Likewise, of a login or a right that somebody must mend; what is only away comes back by itself.
+bool RdConsumer::SayRefusal(rd_kafka_resp_err_t code, const char* reason) {
+  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__TRANSPORT) return false;
+  const auto known = code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+                         ? ExplainGroup(options_.group, reason, brokers_)
+                         : ExplainTrouble(code, reason, brokers_);
+  if (known) Log(3, fmt::format("{}; {}", known->message, known->hint));
+  return known.has_value();
+}
+
 void RdConsumer::OnError(rd_kafka_resp_err_t error, const char* reason) {
   if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) brokers_down_ = true;
+  if (SayRefusal(error, reason)) return;
   Log(4, fmt::format("kafka: {}: {}", rd_kafka_err2name(error), reason));
 }
 

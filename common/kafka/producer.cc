@@ -37,6 +37,10 @@ ClientConfig ProducerConfig() {
   return config;
 }
 
+const char* TopicOf(const rd_kafka_message_t& message) {
+  return message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
+}
+
 class RdProducer final : public Producer, private ClientContext {
  public:
   explicit RdProducer(ClientOptions options) : options_(std::move(options)) { log = options_.log; }
@@ -63,9 +67,8 @@ class RdProducer final : public Producer, private ClientContext {
       static_cast<RdProducer*>(static_cast<ClientContext*>(opaque))->OnReport(*report);
     });
     rd_kafka_conf_set_error_cb(conf->get(), [](rd_kafka_t*, int error, const char* reason, void* opaque) {
-      static_cast<ClientContext*>(opaque)->Log(
-          4,
-          fmt::format("kafka: {}: {}", rd_kafka_err2name(static_cast<rd_kafka_resp_err_t>(error)), reason));
+      static_cast<RdProducer*>(static_cast<ClientContext*>(opaque))
+          ->OnError(static_cast<rd_kafka_resp_err_t>(error), reason);
     });
     auto client = MakeClient(RD_KAFKA_PRODUCER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
@@ -79,9 +82,11 @@ class RdProducer final : public Producer, private ClientContext {
   bool Enqueue(const OutgoingMessage& message, std::uintptr_t token, steady_clock::time_point deadline);
   rd_kafka_resp_err_t Produce(const OutgoingMessage& message, std::uintptr_t token);
   void Await(steady_clock::time_point deadline);
-  Result<std::vector<bool>> SpendClient();
+  // What was acknowledged; why nothing was, where that is known.
+  Result<std::vector<bool>> Outcome();
   void DropClient();
   void OnReport(const rd_kafka_message_t& report);
+  void OnError(rd_kafka_resp_err_t error, const char* reason);
 
   const ClientOptions options_;
   std::string brokers_;
@@ -115,13 +120,24 @@ Result<std::vector<bool>> RdProducer::Send(const std::vector<OutgoingMessage>& m
     // None may stay inside: what the caller takes for unsent would be sent besides what it sends again.
     rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     Await(steady_clock::now() + std::chrono::seconds(5));
-    return SpendClient();
+    // An idempotent producer numbers its messages. Once some in flight were purged, librdkafka (2.0.2) may
+    // wait for their numbers for ever, and acknowledges nothing any more when the broker is back: the next
+    // Send makes a new client.
+    DropClient();
+    return Outcome();
   }
   std::array<char, 512> reason{};
   const auto fatal = rd_kafka_fatal_error(client_.get(), reason.data(), reason.size());
   if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return Fail(ErrorClass::kBroker, fmt::format("the Kafka producer failed for good: {}", reason.data()));
   }
+  return Outcome();
+}
+
+Result<std::vector<bool>> RdProducer::Outcome() {
+  const bool any = std::find(acknowledged_.begin(), acknowledged_.end(), true) != acknowledged_.end();
+  const auto known = any ? std::nullopt : trouble.Now();
+  if (known) return Fail(*known);
   return acknowledged_;
 }
 
@@ -139,14 +155,6 @@ void RdProducer::Meet(const std::string& topic, steady_clock::time_point deadlin
       rd_kafka_metadata(client_.get(), 0, handle.get(), &answer, static_cast<int>(left.count()));
   const MetadataHandle freed(answer);
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) met_.insert(topic);
-}
-
-// An idempotent producer numbers its messages. Once some in flight were purged, librdkafka (2.0.2) may wait
-// for their numbers for ever, and acknowledges nothing any more when the broker is back: the next Send makes
-// a new client.
-Result<std::vector<bool>> RdProducer::SpendClient() {
-  DropClient();
-  return acknowledged_;
 }
 
 void RdProducer::DropClient() {
@@ -202,9 +210,16 @@ void RdProducer::OnReport(const rd_kafka_message_t& report) {
   --outstanding_;
   if (report.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
     acknowledged_[index] = true;
+    trouble.Clear();
   } else {
+    trouble.Note(report.err, fmt::format("{}: {}", TopicOf(report), rd_kafka_err2str(report.err)), brokers_);
     Log(4, fmt::format("kafka: not acknowledged: {}", rd_kafka_err2str(report.err)));
   }
+}
+
+void RdProducer::OnError(rd_kafka_resp_err_t error, const char* reason) {
+  trouble.Note(error, reason, brokers_);
+  Log(4, fmt::format("kafka: {}: {}", rd_kafka_err2name(error), reason));
 }
 
 }  // namespace

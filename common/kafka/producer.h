@@ -25,7 +25,9 @@ class Producer {
 
   // Sends all and waits until each is acknowledged or `timeout` is over. Element i of the result is true when
   // message i was; a false one may still have arrived (send it again: consumers bear repeated messages).
-  // Errors: kBroker when the client is of no more use (fatal): make a new one.
+  // Errors: kBroker when the client is of no more use (fatal): make a new one; or when none was acknowledged
+  // and it is known why (brokers out of reach, a login or a right that is refused): what was said of false
+  // holds.
   virtual Result<std::vector<bool>> Send(const std::vector<OutgoingMessage>& messages,
                                          std::chrono::milliseconds timeout) = 0;
   // As Consumer::AddressChanged.
@@ -43,6 +45,9 @@ class Admin {
   virtual Result<void> EnsureTopics(int replication_factor, std::chrono::milliseconds timeout) = 0;
   // The broker answers and has the topics.
   virtual Result<void> Check(std::chrono::milliseconds timeout) = 0;
+  // Whether this user may read as one of the workers' group; changes nothing. Errors: kBroker (it may not,
+  // with the right to grant). What cannot be told, by `timeout`, is no error.
+  virtual Result<void> CheckGroup(std::chrono::milliseconds timeout) = 0;
   // Creates one topic if it is missing and waits until its partitions have leaders. `replication_factor` -1 =
   // the broker's default. Errors as EnsureTopics; the embedded broker can create none (kBroker).
   virtual Result<void> CreateTopic(const std::string& name, int partitions, int replication_factor,

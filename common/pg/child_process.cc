@@ -41,7 +41,9 @@ int Become(const Identity& id, int output, int death_signal) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  signal(SIGPIPE, SIG_DFL);
+  // What is ignored stays so through exec; with SIGCHLD ignored, initdb and the postmaster could not wait for
+  // their children. SIGKILL and SIGSTOP cannot be.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   return chdir("/") != 0 ? errno : 0;
 }
 

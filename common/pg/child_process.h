@@ -25,7 +25,7 @@ struct Identity {
 };
 
 // A program in a session of its own (the terminal's Ctrl-C is not for it), in folder /, with a minimal
-// environment, no open files of ours, and its output appended to a file.
+// environment, no open files of ours, no signal ignored or blocked, and its output appended to a file.
 struct ChildProcess {
   std::vector<std::string> argv;  // argv[0] is the program's absolute path
   Identity identity;

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <utility>
@@ -24,7 +23,8 @@ namespace fs = std::filesystem;
 using Millis = std::chrono::milliseconds;
 
 constexpr std::uintmax_t kMaxLog = 10 << 20;
-constexpr Millis kLook{20};  // between two tries to connect
+constexpr Millis kLook{20};             // between two tries to connect
+constexpr Millis kBackendsEnd{10'000};  // after their postmaster
 
 // A value of a key=value connection string.
 std::string QuoteValue(const std::string& value) {
@@ -110,10 +110,8 @@ Result<void> EmbeddedPostgres::InitData() {
     WaitExit(*pid, options_.stop_timeout);
   }
   if (status != 0) return Fail(home_.Explain("initdb failed", home_.InitLog(), from));
-  std::ofstream conf(fresh + "/postgresql.conf", std::ios::app);
-  conf << Settings();
-  conf.close();
-  if (!conf) return Fail(home_.Explain("cannot write postgresql.conf", home_.InitLog(), from));
+  if (auto r = home_.AppendToOwn(fresh + "/postgresql.conf", Settings()); !r)
+    return Fail(home_.Explain(r.error().message, home_.InitLog(), from));
   fs::rename(fresh, home_.Data(), error);
   if (!error) return {};
   return Fail(ErrorClass::kConfig, fmt::format("cannot make {}: {}", home_.Data(), error.message()));
@@ -202,7 +200,7 @@ Result<void> EmbeddedPostgres::Stop() {
   if (!turn) return Fail(turn.error());
   const Closer unlock(*turn);
   const pid_t pid = home_.RunningPid();
-  if (pid == 0) return {};
+  if (pid == 0) return AwaitRelease();
   if (kill(pid, SIGINT) != 0 && errno != ESRCH) {
     return Fail(ErrorClass::kConfig,
                 fmt::format("cannot stop PostgreSQL (pid {}): {}", pid, std::strerror(errno)));
@@ -212,6 +210,15 @@ Result<void> EmbeddedPostgres::Stop() {
       ErrorClass::kDatabase,
       fmt::format("PostgreSQL (pid {}) did not stop within {} s", pid, options_.stop_timeout.count() / 1000),
       fmt::format("see {}", home_.Log()));
+}
+
+// No postmaster is visible here; backends of one that crashed may still be ending. Errors: one that is not.
+Result<void> EmbeddedPostgres::AwaitRelease() {
+  if (!home_.DataHeld()) return {};
+  const Result<int> data = home_.LockData(std::min(kBackendsEnd, options_.stop_timeout));
+  if (!data) return Fail(data.error());
+  close(*data);
+  return {};
 }
 
 void EmbeddedPostgres::Kill() {

@@ -40,7 +40,8 @@ class EmbeddedPostgres {
   // Errors: kConfig (no server installed, other version's data, folder out of reach), kDatabase (does not
   // come up, disk full, data held by another), each with what the server said.
   Result<std::string> Start();
-  // Fast shutdown, by whomever it was started; returns when the server is gone. Nothing to stop is no error.
+  // Fast shutdown, by whomever it was started; returns when the server is gone. Nothing to stop is no error;
+  // a server that is not visible here (another container's) is: kDatabase.
   Result<void> Stop();
   // SIGKILL to the postmaster, as a crash would; for tests.
   void Kill();
@@ -61,6 +62,7 @@ class EmbeddedPostgres {
   Result<void> Launch(Millis until);
   Came AwaitReady(pid_t pid, Millis until);
   Result<void> EnsureDatabase();
+  Result<void> AwaitRelease();
 
   EmbeddedPostgresOptions options_;
   ServerHome home_;

@@ -3,12 +3,15 @@
 #include <gmock/gmock.h>
 #include <grp.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -178,6 +181,95 @@ TEST_F(EmbeddedPostgresTest, DataThatAnUnseenServerHoldsIsNotTouched) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().error_class, ErrorClass::kDatabase);
   EXPECT_THAT(refused.error().message, HasSubstr("not visible"));
+}
+
+// Takes a capability from this thread until its end.
+class WithoutCapability {
+ public:
+  explicit WithoutCapability(int capability) {
+    syscall(SYS_capget, &head_, before_.data());
+    auto now = before_;
+    now[static_cast<std::size_t>(capability / 32)].effective &= ~(1U << capability % 32);
+    syscall(SYS_capset, &head_, now.data());
+  }
+  ~WithoutCapability() { syscall(SYS_capset, &head_, before_.data()); }
+  WithoutCapability(const WithoutCapability&) = delete;
+  WithoutCapability& operator=(const WithoutCapability&) = delete;
+
+ private:
+  __user_cap_header_struct head_{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> before_{};
+};
+
+// As in Docker: root then may not look at what another user's process does.
+TEST_F(EmbeddedPostgresTest, RootWithoutPtraceSeesItsServer) {
+  if (geteuid() != 0) return;  // it runs as the caller, who sees what is his own
+  EmbeddedPostgres server(Options(root_));
+  KillAtEnd(server);
+  ASSERT_TRUE(server.Start());
+  const pid_t pid = server.RunningPid();
+  ASSERT_NE(pid, 0);
+  const WithoutCapability no_ptrace(CAP_SYS_PTRACE);
+  std::error_code error;
+  EXPECT_EQ(fs::read_symlink("/proc/" + std::to_string(pid) + "/cwd", error), "");
+  ASSERT_TRUE(error) << "the capability is still there";
+  EXPECT_EQ(server.RunningPid(), pid);
+  EmbeddedPostgres second(Options(root_));
+  ASSERT_TRUE(second.Start());
+  EXPECT_TRUE(second.adopted());
+  EXPECT_TRUE(second.Stop());
+  EXPECT_NE(kill(pid, 0), 0);
+  EXPECT_EQ(server.RunningPid(), 0);
+  // Its number belongs to another process of another user by now.
+  const pid_t other = fork();
+  if (other == 0) {
+    const bool dropped = setgid(65534) == 0 && setuid(65534) == 0;
+    pause();
+    _exit(dropped ? 0 : 1);
+  }
+  std::ofstream(server.home().Data() + "/postmaster.pid") << other << "\n" << server.home().Data() << "\n";
+  EXPECT_EQ(server.RunningPid(), 0);
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
+}
+
+TEST_F(EmbeddedPostgresTest, StopDoesNotCallAnUnseenServerStopped) {
+  auto options = Options(root_);
+  options.stop_timeout = std::chrono::milliseconds(50);
+  EmbeddedPostgres server(options);
+  KillAtEnd(server);
+  ASSERT_TRUE(server.Start());
+  server.Kill();
+  const auto held = server.home().LockData(std::chrono::milliseconds(10'000));
+  ASSERT_TRUE(held);
+  const auto stopped = server.Stop();
+  close(*held);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().error_class, ErrorClass::kDatabase);
+  EXPECT_THAT(stopped.error().message, HasSubstr("not visible"));
+  EXPECT_TRUE(server.Stop());
+}
+
+// Whoever runs the server owns its folder, and may lay a link where root is about to write.
+TEST_F(EmbeddedPostgresTest, RootWritesIntoNoLinkOfTheServersUser) {
+  ServerHome home(root_);
+  ASSERT_TRUE(home.Make());
+  const std::string target = root_ + "/target", own = root_ + "/own";
+  for (const std::string& path : {target, own}) {
+    std::ofstream(path) << "before\n";
+    ASSERT_EQ(chown(path.c_str(), home.identity().uid, home.identity().gid), 0);
+  }
+  fs::create_symlink(target, root_ + "/symbolic");
+  fs::create_hard_link(target, root_ + "/hard");
+  ASSERT_EQ(mkfifo((root_ + "/pipe").c_str(), 0600), 0);
+  for (const char* name : {"/symbolic", "/hard", "/pipe", "/nothing"}) {
+    const auto refused = home.AppendToOwn(root_ + name, "after\n");
+    ASSERT_FALSE(refused) << name;
+    EXPECT_THAT(refused.error().message, HasSubstr(root_ + name));
+  }
+  EXPECT_EQ(ReadText(target), "before\n");
+  EXPECT_TRUE(home.AppendToOwn(own, "after\n"));
+  EXPECT_EQ(ReadText(own), "before\nafter\n");
 }
 
 // As root the server runs as `postgres`; everyone else runs it themselves. Root tries both.

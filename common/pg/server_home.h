@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "common/base/result.h"
 #include "common/pg/child_process.h"
@@ -41,6 +42,11 @@ class ServerHome {
 
   // Of the postmaster that holds the data folder; 0 = none that is visible here.
   pid_t RunningPid() const;
+  // Somebody holds `LockData`: a server, visible here or not, or a crashed one's backends.
+  bool DataHeld() const;
+  // Appends to a file that the server's user owns, and to no other: it owns the folder too, and could put a
+  // link there while root writes. Errors: kConfig.
+  Result<void> AppendToOwn(const std::string& path, std::string_view text) const;
   // `what` failed: with the last grave line of `log` after its first `from` bytes, or how full the disk is.
   Error Explain(const std::string& what, const std::string& log, std::uintmax_t from) const;
 

@@ -5,6 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <list>
@@ -222,7 +224,6 @@ int RunChosen(CommandLine& line, Leaf& leaf, CliEnvironment& environment) {
   context.actions = &environment.actions;
   context.root = &line.root();
   auto code = leaf.command->Run(context);
-  context.io.out->flush();
   if (code) return *code;
   const bool stopped = code.error().error_class == ErrorClass::kStopped && environment.stop->Received() != 0;
   if (stopped) return environment.stop->ExitCode();
@@ -230,24 +231,41 @@ int RunChosen(CommandLine& line, Leaf& leaf, CliEnvironment& environment) {
   return ExitCodeOf(code.error().error_class);
 }
 
-}  // namespace
+// The exit code of a command that printed all it had to. One that ended well but whose data nobody can read
+// has failed; a reader that went away, as `head` does, knows that.
+int FinishOutput(const Io& io, int code) {
+  io.out->flush();
+  if (*io.out) return code;
+  const int error = io.out_error();
+  if (error != EPIPE) {
+    const std::string why = error == 0 ? std::string() : std::string(": ") + std::strerror(error);
+    PrintError(io, MakeError(ErrorClass::kInternal, "cannot write to standard output" + why));
+  }
+  return code == kOk ? static_cast<int>(kFailed) : code;
+}
 
-int RunCli(const std::vector<std::string>& args, CliEnvironment& environment) {
+int ParseAndRun(const std::vector<std::string>& args, CliEnvironment& environment) {
   std::vector<CommandEntry> entries = Commands(environment.actions);
   for (const CommandEntry& entry : environment.more_commands) entries.push_back(entry);
   CommandLine line(std::move(entries));
   try {
     line.root().parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::CallForHelp&) {
-    *environment.io.out << line.root().help() << std::flush;
+    *environment.io.out << line.root().help();
     return kOk;
   } catch (const CLI::CallForVersion& e) {
-    *environment.io.out << e.what() << std::endl;
+    *environment.io.out << e.what() << '\n';
     return kOk;
   } catch (const CLI::ParseError& e) {
     return ReportParseError(e, line, environment.io);
   }
   return RunChosen(line, *line.Chosen(), environment);
+}
+
+}  // namespace
+
+int RunCli(const std::vector<std::string>& args, CliEnvironment& environment) {
+  return FinishOutput(environment.io, ParseAndRun(args, environment));
 }
 
 int RunCli(int argc, char** argv, Actions actions, std::vector<CommandEntry> more_commands,
@@ -271,9 +289,8 @@ int RunCli(int argc, char** argv, Actions actions, std::vector<CommandEntry> mor
 Result<Config> CommandContext::Load() const {
   auto config = LoadConfig(inputs);
   if (!config) return config;
-  for (const std::string& line : UnknownVariables(inputs, *config)) *io.err << "warning: " << line << '\n';
-  for (const std::string& line : LanesOverQuota(*config, AllSources()))
-    *io.err << "warning: " << line << '\n';
+  for (const std::string& line : UnknownVariables(inputs, *config)) PrintWarning(io, line);
+  for (const std::string& line : LanesOverQuota(*config, AllSources())) PrintWarning(io, line);
   return config;
 }
 

@@ -1,14 +1,18 @@
 #include "producer/cli/app.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "producer/cli/exit_code.h"
 #include "producer/cli/fake_services.h"
+#include "producer/cli/standard_output.h"
 
 namespace weir::cli {
 namespace {
@@ -121,6 +125,8 @@ TEST(Cli, UsageErrorsAreExitCode2AndSayWhatToTry) {
       {"sync lichess/games -a bob --deadline soon", "--deadline: \"soon\" is not a duration", "90s", ""},
       {"sync lichess/games -a bob --deadline 0s", "is not a duration", "", ""},
       {"sync lichess/games --accounts-file /nonexistent/f", "/nonexistent/f cannot be read", "", ""},
+      {"sync lichess/games --accounts-file /tmp", "the accounts file /tmp is a folder", "", ""},
+      {"sync lichess/games --accounts-file /dev/zero", "the accounts file /dev/zero is over 32 MiB", "", ""},
       {"status twelve", "\"twelve\" is not the number of a job", "weir jobs list", ""},
       {"status 12 --output xml", "--output", "", "weir status --help"},
       {"replay 12", "what is to be tried again was not said", "--all", "weir replay --help"},
@@ -143,10 +149,67 @@ TEST(Cli, UsageErrorsAreExitCode2AndSayWhatToTry) {
   }
 }
 
+// Takes nothing, as a file on a full disk.
+class FullDisk final : public std::streambuf {
+ protected:
+  int_type overflow(int_type) override { return traits_type::eof(); }
+};
+
+TEST(Cli, OutputThatCannotBeWrittenIsAFailureOfEveryCommand) {
+  CliHarness cli;
+  cli.ledger.frames = {{MakeJob(12, "succeeded", {MakeAccount("a", "succeeded")})}};
+  FullDisk disk;
+  std::ostream full(&disk);
+  cli.environment.io.out = &full;
+  cli.environment.io.out_error = [] { return ENOSPC; };
+  for (const char* args : {"config schema", "config show", "completion bash", "status 12",
+                           "status 12 --output json", "jobs list", "doctor", "sources list",
+                           "migrate status --output json", "--help", "status --help", "--version"}) {
+    full.clear();
+    EXPECT_EQ(cli.Run(Words(args)), kFailed) << args;
+    EXPECT_THAT(cli.err, HasSubstr("error: cannot write to standard output: No space left on device\n"))
+        << args;
+  }
+  full.clear();
+  EXPECT_EQ(cli.Run(Words("status nothing")), kUsage) << "what says more stays";
+}
+
+TEST(Cli, AReaderThatWentAwayIsToldNothing) {
+  CliHarness cli;
+  FullDisk disk;
+  std::ostream closed(&disk);
+  cli.environment.io.out = &closed;
+  cli.environment.io.out_error = [] { return EPIPE; };
+  EXPECT_EQ(cli.Run({"config", "schema"}), kFailed);
+  EXPECT_THAT(cli.err, IsEmpty());
+}
+
+TEST(StandardOutput, RemembersWhyItCouldNotBeWritten) {
+  const int fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  StandardOutput full(fd);
+  full << std::string(100'000, 'x') << std::flush;
+  EXPECT_FALSE(full);
+  EXPECT_EQ(full.Error(), ENOSPC);
+  close(fd);
+
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  StandardOutput out(ends[1]);
+  out << "a" << 1 << std::string(20'000, 'x');
+  EXPECT_TRUE(out.flush());
+  EXPECT_EQ(out.Error(), 0);
+  std::string text(20'002, '\0');
+  EXPECT_EQ(read(ends[0], text.data(), text.size()), 20'002);
+  EXPECT_THAT(text, testing::StartsWith("a1xx"));
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(Cli, SyncOptionsReachTheAction) {
   CliHarness cli;
   const std::string path = testing::TempDir() + "weir_accounts.txt";
-  std::ofstream(path) << "# players\nEve, Frank  # two\n\nANNA\r\n";
+  std::ofstream(path) << "\xEF\xBB\xBF# players\nEve, Frank  # two\n\nANNA\r\n";
   ASSERT_EQ(cli.Run({"sync",
                      "--account",
                      "Anna",

@@ -105,6 +105,9 @@ Check CheckBroker(const Config& config) {
   auto admin = kafka::Admin::Create(std::move(options));
   if (!admin) return Failed("broker", admin.error());
   if (auto reached = (*admin)->Check(kPatience); !reached) return Failed("broker", reached.error());
+  // A producer's user need not have the right: no failure of this machine's.
+  if (auto group = (*admin)->CheckGroup(kPatience); !group)
+    return {"broker", "warn", group.error().message, group.error().hint};
   return {"broker", "ok", config.kafka_brokers + " answers and has the topics", ""};
 }
 

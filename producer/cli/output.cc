@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/json_text.h"
+#include "producer/cli/standard_output.h"
 
 namespace weir::cli {
 namespace {
@@ -44,7 +45,12 @@ bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0
 }  // namespace
 
 Io ProcessIo() {
-  Io io{&std::cout, &std::cerr};
+  // Never freed: cerr, which flushes it, may be written to until the process ends.
+  static StandardOutput& out = *new StandardOutput(STDOUT_FILENO);
+  // What was printed first is seen first, also where both go to one terminal.
+  std::cerr.tie(&out);
+  Io io{&out, &std::cerr};
+  io.out_error = [] { return out.Error(); };
   const char* term = std::getenv("TERM");
   const bool dumb = term != nullptr && std::string_view(term) == "dumb";
   io.out_is_terminal = isatty(STDOUT_FILENO) != 0;
@@ -151,7 +157,7 @@ void Table::Print(std::ostream& out, bool colour, int width) const {
 }
 
 void PrintJson(std::ostream& out, const nlohmann::ordered_json& value) {
-  out << value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  out << ShowableJson(value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)) << "\n";
 }
 
 void PrintError(const Io& io, const Error& error, std::string_view try_command) {
@@ -164,6 +170,10 @@ void PrintError(const Io& io, const Error& error, std::string_view try_command) 
     err << Paint("hint:", Colour::kYellow, io.err_colour) << " " << Printable(error.hint, 2000) << "\n";
   if (!try_command.empty()) err << Paint("try:", Colour::kBlue, io.err_colour) << " " << try_command << "\n";
   err.flush();
+}
+
+void PrintRemark(const Io& io, std::string_view text) {
+  *io.err << Printable(text, 4096) << '\n' << std::flush;
 }
 
 void PrintWarning(const Io& io, std::string_view text) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <iosfwd>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -21,6 +22,8 @@ struct Io {
   bool out_colour = false;
   bool err_colour = false;
   int width = 80;  // of the terminal
+  // The errno of the first write to `out` that failed, 0 = unknown.
+  std::function<int()> out_error = [] { return 0; };
 };
 
 // Of this process: stdout and stderr, with colour on a terminal unless NO_COLOR is set or TERM is dumb.
@@ -69,11 +72,13 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
-// Two spaces of indent, a line end after it; bytes that are not UTF-8 become U+FFFD.
+// Two spaces of indent, a line end after it; safe to show (ShowableJson).
 void PrintJson(std::ostream& out, const nlohmann::ordered_json& value);
 
 // "error: what", "hint: …", "try: command": the last two only when there is something to say.
 void PrintError(const Io& io, const Error& error, std::string_view try_command = {});
 void PrintWarning(const Io& io, std::string_view text);
+// One line to err, at once: what happens while a command runs. It may quote what another program said.
+void PrintRemark(const Io& io, std::string_view text);
 
 }  // namespace weir::cli

@@ -3,13 +3,13 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
-#include <fstream>
-#include <iostream>
+#include <algorithm>
 #include <set>
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
 #include "common/config/nearest.h"
+#include "common/config/text_file.h"
 #include "common/config/value_text.h"
 #include "common/sources/source.h"
 
@@ -20,6 +20,8 @@ constexpr std::size_t kMaxAccounts = 100'000;
 constexpr std::size_t kMaxNameBytes = 200;
 // As sync.deadline; what a timestamp of PostgreSQL can hold, by far.
 constexpr std::chrono::hours kLongestDeadline{365 * 24};
+// All those names, with room for comments.
+constexpr std::size_t kMaxFileBytes = 32 << 20;
 
 // Collects names, each once under the source's own idea of sameness.
 class AccountList {
@@ -38,20 +40,18 @@ class AccountList {
 
   // A name a line (or several with commas); # begins a comment.
   Result<void> AddFile(const std::string& path) {
-    std::ifstream file;
-    if (path != "-") file.open(path);
-    std::istream& in = path == "-" ? std::cin : file;
-    if (!in) {
-      return Fail(ErrorClass::kConfig, fmt::format("the accounts file {} cannot be read", path),
-                  "it holds an account a line; - reads standard input");
-    }
-    std::string line;
-    for (int number = 1; std::getline(in, line); ++number) {
-      if (auto done = Add(std::string_view(line).substr(0, line.find('#'))); !done) {
+    const auto text = ReadTextFile(
+        {path, "the accounts file", kMaxFileBytes, "it holds an account a line; - reads standard input"});
+    if (!text) return tl::unexpected(text.error());
+    std::string_view rest = *text;
+    for (int number = 1; !rest.empty(); ++number) {
+      const std::string_view line = rest.substr(0, rest.find('\n'));
+      if (auto done = Add(line.substr(0, line.find('#'))); !done) {
         Error error = done.error();
         error.message = fmt::format("{}:{}: {}", path, number, error.message);
         return tl::unexpected(error);
       }
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     }
     return {};
   }

@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,21 +13,35 @@
 #include <cstring>
 #include <filesystem>
 #include <sstream>
+#include <string_view>
+
+#include "producer/embedded/log_bound.h"
 
 extern char** environ;
 
 namespace weir {
 namespace {
 
-constexpr off_t kMostLog = 10 << 20;
+// What a program may need that is no setting of weir: where programs and libraries are, the user's language
+// and time, what tools look at.
+bool ForEveryProgram(std::string_view name) {
+  for (const std::string_view known :
+       {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS",
+        "TSAN_OPTIONS", "UBSAN_OPTIONS", "LLVM_PROFILE_FILE"}) {
+    if (name == known) return true;
+  }
+  return name.starts_with("LC_") || name.starts_with("LD_");
+}
 
-std::vector<std::string> MergedEnvironment(const std::map<std::string, std::string>& added) {
+std::vector<std::string> EnvironmentOf(const ChildSpec& spec) {
   std::vector<std::string> merged;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string text(*entry);
-    if (!added.contains(text.substr(0, text.find('=')))) merged.push_back(text);
+    const std::string name = text.substr(0, text.find('='));
+    if (spec.environment.contains(name) || (spec.detached && !ForEveryProgram(name))) continue;
+    merged.push_back(text);
   }
-  for (const auto& [name, value] : added) merged.push_back(name + "=" + value);
+  for (const auto& [name, value] : spec.environment) merged.push_back(name + "=" + value);
   return merged;
 }
 
@@ -37,13 +50,6 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
   out.push_back(nullptr);
   return out;
-}
-
-int OpenLog(const std::string& path) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-  struct stat st {};
-  if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > kMostLog && ftruncate(fd, 0) != 0) return fd;
-  return fd;
 }
 
 // Between fork and exec only async-signal-safe calls: the parent has threads. Reports the errno of what
@@ -69,7 +75,9 @@ int OpenLog(const std::string& path) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  for (const int number : {SIGPIPE, SIGHUP, SIGINT, SIGTERM}) signal(number, SIG_DFL);
+  // What is ignored stays so through exec, also what our own starter ignored. SIGKILL and SIGSTOP cannot be.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  if (ok && spec.detached) ok = chdir("/") == 0;
   if (ok) execve(argv[0], argv, envp);
   const int error = errno;
   [[maybe_unused]] const auto written = write(4, &error, sizeof error);
@@ -82,9 +90,10 @@ Result<pid_t> Spawn(const ChildSpec& spec) {
   const auto failed = [&](int error) {
     return Fail(ErrorClass::kConfig, fmt::format("cannot start {}: {}", spec.argv[0], std::strerror(error)));
   };
-  const std::vector<std::string> environment = MergedEnvironment(spec.environment);
+  const std::vector<std::string> environment = EnvironmentOf(spec);
   const std::vector<char*> argv = Pointers(spec.argv), envp = Pointers(environment);
-  const int output = OpenLog(spec.output_file);
+  BoundLog(spec.output_file);
+  const int output = open(spec.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (output < 0) {
     return Fail(ErrorClass::kConfig,
                 fmt::format("cannot write {}: {}", spec.output_file, std::strerror(errno)));

@@ -23,6 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLook{20};
+constexpr milliseconds kAskAgain{5'000};  // for a part that could not be started
 
 Error Interrupted() { return MakeError(ErrorClass::kStopped, "interrupted"); }
 
@@ -80,11 +81,20 @@ Result<void> LocalServices::Enter() {
     }
     std::this_thread::sleep_for(kLook);
   }
+  return MarkWanted();
+}
+
+Result<void> LocalServices::MarkWanted() {
   if (private_database_) {
     if (auto marked = SetMark(paths_.WantPostgres(), true); !marked) return Fail(marked.error());
   }
   if (embedded_broker_) return SetMark(paths_.WantBroker(), true);
   return {};
+}
+
+bool LocalServices::MarksStand() const {
+  return (!private_database_ || HasMark(paths_.WantPostgres())) &&
+         (!embedded_broker_ || HasMark(paths_.WantBroker()));
 }
 
 Result<void> LocalServices::AwaitParts() {
@@ -110,9 +120,7 @@ Result<void> LocalServices::AwaitParts() {
 Result<bool> LocalServices::Ready() {
   const auto endpoints = ReadEndpoints(paths_.Endpoints());
   if (!endpoints || !IsLocked(paths_.SupervisorLock())) return false;
-  const bool refused = (private_database_ && !HasMark(paths_.WantPostgres())) ||
-                       (embedded_broker_ && !HasMark(paths_.WantBroker()));
-  if (refused && !endpoints->error.empty())
+  if (!MarksStand() && !endpoints->error.empty())
     return Fail(ErrorClass::kConfig, endpoints->error, endpoints->hint);
   if ((private_database_ && endpoints->database_url.empty()) ||
       (embedded_broker_ && endpoints->brokers.empty())) {
@@ -130,6 +138,7 @@ Result<void> LocalServices::StartSupervisor() {
   ChildSpec spec;
   spec.argv = {options_.program, "supervise", "--home", paths_.home, "--status-fd", "3"};
   spec.output_file = paths_.SupervisorLog();
+  spec.detached = true;
   spec.status_fd = pipe_ends[1];
   auto pid = Spawn(spec);
   close(pipe_ends[1]);
@@ -179,8 +188,22 @@ void LocalServices::Maintain() {
   if (auto heard = Listen(milliseconds(0)); !heard) say_(heard.error().message);
   if (supervisor_ == 0 && !IsLocked(paths_.SupervisorLock())) {
     say_("the supervisor of the private services is gone; starting another");
+    // The one that ended may have taken them away.
+    if (auto marked = MarkWanted(); !marked) say_(marked.error().message);
     if (auto started = StartSupervisor(); !started) say_(started.error().message);
   }
+  if (!MarksStand()) AskAgain();
+}
+
+// The supervisor gave up a part that we use: a new one that could not start it takes its mark away.
+void LocalServices::AskAgain() {
+  const SystemClock clock;
+  if (clock.Boot() < ask_again_at_) return;
+  ask_again_at_ = clock.Boot() + kAskAgain;
+  const auto endpoints = ReadEndpoints(paths_.Endpoints());
+  if (endpoints && !endpoints->error.empty() && endpoints->error != said_error_)
+    say_(said_error_ = endpoints->error);
+  if (auto marked = MarkWanted(); !marked) say_(marked.error().message);
 }
 
 Result<void> LocalServices::MigratePrivate() {
@@ -216,7 +239,7 @@ Result<DownReport> EndServices(const Config& config, milliseconds timeout) {
   pg::EmbeddedPostgresOptions options;
   options.home = config.home;
   pg::EmbeddedPostgres postgres(options);
-  if (postgres.RunningPid() != 0) {
+  if (postgres.RunningPid() != 0 || postgres.home().DataHeld()) {
     report.was_running = true;
     if (auto stopped = postgres.Stop(); !stopped) return Fail(stopped.error());
   }

@@ -50,6 +50,10 @@ class LocalServices {
  private:
   LocalServices(const Config& config, SayProgress say, LocalServicesOptions options);
   Result<void> Enter();
+  // Marks, for a supervisor to see, what we need; whether all of that is marked.
+  Result<void> MarkWanted();
+  bool MarksStand() const;
+  void AskAgain();
   Result<void> AwaitParts();
   Result<void> StartSupervisor();
   // What the supervisor that we started has to say, for up to `wait`.
@@ -66,6 +70,8 @@ class LocalServices {
   pid_t supervisor_ = 0;  // the one we started; 0 = none
   int status_ = -1;       // its status pipe
   std::string heard_;     // of an unfinished line
+  std::chrono::milliseconds ask_again_at_{0};
+  std::string said_error_;  // of a part that was given up
 };
 
 // `weir up`: the private parts go on without users until `weir down`.

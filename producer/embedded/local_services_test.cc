@@ -179,6 +179,59 @@ TEST_F(LocalServicesTest, AKilledSupervisorIsReplacedAndPostgresAdopted) {
   EXPECT_TRUE(BrokerAnswers(services->Brokers()));
 }
 
+// Who stops the supervisor does not know that somebody uses it.
+TEST_F(LocalServicesTest, ASupervisorThatIsAskedToEndIsReplacedWhileItIsUsed) {
+  auto services = Acquire(config_);
+  ASSERT_TRUE(services);
+  const pid_t first = Supervisor();
+  kill(first, SIGTERM);
+  Await([&] {
+    services->Maintain();
+    const auto endpoints = ReadEndpoints(paths_.Endpoints());
+    return endpoints && endpoints->supervisor != first && !endpoints->brokers.empty() &&
+           !endpoints->database_url.empty();
+  });
+  EXPECT_EQ(Ask(*services, "select count(*) from weir.jobs"), "0");
+  EXPECT_TRUE(BrokerAnswers(services->Brokers()));
+}
+
+// Someone took the mark away, as a supervisor does that could not start a part: it is asked for again.
+TEST_F(LocalServicesTest, APartThatWasGivenUpIsAskedForAgain) {
+  auto services = Acquire(config_);
+  ASSERT_TRUE(services);
+  unlink(paths_.WantPostgres().c_str());
+  services->Maintain();
+  EXPECT_TRUE(HasMark(paths_.WantPostgres()));
+}
+
+// It may live for days.
+TEST_F(LocalServicesTest, TheSupervisorHoldsNoSecretAndNoFolderOfItsStarter) {
+  setenv("CRM_TOKEN", "hidden", 1);
+  auto services = Acquire(config_);
+  unsetenv("CRM_TOKEN");
+  ASSERT_TRUE(services);
+  const std::string proc = "/proc/" + std::to_string(Supervisor());
+  std::ifstream in(proc + "/environ");
+  const std::string environment{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_NE(environment.find("PATH="), std::string::npos);
+  EXPECT_EQ(environment.find("hidden"), std::string::npos);
+  EXPECT_EQ(std::filesystem::read_symlink(proc + "/cwd"), "/");
+}
+
+// All that runs for long writes to logs that the supervisor cuts.
+TEST_F(LocalServicesTest, TheLogsAreBoundedWhileTheirProgramsRun) {
+  auto services = Acquire(config_);
+  ASSERT_TRUE(services);
+  const std::string server = config_.home + "/log/postgres.log";
+  for (const std::string& log : {paths_.SupervisorLog(), paths_.BrokerLog(), server}) {
+    // Of zeros, without taking room on the disk.
+    std::filesystem::resize_file(log, 11 << 20);
+    Await([&] { return std::filesystem::file_size(log) < 1 << 20; });
+    std::filesystem::remove(log + ".1");
+  }
+  EXPECT_EQ(Ask(*services, "select 1"), "1");
+}
+
 TEST_F(LocalServicesTest, PartsThatDieAreStartedAgain) {
   auto services = Acquire(config_);
   ASSERT_TRUE(services);

@@ -14,6 +14,7 @@
 #include "common/ledger/lanes.h"
 #include "common/obs/log.h"
 #include "producer/embedded/child_process.h"
+#include "producer/embedded/log_bound.h"
 
 namespace weir {
 namespace {
@@ -24,6 +25,7 @@ constexpr milliseconds kLook{50};
 constexpr milliseconds kBuryAgain{500};
 constexpr milliseconds kKillGrace{5'000};
 constexpr milliseconds kFarewell{500};
+constexpr milliseconds kBoundLogsEvery{1'000};
 constexpr int kUsageExit = 2;  // a configuration that is not going to get better by itself
 
 }  // namespace
@@ -83,6 +85,7 @@ void LocalWorkers::Loop() {
   while (!stop_) {
     for (Slot& slot : slots_) Tend(slot);
     guard.unlock();
+    BoundLogs();
     Bury();
     guard.lock();
     wake_.wait_for(guard, kLook, [this] { return stop_; });
@@ -108,7 +111,7 @@ void LocalWorkers::Launch(Slot& slot) {
   spec.environment = options_.environment;
   spec.environment["WEIR_WORKER_ID"] = name;
   spec.environment["WEIR_WORKER_INCARNATION"] = incarnation;
-  spec.output_file = fmt::format("{}/worker-{}.log", options_.log_dir, slot.number);
+  spec.output_file = LogOf(slot.number);
   spec.death_signal = SIGTERM;
   auto pid = Spawn(spec);
   if (!pid) return GiveUp(slot, pid.error().message);
@@ -122,8 +125,10 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
   const std::string how = WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
                                               : fmt::format("exit code {}", WEXITSTATUS(status));
   Log(LogLevel::kWarn, "a local worker ended", {{"worker", slot.id}, {"pid", slot.pid}, {"by", how}});
-  const bool killed = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-  dead_.push_back({slot.id, !killed, WIFSIGNALED(status)});
+  // SIGKILL too: here nobody of ours sends it (StopAll does), and it is what the kernel does to a program
+  // that exhausts the memory. Not counted, such a page would be read again without end.
+  const bool asked_to_end = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+  dead_.push_back({slot.id, !asked_to_end, WIFSIGNALED(status)});
   bury_at_ = milliseconds(0);
   slot.pid = 0;
   if (WIFEXITED(status) && WEXITSTATUS(status) == kUsageExit)
@@ -136,9 +141,19 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
 
 void LocalWorkers::GiveUp(Slot& slot, const std::string& why) {
   slot.given_up = true;
-  failed_ = MakeError(ErrorClass::kInternal, "no local worker runs any more: " + why,
-                      fmt::format("see {}/worker-{}.log", options_.log_dir, slot.number));
+  failed_ =
+      MakeError(ErrorClass::kInternal, "no local worker runs any more: " + why, "see " + LogOf(slot.number));
   LogError(LogLevel::kError, "a local worker is given up", *failed_);
+}
+
+std::string LocalWorkers::LogOf(int number) const {
+  return fmt::format("{}/worker-{}.log", options_.log_dir, number);
+}
+
+void LocalWorkers::BoundLogs() {
+  if (clock_.Boot() < bound_logs_at_) return;
+  bound_logs_at_ = clock_.Boot() + kBoundLogsEvery;
+  for (int number = 1; number <= options_.count; ++number) BoundLog(LogOf(number));
 }
 
 void LocalWorkers::Bury() {
@@ -171,17 +186,17 @@ void LocalWorkers::SayFarewell(const std::string& member) {
 
 void LocalWorkers::StopAll() {
   for (const pid_t pid : Pids()) kill(pid, SIGTERM);
-  if (!AwaitEnd(clock_.Boot() + options_.drain_timeout + kKillGrace)) {
+  if (!AwaitEnd(clock_.Boot() + options_.drain_timeout + kKillGrace, SIGTERM)) {
     for (const pid_t pid : Pids()) {
       Log(LogLevel::kWarn, "a worker did not end in time and is killed", {{"pid", pid}});
       kill(pid, SIGKILL);
     }
-    AwaitEnd(clock_.Boot() + kKillGrace);
+    AwaitEnd(clock_.Boot() + kKillGrace, SIGKILL);
   }
   Bury();
 }
 
-bool LocalWorkers::AwaitEnd(milliseconds until) {
+bool LocalWorkers::AwaitEnd(milliseconds until, int sent) {
   for (;;) {
     {
       const std::lock_guard guard(mutex_);
@@ -189,7 +204,8 @@ bool LocalWorkers::AwaitEnd(milliseconds until) {
         int status = 0;
         if (slot.pid <= 0 || waitpid(slot.pid, &status, WNOHANG) != slot.pid) continue;
         slot.pid = 0;
-        dead_.push_back({slot.id, false, WIFSIGNALED(status)});
+        const bool by_signal = WIFSIGNALED(status);
+        dead_.push_back({slot.id, by_signal && WTERMSIG(status) != sent, by_signal});
       }
     }
     if (Pids().empty()) return true;

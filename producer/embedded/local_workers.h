@@ -84,9 +84,12 @@ class LocalWorkers {
   // Says on its behalf that it left the group of workers. Only for one that ended without a chance to: the
   // embedded broker gives the name of a member that left to the next one.
   void SayFarewell(const std::string& member);
+  std::string LogOf(int number) const;
+  void BoundLogs();
   void GiveUp(Slot& slot, const std::string& why);
   void StopAll();
-  bool AwaitEnd(std::chrono::milliseconds until);
+  // `sent`: the signal that asked them to end, so that a death by it is no crash.
+  bool AwaitEnd(std::chrono::milliseconds until, int sent);
 
   const LocalWorkersOptions options_;
   const Clock& clock_;
@@ -94,11 +97,12 @@ class LocalWorkers {
   pg::Session session_;
   struct Dead {
     std::string id;
-    bool crashed = false;   // by itself, not killed
+    bool crashed = false;   // it was not asked to end: what it read may be why it died
     bool farewell = false;  // it could not leave the group itself
   };
   std::vector<Dead> dead_;  // to bury
   std::chrono::milliseconds bury_at_{0};
+  std::chrono::milliseconds bound_logs_at_{0};
   // Shared.
   mutable std::mutex mutex_;
   std::condition_variable wake_;

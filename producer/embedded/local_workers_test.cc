@@ -95,7 +95,12 @@ std::string LocalWorkersTest::AfterDeathBy(int signal) {
   return Text("select state || crashes from weir.tasks");
 }
 
-TEST_F(LocalWorkersTest, AKilledOneIsBuriedAndStartedAgain) { EXPECT_EQ(AfterDeathBy(SIGKILL), "planned0"); }
+TEST_F(LocalWorkersTest, OneThatWasAskedToEndIsBuriedAndStartedAgain) {
+  EXPECT_EQ(AfterDeathBy(SIGTERM), "planned0");
+}
+
+// The kernel's OOM killer sends SIGKILL.
+TEST_F(LocalWorkersTest, AKillIsCountedAgainstThePage) { EXPECT_EQ(AfterDeathBy(SIGKILL), "planned1"); }
 
 TEST_F(LocalWorkersTest, ACrashIsCountedAgainstThePage) { EXPECT_EQ(AfterDeathBy(SIGSEGV), "planned1"); }
 
@@ -142,13 +147,34 @@ TEST_F(LocalWorkersTest, ARefusedConfigurationIsNotTriedAgain) {
   EXPECT_EQ(workers.Restarts(), 0);
 }
 
+// What was read by one that we kill ourselves is not to blame.
 TEST_F(LocalWorkersTest, OneThatDoesNotEndIsKilled) {
-  LocalWorkers workers(Options("trap '' TERM; while :; do sleep 1000 & wait; done"), clock_);
+  LocalWorkers workers(Options("trap '' TERM; echo \"$WEIR_WORKER_ID\"; while :; do sleep 1000 & wait; done"),
+                       clock_);
   workers.Start();
-  Await([&] { return workers.Pids().size() == 1; });
+  Await([&] { return LogOf(1).ends_with("\n"); });
   const pid_t pid = workers.Pids().front();
+  std::string id = LogOf(1);
+  id.pop_back();
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'running', epoch = 1, owner = '" + id + "'");
   workers.Stop();
   EXPECT_NE(kill(pid, 0), 0);
+  EXPECT_EQ(Text("select state || crashes from weir.tasks"), "planned0");
+}
+
+TEST_F(LocalWorkersTest, ALogIsBoundedWhileItsWorkerRuns) {
+  LocalWorkersOptions options = Options(
+      "read -r line < \"$0.go\"; i=0; while [ $i -lt 11 ]; do head -c 1048576 /dev/zero; i=$((i+1)); done\n"
+      "touch \"$0.done\"; exec sleep 1000");
+  ASSERT_EQ(mkfifo((dir_ / "worker.go").c_str(), 0600), 0);
+  LocalWorkers workers(options, clock_);
+  workers.Start();
+  std::ofstream(dir_ / "worker.go") << "go\n";  // waits for its reader
+  Await([&] { return std::filesystem::exists(dir_ / "worker.done"); });
+  Await([&] { return std::filesystem::file_size(dir_ / "worker-1.log") < 10 << 20; });
+  EXPECT_TRUE(std::filesystem::exists(dir_ / "worker-1.log.1"));
+  EXPECT_EQ(workers.Restarts(), 0);
 }
 
 TEST_F(LocalWorkersTest, AProgramThatIsNotThereIsSaid) {

@@ -10,6 +10,7 @@
 #include "common/kafka/embedded_broker.h"
 #include "common/obs/log.h"
 #include "producer/embedded/child_process.h"
+#include "producer/embedded/log_bound.h"
 
 namespace weir {
 namespace {
@@ -18,6 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kRound{100};
 constexpr milliseconds kBrokerStart{15'000};
+constexpr milliseconds kBoundLogsEvery{1'000};
 
 pg::EmbeddedPostgresOptions PostgresOptions(const std::string& home) {
   pg::EmbeddedPostgresOptions options;
@@ -38,7 +40,6 @@ bool Reap(pid_t pid, milliseconds timeout, const Clock& clock) {
 
 volatile sig_atomic_t stop_requested = 0;
 
-// Waits for SIGTERM or SIGINT, up to `timeout`.
 void InstallStopHandler() {
   struct sigaction action {};
   action.sa_handler = [](int) { stop_requested = 1; };
@@ -77,6 +78,7 @@ Result<bool> Supervisor::Lead() {
 
 Result<bool> Supervisor::RunOnce() {
   if (clock_.Boot() >= retry_at_) KeepParts();
+  BoundLogs();
   if (HasMark(paths_.Keep())) return true;
   auto users = FileLock::TryAll(paths_.UsersLock());
   if (!users) return Fail(users.error());
@@ -182,10 +184,27 @@ void Supervisor::Stop() {
     auto stopped = postgres_.Stop();
     if (!stopped) LogError(LogLevel::kError, "PostgreSQL did not stop", stopped.error());
   }
-  for (const std::string& mark : {paths_.WantPostgres(), paths_.WantBroker()}) unlink(mark.c_str());
+  // Who uses them still wants them: they are for the next supervisor, which a user starts.
+  if (NobodyUsesThem()) {
+    for (const std::string& mark : {paths_.WantPostgres(), paths_.WantBroker()}) unlink(mark.c_str());
+  }
   Log(LogLevel::kInfo, "the supervisor ends");
   lock_.reset();
   users_.reset();
+}
+
+bool Supervisor::NobodyUsesThem() {
+  if (users_) return true;
+  auto users = FileLock::TryAll(paths_.UsersLock());
+  if (users) users_ = std::move(*users);
+  return users_.has_value();
+}
+
+void Supervisor::BoundLogs() {
+  if (clock_.Boot() < bound_logs_at_) return;
+  bound_logs_at_ = clock_.Boot() + kBoundLogsEvery;
+  for (const std::string& log : {paths_.SupervisorLog(), paths_.BrokerLog(), postgres_.home().Log()})
+    BoundLog(log);
 }
 
 void Supervisor::Tell(std::string_view progress) {

@@ -36,7 +36,8 @@ class Supervisor {
   // cannot be started is not wanted any more (Endpoints::error); one that has run before is tried again and
   // again. Errors: kConfig.
   Result<bool> RunOnce();
-  // Ends both parts, and then lets users in again, who start another supervisor.
+  // Ends both parts, and then lets users in again, who start another supervisor. What is still used stays
+  // marked for it.
   void Stop();
 
  private:
@@ -46,6 +47,9 @@ class Supervisor {
   Result<void> KeepBroker();
   Result<void> StartBroker();
   void Publish();
+  // Holds the users' lock from then on: nobody comes in.
+  bool NobodyUsesThem();
+  void BoundLogs();
   void Tell(std::string_view progress);
 
   const HomePaths paths_;
@@ -60,6 +64,7 @@ class Supervisor {
   pid_t broker_ = 0;
   int failures_ = 0;  // of a part that ran before, in a row
   std::chrono::milliseconds retry_at_{0};
+  std::chrono::milliseconds bound_logs_at_{0};
   Backoff backoff_;
 };
 

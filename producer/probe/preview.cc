@@ -161,7 +161,7 @@ void PrintPreviewJson(std::ostream& out, const std::vector<PreviewRecord>& recor
   out << '[';
   for (const PreviewRecord& record : records) {
     if (!record.bad.empty()) continue;
-    out << before << "\n  " << record.raw;
+    out << before << "\n  " << ShowableJson(record.raw);
     before = ",";
   }
   out << (before.empty() ? "]" : "\n]") << '\n';

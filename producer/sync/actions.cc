@@ -42,7 +42,7 @@ Result<Config> LoadConfig(CommandContext& context, bool daemon) {
 }
 
 SayProgress SayTo(CommandContext& context) {
-  return [&context](const std::string& text) { *context.io.err << text << std::endl; };
+  return [&context](const std::string& text) { cli::PrintRemark(context.io, text); };
 }
 
 // --config for the workers.
@@ -77,7 +77,7 @@ Result<int> Sync(const SyncOptions& options, CommandContext& context) {
   SyncCallbacks callbacks;
   callbacks.say = [&](const std::string& text) {
     progress.Clear();
-    *context.io.err << text << std::endl;
+    cli::PrintRemark(context.io, text);
   };
   callbacks.snapshot = [&](const ledger::JobStatus& now, const ledger::WorkersMemory& workers) {
     progress.Update(now, context.clock->Boot(), workers);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "common/ledger/leader.h"
 #include "common/ledger/migrations.h"
@@ -21,6 +22,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLookEvery{500};
 constexpr milliseconds kLiveWorker{10'000};
 constexpr milliseconds kSayWhoLeads{10'000};
+constexpr milliseconds kNothingYet{3'000};  // after which the cause is looked for
+constexpr milliseconds kCheckGroupEvery{30'000};
+constexpr milliseconds kPatience{3'000};  // with Kafka's answer to that
 // As the workers': a database that is cut off without a word is given up in time to work again within half a
 // minute.
 constexpr milliseconds kEngineDeadline{20'000};
@@ -68,11 +72,7 @@ LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& servic
   return options;
 }
 
-EngineOptions EngineFor(const Config& config, const std::string& database_url, const std::string& brokers) {
-  EngineOptions options;
-  options.database.url = database_url;
-  options.database.application_name = fmt::format("weir engine {} pid {}", HostName(), getpid());
-  options.database.statement_deadline = kEngineDeadline;
+kafka::ClientOptions KafkaFor(const Config& config, const std::string& brokers) {
   kafka::ClientOptions client;
   client.brokers = brokers;
   client.properties = config.kafka_properties;
@@ -82,6 +82,15 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
     // librdkafka's levels are syslog's; its connection errors repeat while a broker is away.
     Log(level <= 3 ? LogLevel::kWarn : LogLevel::kDebug, text, {{"from", "kafka"}});
   };
+  return client;
+}
+
+EngineOptions EngineFor(const Config& config, const std::string& database_url, const std::string& brokers) {
+  EngineOptions options;
+  options.database.url = database_url;
+  options.database.application_name = fmt::format("weir engine {} pid {}", HostName(), getpid());
+  options.database.statement_deadline = kEngineDeadline;
+  kafka::ClientOptions client = KafkaFor(config, brokers);
   options.topics = kafka::TopicsOf(client);
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   // By value: the engine may outlive what it was made from.
@@ -184,6 +193,11 @@ Result<SyncOutcome> SyncRunner::Watch() {
       return outcome;
     }
     if (auto fine = LookAround(); !fine) return Fail(fine.error());
+    const bool stands =
+        !outcome.job.state.empty() && outcome.job.state != "paused" && outcome.job.totals.requests == 0;
+    if (stands && clock_.Boot() - begin > kNothingYet) {
+      if (auto fine = CheckGroup(); !fine) return Fail(fine.error());
+    }
     WaitForNews(clock_.Boot() - before);
   }
 }
@@ -244,6 +258,24 @@ void SyncRunner::SayWhoLeads() {
                              std::chrono::duration_cast<std::chrono::seconds>(kSayWhoLeads).count(),
                              **leader));
   leader_said_ = true;
+}
+
+// Now and then, while no worker has asked for anything: those that Kafka keeps out of their group say so in
+// their logs only. Errors: it keeps out ours, which work as the same user.
+Result<void> SyncRunner::CheckGroup() {
+  if (clock_.Boot() < check_group_at_) return {};
+  check_group_at_ = clock_.Boot() + kCheckGroupEvery;
+  auto admin = kafka::Admin::Create(KafkaFor(config_, services_->Brokers()));
+  if (!admin) return {};  // the engine says that too
+  auto group = (*admin)->CheckGroup(kPatience);
+  if (group) return {};
+  Error error = group.error();
+  if (!workers_) {
+    if (!std::exchange(group_said_, true)) callbacks_.say("waiting: " + error.message + "; " + error.hint);
+    return {};
+  }
+  error.hint += fmt::format("; job {} stays open: run the same sync again to go on", opened_.id.value);
+  return Fail(std::move(error));
 }
 
 // Wakes when a job changes state. A look at a job of a million tasks takes its time: it must not be most of

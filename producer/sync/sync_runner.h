@@ -62,6 +62,7 @@ class SyncRunner {
   void SayPaused(const ledger::JobStatus& job);
   void SayWhoLeads();
   Result<void> LookAround();
+  Result<void> CheckGroup();
   void WaitForNews(std::chrono::milliseconds look_time);
   void Interrupted(SyncOutcome& outcome);
   void TakeDown(SyncOutcome& outcome);
@@ -77,6 +78,8 @@ class SyncRunner {
   std::unique_ptr<LocalWorkers> workers_;
   ledger::OpenedJob opened_;
   std::string last_trouble_;
+  std::chrono::milliseconds check_group_at_{0};
+  bool group_said_ = false;
   int restarts_said_ = 0;
   bool paused_said_ = false;
   bool queued_ = false;  // nothing of the job has been begun

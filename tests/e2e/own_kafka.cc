@@ -18,8 +18,10 @@ Result<process::RunResult> Script(std::vector<std::string> arguments) {
 
 }  // namespace
 
-std::unique_ptr<OwnKafka> OwnKafka::Start(const std::string& directory) {
-  const auto started = Script({"start", "--dir", directory});
+std::unique_ptr<OwnKafka> OwnKafka::Start(const std::string& directory, bool sasl) {
+  std::vector<std::string> arguments{"start", "--dir", directory};
+  if (sasl) arguments.emplace_back("--sasl");
+  const auto started = Script(arguments);
   if (!started || started->exit.code != 0) {
     ADD_FAILURE() << "Apache Kafka did not start: " << (started ? started->err : started.error().message);
     return nullptr;

@@ -11,7 +11,9 @@ class OwnKafka {
  public:
   // Fails the test and gives nullptr if it does not start; where it cannot be had its tests are left out by
   // name.
-  static std::unique_ptr<OwnKafka> Start(const std::string& directory);
+  // `sasl`: clients log in as admin or weir, each with the password NAME-password
+  // (tools/kafka/sasl.properties.in).
+  static std::unique_ptr<OwnKafka> Start(const std::string& directory, bool sasl = false);
   ~OwnKafka();
   OwnKafka(const OwnKafka&) = delete;
   OwnKafka& operator=(const OwnKafka&) = delete;

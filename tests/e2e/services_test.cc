@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -73,6 +74,64 @@ TEST_F(Home, UpStartsNothingThatIsConfigured) {
   EXPECT_THAT(up.err, HasSubstr("nothing to start"));
   EXPECT_THAT(up.out + up.err, Not(HasSubstr("hidden")));
   EXPECT_TRUE(Living().empty());
+}
+
+// By whoever does not know that it is used: an administrator, a service manager.
+TEST_F(Home, TheSupervisorAskedToEndIsReplacedWhileASyncRuns) {
+  env_["WEIR_SOURCES_LICHESS_WINDOW_GAMES"] = "100";
+  Players({"lichess/alice=1000"});
+  SetPace(300, 300);
+  const auto sync = StartSync("lichess", {"alice"});
+  WaitForRequests("lichess.games", 2);
+  const pid_t supervisor = PidOf(" supervise --home");
+  ASSERT_NE(supervisor, 0);
+  ASSERT_EQ(kill(supervisor, SIGTERM), 0);
+  EXPECT_TRUE(sync->WaitForErr("starting another", kPatience)) << sync->Err();
+  SetPace(0, 0);
+  const Outcome outcome = Finish(*sync);
+  StartServices();
+  ExpectFirstSync(outcome, 1000);
+  ExpectCopy("lichess", "alice");
+}
+
+// As in a container: root may then not look at what the server's user runs.
+TEST_F(Home, RootWithoutPtraceUsesAndEndsItsServer) {
+  if (geteuid() != 0) return;  // the server runs as the caller, who sees what is his own
+  Players({"lichess/alice=100"});
+  const auto run = [&](Strings arguments) {
+    process::SpawnOptions options = Options("weir", std::move(arguments));
+    options.argv.insert(options.argv.begin(), {"setpriv", "--bounding-set=-sys_ptrace"});
+    auto process = Process::Spawn(options);
+    EXPECT_TRUE(process);
+    return process ? Finish(**process) : Outcome{};
+  };
+  const Outcome up = run({"up"});
+  ASSERT_EQ(up.Status(), 0) << up.err;
+  const pid_t postmaster = PidOf("/postgres -D ");
+  EXPECT_NE(postmaster, 0);
+  const Outcome sync = run(SyncArguments("lichess", {"alice"}));
+  ASSERT_EQ(sync.Status(), 0) << sync.err;
+  EXPECT_EQ(sync.Total("inserted"), 100);
+  EXPECT_EQ(PidOf("/postgres -D "), postmaster) << "it was seen, and not started again";
+  const Outcome down = run({"down"});
+  EXPECT_EQ(down.Status(), 0) << down.err;
+  EXPECT_THAT(down.err, HasSubstr("stopped"));
+  EXPECT_NE(kill(postmaster, 0), 0);
+  const Outcome again = run(SyncArguments("lichess", {"alice"}));
+  EXPECT_EQ(again.Status(), 0) << again.err;
+}
+
+// Whoever starts weir may ignore SIGCHLD; a child's end could then not be waited for.
+TEST_F(Home, AStarterThatIgnoresSigchldIsNoObstacle) {
+  Players({"lichess/alice=100"});
+  process::SpawnOptions options = Options("weir", SyncArguments("lichess", {"alice"}));
+  options.argv.insert(options.argv.begin(), {"env", "--ignore-signal=CHLD", "--block-signal=TERM"});
+  auto process = Process::Spawn(options);
+  ASSERT_TRUE(process);
+  const Outcome sync = Finish(**process);
+  EXPECT_EQ(sync.Status(), 0) << sync.err;
+  StartServices();
+  ExpectFirstSync(sync, 100);
 }
 
 // A supervisor that is killed is replaced; PostgreSQL is taken over, the broker made anew.

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# One Apache Kafka node on loopback, for tests: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D] |
-# jars
+# One Apache Kafka node on loopback, for tests: kafka.sh start [--port P] [--dir D] [--sasl] | stop [--dir D] |
+# status [--dir D] | jars
 #
 # start  prints the bootstrap address as its last line; a node that runs already is told and left alone. Every start
-#        begins with empty topics.
+#        begins with empty topics. --sasl: with logins and ACLs (sasl.properties.in says whose).
 # stop   ends that node and no other.
 # status prints the address; exit 3 when none runs.
 # jars   makes sure of the jars and prints their folder, for who starts nodes of his own (tests/support/kafka).
@@ -20,7 +20,7 @@ start_seconds=90
 
 say() { printf '%s\n' "$*" >&2; }
 usage() {
-  say "usage: kafka.sh start [--port P] [--dir D] | stop [--dir D] | status [--dir D] | jars"
+  say "usage: kafka.sh start [--port P] [--dir D] [--sasl] | stop [--dir D] | status [--dir D] | jars"
   exit 64
 }
 
@@ -95,8 +95,11 @@ free_port() {
 
 format_storage() {
   rm -rf -- "$dir/data"
+  local templates=("$here/server.properties.in")
+  # A later line of a properties file replaces an earlier one.
+  if [[ -n $sasl ]]; then templates+=("$here/sasl.properties.in"); fi
   sed -e "s|@PORT@|$1|g" -e "s|@CONTROLLER_PORT@|$2|g" -e "s|@DIR@|$dir|g" \
-    "$here/server.properties.in" >"$dir/server.properties"
+    "${templates[@]}" >"$dir/server.properties"
   # Any 16 bytes in base64 do for a cluster's id: these are "weir dev kafka 1".
   java -Dlog4j2.configurationFile="$here/log4j2.properties" -cp "$cache/libs/*" kafka.tools.StorageTool format \
     -t d2VpciBkZXYga2Fma2EgMQ -c "$dir/server.properties" >"$dir/log" 2>&1
@@ -182,11 +185,13 @@ jars() {
 command=${1:-}
 shift || true
 port=
+sasl=
 dir=$cache/node
 while (($#)); do
   case $1 in
     --port) port=${2:-} && shift ;;
     --dir) dir=${2:-} && shift ;;
+    --sasl) sasl=1 ;;
     *) usage ;;
   esac
   shift || usage

@@ -14,14 +14,17 @@ class Control : private ClientContext {
  public:
   // `group` "" = one that does not matter: a consumer that never joins.
   Result<void> Open(const std::string& brokers, const std::string& group) {
-    log = [](int, std::string_view) {};
     ClientOptions options;
     options.brokers = brokers;
+    return Open(std::move(options), group);
+  }
+  Result<void> Open(ClientOptions options, const std::string& group) {
+    log = [](int, std::string_view) {};
     options.client_id = "weir-test-control";
     ClientConfig config;
     config.fixed = {{"group.id", group.empty() ? "weir-test-control" : group},
                     {"enable.auto.commit", "false"}};
-    auto conf = MakeConf(options, brokers, config, this);
+    auto conf = MakeConf(options, options.brokers, config, this);
     if (!conf) return Fail(std::move(conf.error()));
     auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
@@ -163,6 +166,28 @@ Result<void> DeleteGroup(const std::string& brokers, const std::string& group) {
     if (error != nullptr) return Check(rd_kafka_error_code(error), "deleting the group");
   }
   return {};
+}
+
+Result<void> GrantGroup(const ClientOptions& admin, const std::string& group, const std::string& user) {
+  Control control;
+  if (auto ok = control.Open(admin, ""); !ok) return Fail(ok.error());
+  char reason[256] = {};
+  using Binding = std::unique_ptr<rd_kafka_AclBinding_t, Freed<rd_kafka_AclBinding_destroy>>;
+  const Binding binding(rd_kafka_AclBinding_new(
+      RD_KAFKA_RESOURCE_GROUP, group.c_str(), RD_KAFKA_RESOURCE_PATTERN_LITERAL, user.c_str(), "*",
+      RD_KAFKA_ACL_OPERATION_READ, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, reason, sizeof reason));
+  if (binding == nullptr) return Fail(ErrorClass::kBroker, reason);
+  const auto request = [&](rd_kafka_queue_t* queue) {
+    auto* one = binding.get();
+    rd_kafka_CreateAcls(control.get(), &one, 1, nullptr, queue);
+  };
+  auto event = Ask(control, request, "granting a group");
+  if (!event) return Fail(event.error());
+  std::size_t count = 0;
+  const auto* const* results =
+      rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(event->get()), &count);
+  const auto* error = count == 1 ? rd_kafka_acl_result_error(results[0]) : nullptr;
+  return error == nullptr ? Result<void>() : Check(rd_kafka_error_code(error), "granting a group");
 }
 
 Result<int> Coordinator(const std::string& brokers, const std::string& group) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/kafka/client_options.h"
 
 namespace weir::kafka::testing {
 
@@ -26,6 +27,8 @@ Result<void> Empty(const std::string& brokers, const std::vector<TopicSize>& top
 Result<void> DeleteTopics(const std::string& brokers, const std::vector<std::string>& topics);
 // Deletes the group and with it its offsets; refused while it has members.
 Result<void> DeleteGroup(const std::string& brokers, const std::string& group);
+// Grants `user` (as "User:NAME") READ on the group; as soon as a group has such a grant, nobody else may.
+Result<void> GrantGroup(const ClientOptions& admin, const std::string& group, const std::string& user);
 // The node (its id) that coordinates the group; those that lead the topic's partitions that hold messages,
 // each as often as it leads one.
 Result<int> Coordinator(const std::string& brokers, const std::string& group);
