@@ -156,6 +156,7 @@ class Renewal {
     options.user_agent = account_.user_agent;
     options.connect_timeout = parts_.config->connect_timeout;
     options.idle_timeout = parts_.config->idle_timeout;
+    options.ca_file = parts_.config->ca_file;
     options.max_response_bytes = static_cast<std::int64_t>(kMostAnswer);
     parts_.fetcher->SetOptions(options);
     const milliseconds until = parts_.clock->Boot() + kPatience;
