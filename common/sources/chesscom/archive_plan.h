@@ -48,7 +48,11 @@ struct ArchiveKey {
   static std::optional<ArchiveKey> Parse(std::string_view selector_key);
 };
 
-// What a finished month leaves. Errors: kInternal for a key that names no month.
+// Whether an ETag or Last-Modified can be stored and sent back.
+bool IsValidator(std::string_view header_value);
+
+// What a finished month leaves. Errors: kInternal for a key that names no month; kTransient when games of
+// another month came.
 Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result);
 
 }  // namespace weir::chesscom
