@@ -15,7 +15,7 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kKafkaEnv = "WEIR_KAFKA_PROPERTIES_";
-constexpr std::string_view kCaFileEnv = "SSL_CERT_FILE";
+constexpr char kCaFileEnv[] = "SSL_CERT_FILE";
 
 Error At(const std::string& where, Error e) {
   e.message = fmt::format("{}: {}", where, e.message);
@@ -111,7 +111,7 @@ class Loader {
     }
     // Every program with OpenSSL knows this one, so a setting of ours wins over it, wherever it stands.
     if (const auto value = FromEnv(inputs_, kCaFileEnv); value && config_.ca_file.empty()) {
-      if (auto done = Set("http.ca_file", *value, Origin::kEnv, std::string(kCaFileEnv)); !done) return done;
+      if (auto done = Set("http.ca_file", *value, Origin::kEnv, kCaFileEnv); !done) return done;
     }
     // librdkafka's names have dots, which a variable cannot: WEIR_KAFKA_PROPERTIES_SASL_PASSWORD.
     for (const auto& [name, value] : inputs_.env) {
