@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <utility>
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
@@ -18,6 +17,8 @@ namespace {
 constexpr std::size_t kMaxArchives = 2'000;
 constexpr std::size_t kMaxChain = 600;  // months of one chain; older ones: the next time
 constexpr int kFirstYear = 2000;        // Chess.com has games since 2005
+// Selector::lo of a month that is not in the list: that it holds no game is no wonder.
+constexpr std::int64_t kUnlisted = 1;
 constexpr std::size_t kMaxUrlBytes = 1'024;
 // An archive may still get games shortly after its month is over; and a game may end that long before or
 // after the month in UTC, by whatever clock the upstream sorts it in.
@@ -98,15 +99,15 @@ Result<void> CheckMonth(const Month& month, const PageResult& result) {
                           FormatTime(result.order.least_ms), FormatTime(result.order.most_ms)));
 }
 
-// A month that was there and is not listed any more: why the list may not be whole; "" = each is.
-std::string MissingMonth(const std::vector<Month>& months, const AccountState& state) {
+// The months that were read before and are not listed any more, too: whether they are gone is theirs to say.
+std::vector<Month> WithStored(std::vector<Month> months, const AccountState& state) {
+  const std::vector<Month> listed = months;
   for (const ArchiveState& archive : state.archives) {
     const auto month = Month::Parse(archive.key);
-    if (month && !std::binary_search(months.begin(), months.end(), *month)) {
-      return "month " + archive.key + " is no longer listed";
-    }
+    if (month && !std::binary_search(listed.begin(), listed.end(), *month)) months.push_back(*month);
   }
-  return {};
+  std::sort(months.begin(), months.end());
+  return months;
 }
 
 NewTask ArchiveTask(std::string key, std::optional<std::int64_t> budget) {
@@ -169,13 +170,12 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
                        const Filter& filter, const TaskSink& sink) {
   if (filter.limit) return SendChain(months, state, filter, sink);
   const bool all = mode == JobMode::kFull || state.archives.empty();
-  std::string doubt = MissingMonth(months, state);  // of the first task, and so of the job
   std::string oldest, newest;
   if (!all) {
     oldest = state.archives.front().key;
     newest = state.archives.back().key;
   }
-  for (const Month& month : months) {
+  for (const Month& month : mode == JobMode::kFull ? WithStored(months, state) : months) {
     if (!Overlaps(month, filter)) continue;
     const std::string key = month.Key();
     if (!all && key < newest) {
@@ -185,7 +185,7 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
       if (key < oldest && !filter.since_ms) continue;
     }
     NewTask task = ArchiveTask(key, std::nullopt);
-    task.doubt = std::exchange(doubt, {});
+    if (!std::binary_search(months.begin(), months.end(), month)) task.selector.lo = kUnlisted;
     if (auto sent = sink(std::move(task)); !sent) return sent;
   }
   return {};
@@ -234,7 +234,7 @@ Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result)
     archive.complete = archive.complete || (over && task.archive.has_value());
   } else if (result.records == 0) {
     // Only months with games are listed: it is asked for again the next time, unconditionally.
-    end.doubt = "month " + archive.key + " is listed and holds no game";
+    if (task.selector.lo != kUnlisted) end.doubt = "month " + archive.key + " is listed and holds no game";
   } else if (!result.budget_spent && Covers(task.filter, key->month)) {
     archive.complete = over;
     if (result.head != nullptr) {

@@ -29,7 +29,7 @@ struct Month {
 Result<std::vector<Month>> ParseArchives(std::string_view document, std::int64_t now_ms);
 
 // The tasks of one account, in the order they should run; only months that overlap the filter's time:
-//   full         every month, oldest first
+//   full         every month, oldest first, and those that were read before and are not listed any more
 //   incremental  the newest stored month and what is newer, and what is not complete since the oldest stored
 //                one (or since the filter's); nothing stored = as full
 //   with limit   one task that begins a chain over the months not complete and the newest, newest first; the

@@ -280,12 +280,23 @@ TEST(ChesscomPlan, NothingCountsAsReadWithoutProofThatTheListIsWhole) {
     ASSERT_FALSE(tasks.has_value()) << document;
     EXPECT_EQ(tasks.error().error_class, ErrorClass::kTransient) << document;
   }
-  const AccountState state{{}, {{"2023/10", "", "", true}, {"2024/03", "e", "", true}}, {}};
+}
+
+// That it is gone from the list is no proof that it is gone: a sweep would rest on it.
+TEST(ChesscomPlan, AFullSyncAsksForAMonthThatIsNoLongerListed) {
+  AccountState state;
+  state.archives = {{"2023/10", "", "", true}, {"2024/01", "", "", true}, {"2024/03", "e", "", true}};
+  EXPECT_EQ(Keys(Context(), state),
+            (Names{"2023/10", "2023/11", "2023/12", "2024/01", "2024/02", "2024/03"}));
   const auto tasks = PlanWith(Context(), state, Fixture("archives.json"));
-  ASSERT_TRUE(tasks);
-  EXPECT_NE(tasks->at(0).doubt.find("2023/10"), std::string::npos) << "a month that was there is not listed";
-  EXPECT_EQ(tasks->at(1).doubt, "");
-  EXPECT_EQ(PlanWith(Context(), {}, Fixture("archives.json"))->at(0).doubt, "");
+  const auto finish = [&](std::size_t i) {
+    TaskContext task = Context();
+    task.selector = tasks->at(i).selector;
+    return ChesscomSource().FinishPage(task, PageResult{});
+  };
+  EXPECT_EQ(finish(0)->doubt, "") << "not listed, and empty";
+  EXPECT_NE(finish(1)->doubt, "") << "listed, and empty";
+  EXPECT_EQ(Keys(Context(JobMode::kIncremental), state), (Names{"2023/11", "2023/12", "2024/02", "2024/03"}));
 }
 
 // data_path.md, invariant 9.

@@ -242,9 +242,6 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
   auto chain = NewestChain::Parse(selector.key);
   if (!chain) return Fail(ErrorClass::kInternal, "a task's chain of ranges cannot be read");
   if (auto ok = CheckTimes(selector, result); !ok) return Fail(std::move(ok.error()));
-  // The oldest that came bounds what is claimed, so it must be the last one.
-  if (!result.order.falls)
-    return Fail(ErrorClass::kTransient, "games came in another order than newest first");
   PageEnd end;
   const auto claim = [&](std::int64_t lo) {
     const std::int64_t hi = std::min(selector.hi, settled_ms);
@@ -262,6 +259,10 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
     const NewestChain after{false, {chain->rest.begin() + 1, chain->rest.end()}};
     end.successors.push_back({{SelectorKind::kNewest, next.lo, next.hi, after.Text()}, left});
     return end;
+  }
+  // The oldest that came bounds what is claimed, so it must be the last one.
+  if (!result.order.falls) {
+    return Fail(ErrorClass::kTransient, "games came in another order than newest first");
   }
   // Cut off by `max` or the budget. Records of the oldest millisecond seen may be missing, so it is left out.
   if (oldest < selector.lo || oldest >= selector.hi) return end;

@@ -59,7 +59,7 @@ Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result,
 
 // What a finished page of kNewest leaves: what is now read whole, and the task that goes on. `settled_ms`:
 // nothing later is claimed as read. Errors: kInternal for a key that is no chain; kTransient for games
-// outside of the range, or not newest first.
+// outside of the range, or for a part of them that is not the newest.
 Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
                              std::int64_t settled_ms);
 

@@ -403,6 +403,10 @@ TEST(LichessFinish, NothingCountsAsReadWithoutProofThatTheNewestCameFirst) {
   TaskContext task = TaskOf(SelectorKind::kNewest, kBorn, kBorn + 1000);
   task.budget = 2;
   EXPECT_EQ(source.FinishPage(task, Times({kBorn + 9, kBorn + 8}))->read.size(), 1U);
+  PageResult all = Times({kBorn + 8, kBorn + 9});
+  task.budget = 3;
+  EXPECT_EQ(source.FinishPage(task, all)->read.size(), 1U) << "all of the range, in whatever order";
+  task.budget = 2;
   for (const auto& times :
        {Times({kBorn + 8, kBorn + 9}), Times({kBorn + 1000, kBorn + 8}), Times({kBorn, kBorn - 1})}) {
     const auto other = source.FinishPage(task, times);
