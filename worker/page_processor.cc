@@ -25,6 +25,7 @@ FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& setting
   options.connect_timeout = config.connect_timeout;
   options.idle_timeout = config.idle_timeout;
   options.max_response_bytes = config.max_response_bytes;
+  options.ca_file = config.ca_file;
   return options;
 }
 
@@ -189,6 +190,7 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   if (!state) return Fail(state.error());
   ledger::PlanNote note;
   note.total = work.source->TotalIn(ContextOf(work), document);
+  note.estimate = work.source->EstimateIn(ContextOf(work), document);
   if (work.task.selector == Selector{}) {
     auto empty = ledger::TableIsEmpty(**session, work.stream->table, work.task.account);
     if (!empty) return Fail(empty.error());

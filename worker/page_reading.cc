@@ -101,6 +101,7 @@ RecordBatch::Record PageProcessor::Reading::Describe(std::string_view raw, bool 
   } else if (auto head = mapper_->Head(raw)) {
     record.head = std::move(*head);
   } else {
+    if (head.error().error_class != ErrorClass::kBadRecord) broken_ = head.error();
     record.bad = head.error().message;
   }
   digest_ = ExtendDigest(digest_, record.head.id);
@@ -132,6 +133,8 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
     if (budget_spent_) return false;
   }
   RecordBatch::Record record = Describe(raw, oversize);
+  if (broken_) return Fail(*broken_);
+  order_.Note(record.head.order_ms);
   if (record.head.order_ms != 0) {
     if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
     last_order_ms_ = record.head.order_ms;
@@ -160,6 +163,7 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   result.first_order_ms = first_order_ms_;
   result.last_order_ms = last_order_ms_;
   result.last_changed_ms = last_changed_ms_;
+  result.order = order_;
   if (reader_) result.envelope = reader_->Envelope();
   if (context_.selector.kind == SelectorKind::kIds) result.seen_ids = seen_ids_;
   auto end = work_->source->FinishPage(context_, result);

@@ -36,7 +36,7 @@ class PageProcessor::Reading final : public BodySink {
   // Of the page, so far.
   std::int64_t Records() const { return seen_; }
   // kDocument: the whole body.
-  std::string_view Document() const { return text_; }
+  std::string_view Document() const { return WithoutByteOrderMark(text_); }
 
  private:
   bool Full() const;  // the batch, so that it must go before another record is added
@@ -66,6 +66,8 @@ class PageProcessor::Reading final : public BodySink {
   std::int64_t seen_ = 0;   // records of the page so far
   std::int64_t digest_ = 0;
   std::int64_t inserted_ = 0;  // by this task, with what is prepared
+  OrderSeen order_;
+  std::optional<Error> broken_;  // an error in the place of a record
   std::int64_t first_order_ms_ = 0, last_order_ms_ = 0, last_changed_ms_ = 0;
   std::vector<std::string> seen_ids_;  // kIds: at most 300
   bool moved_ = false;

@@ -25,7 +25,7 @@ build nlohmann-json3-dev     JSON output
 build pkgconf                finds librdkafka, libpq, xxHash and zlib
 build prometheus-cpp-dev     metrics
 build protobuf-compiler      the wire format of tasks
-build zlib1g-dev             compressed bodies in tests
+build zlib1g-dev             compressed bodies
 run   ca-certificates        HTTPS
 run   postgresql             the private database of `weir sync`, and the one of the tests
 kafka default-jre-headless   Apache Kafka, for the tests

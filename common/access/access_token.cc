@@ -78,6 +78,7 @@ TokenAnswer Send(const RenewalParts& parts, const AccountSettings& account, cons
   options.user_agent = account.user_agent;
   options.connect_timeout = parts.config->connect_timeout;
   options.idle_timeout = parts.config->idle_timeout;
+  options.ca_file = parts.config->ca_file;
   options.max_response_bytes = static_cast<std::int64_t>(kMostAnswer);
   parts.fetcher->SetOptions(options);
   const milliseconds until = parts.clock->Boot() + patience;

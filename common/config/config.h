@@ -76,6 +76,8 @@ struct Config {
   std::int64_t max_document_bytes = 4 << 20;          // limits.max_document_bytes
   std::chrono::milliseconds idle_timeout{60'000};     // limits.idle_timeout
   std::chrono::milliseconds connect_timeout{10'000};  // limits.connect_timeout
+  std::string
+      ca_file;  // http.ca_file, SSL_CERT_FILE: trusted besides the system's authorities; "" = those alone
   std::chrono::milliseconds lease{5'000};  // lanes.lease: how long a lane's lease holds without renewal
   // What a lane makes of 429s that say no time: how long it waits, × increase while they go on. 1 - decrease
   // is the part by which the rate that was learnt from them is exceeded to try it.

@@ -15,6 +15,7 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kKafkaEnv = "WEIR_KAFKA_PROPERTIES_";
+constexpr char kCaFileEnv[] = "SSL_CERT_FILE";
 
 Error At(const std::string& where, Error e) {
   e.message = fmt::format("{}: {}", where, e.message);
@@ -108,6 +109,10 @@ class Loader {
         break;
       }
     }
+    // Every program with OpenSSL knows this one, so a setting of ours wins over it, wherever it stands.
+    if (const auto value = FromEnv(inputs_, kCaFileEnv); value && config_.ca_file.empty()) {
+      if (auto done = Set("http.ca_file", *value, Origin::kEnv, kCaFileEnv); !done) return done;
+    }
     // librdkafka's names have dots, which a variable cannot: WEIR_KAFKA_PROPERTIES_SASL_PASSWORD.
     for (const auto& [name, value] : inputs_.env) {
       if (!name.starts_with(kKafkaEnv) || name.size() == kKafkaEnv.size() || value.empty()) continue;
@@ -145,7 +150,7 @@ class Loader {
     if (spec == table_.end()) return Unknown(key, where);
     auto value = ParseSetting(*spec, text);
     if (!value) return tl::unexpected(At(where, value.error()));
-    if (spec->type == SettingType::kPath) {
+    if (spec->type == SettingType::kPath && !value->text.empty()) {
       const std::string folder = std::filesystem::path(config_.file).parent_path().string();
       value->text =
           AbsolutePath(inputs_, origin == Origin::kFile ? folder : inputs_.working_directory, value->text);

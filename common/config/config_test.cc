@@ -75,6 +75,7 @@ retry: {max_attempts: 5, base_delay: 10ms, max_delay: 2m}
 limits: {max_record_bytes: 2MiB, max_response_bytes: 3GiB, max_document_bytes: 5MiB, idle_timeout: 9s, connect_timeout: 800ms}
 lanes: {lease: 3s, initial_delay: 50ms, min_delay: 5ms, max_delay: 30s, increase: 3, decrease: 0.975}
 log: {level: debug, format: json}
+http: {ca_file: ca.pem}
 sources:
   chess: {base_url: "http://127.0.0.1:8/api/", user_agent: me, lanes: 4, quota: 5/s, retry_after_floor: 2s, window_games: 10}
 )");
@@ -104,6 +105,7 @@ sources:
   EXPECT_EQ(config->max_document_bytes, 5 << 20);
   EXPECT_EQ(config->idle_timeout, milliseconds(9000));
   EXPECT_EQ(config->connect_timeout, milliseconds(800));
+  EXPECT_EQ(config->ca_file, folder_ + "/ca.pem");
   EXPECT_EQ(config->lease, milliseconds(3000));
   EXPECT_EQ(config->initial_delay, milliseconds(50));
   EXPECT_EQ(config->min_delay, milliseconds(5));
@@ -119,6 +121,22 @@ sources:
   EXPECT_EQ(chess.quota, "5/s");
   EXPECT_EQ(chess.retry_after_floor, milliseconds(2000));
   EXPECT_EQ(chess.params.at("window_games"), "10");
+}
+
+// Other programs read it too, so it is the weakest.
+TEST_F(ConfigTest, OpenSslsVariableNamesAuthoritiesUnlessASettingDoes) {
+  inputs_.env["SSL_CERT_FILE"] = "/etc/own.pem";
+  auto config = Load();
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(config->ca_file, "/etc/own.pem");
+  EXPECT_EQ(config->settings.at("http.ca_file").where, "SSL_CERT_FILE");
+  inputs_.env["WEIR_HTTP_CA_FILE"] = "/etc/weir.pem";
+  EXPECT_EQ(Load()->ca_file, "/etc/weir.pem");
+  inputs_.env.erase("WEIR_HTTP_CA_FILE");
+  Write("weir.yaml", "http: {ca_file: /etc/file.pem}\n");
+  EXPECT_EQ(Load()->ca_file, "/etc/file.pem");
+  inputs_.sets = {"http.ca_file=/etc/flag.pem"};
+  EXPECT_EQ(Load()->ca_file, "/etc/flag.pem");
 }
 
 TEST_F(ConfigTest, FlagsBeatEnvironmentBeatsFileBeatsDefault) {

@@ -28,6 +28,7 @@ constexpr std::size_t kMaxTopicPrefix = 200;  // Kafka's names have 249 characte
 constexpr std::string_view kTopicCharacters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 constexpr int kMaxStaleRows = 1'000'000'000;
+constexpr std::string_view kCaFile = "http.ca_file";  // the one path that may be empty
 
 // Fills the table; a setting's type and default follow from the field of Config it is stored in.
 class TableBuilder {
@@ -161,6 +162,9 @@ void AddLimits(TableBuilder& t) {
   t.Duration("limits.idle_timeout", &Config::idle_timeout, 100, kHour,
              "a transfer without a byte for this long is tried again");
   t.Duration("limits.connect_timeout", &Config::connect_timeout, 100, 5 * kMinute, "of the upstream");
+  t.Text(std::string(kCaFile), SettingType::kPath, &Config::ca_file,
+         "certificates (PEM) that upstreams may be signed by besides the system's; empty = $SSL_CERT_FILE, "
+         "if set");
   t.Integer("sweep.max_stale_percent", &Config::sweep_max_stale_percent, 0, 100,
             "of an account's rows, which a sweep marks unasked; it may mark max_stale_rows in any case");
   t.Integer("sweep.max_stale_rows", &Config::sweep_max_stale_rows, 0, kMaxStaleRows,
@@ -375,7 +379,7 @@ Result<SettingValue> ParseSetting(const SettingSpec& spec, std::string_view text
     return Number(spec, text);
   const std::string allowed = AllowedValues(spec);
   const std::string hint = allowed.empty() ? "" : "allowed: " + allowed;
-  std::string objection = Objection(spec.type, text);
+  std::string objection = text.empty() && spec.key == kCaFile ? "" : Objection(spec.type, text);
   if (spec.type == SettingType::kChoice &&
       std::find(spec.choices.begin(), spec.choices.end(), text) == spec.choices.end())
     objection = "it is not a known choice";

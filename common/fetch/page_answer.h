@@ -25,7 +25,7 @@ class PageAnswer : public BodySink {
   // After the transfer: the verdict on the answer, errors judged with the start of their body.
   const Verdict& Judged();
   // kDocument: the whole body.
-  std::string_view Document() const { return text_; }
+  std::string_view Document() const { return WithoutByteOrderMark(text_); }
   const HttpResponseHead& Head() const { return head_; }
 
  protected:

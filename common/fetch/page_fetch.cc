@@ -16,6 +16,7 @@ FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& account
   options.connect_timeout = config.connect_timeout;
   options.idle_timeout = config.idle_timeout;
   options.max_response_bytes = config.max_response_bytes;
+  options.ca_file = config.ca_file;
   return options;
 }
 

@@ -187,6 +187,7 @@ Result<void> Fetcher::Impl::Prepare(const HttpRequest& request, const std::strin
   curl_easy_setopt(easy.get(), CURLOPT_HTTPHEADER, headers.Get());
   curl_easy_setopt(easy.get(), CURLOPT_USERAGENT, options.user_agent.c_str());
   curl_easy_setopt(easy.get(), CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+  curl_easy_setopt(easy.get(), CURLOPT_HTTP_CONTENT_DECODING, 0L);  // BodyDecoder does it
   if (curl_easy_setopt(easy.get(), CURLOPT_URL, url.c_str()) != CURLE_OK) {
     return Fail(ErrorClass::kInternal, "libcurl could not take the URL");
   }

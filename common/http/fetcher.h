@@ -24,9 +24,9 @@ struct FetchOptions {
   std::chrono::milliseconds idle_timeout{60'000};     // no byte for so long
   std::chrono::milliseconds slow_window{60'000};      // or fewer than slow_rate bytes a second over so long
   std::int64_t slow_rate = 64;
-  std::int64_t max_response_bytes = 1LL << 30;  // decompressed
+  std::int64_t max_response_bytes = 1LL << 30;  // decompressed, and as they come
   std::size_t max_header_bytes = 64 << 10;      // all header lines of an answer, trailers too
-  std::string ca_file;                          // PEM; "" = the system's
+  std::string ca_file;                          // PEM, besides the system's; "" = those alone
 };
 
 // What the last fetch took, successful or not. Milliseconds of the Clock.
@@ -76,9 +76,9 @@ class Fetcher {
 
   // Sends `request` to base_url + request.target, with `secret_headers` besides its own. Returns the head
   // when the body was read to its end or the sink had enough. Errors, none of which holds a URL or a header:
-  // the sink's and the abort's own; kTransient (look-up, connect, timeout, reset, truncated body, TLS),
-  // kInvalid (no HTTP, undecodable body, over a cap, target off the origin), kConfig (base_url, user agent or
-  // a header unfit to send). http_status is set when a head was had.
+  // the sink's and the abort's own; kTransient (look-up, connect, timeout, reset, truncated or
+  // undecodable body, TLS), kInvalid (no HTTP, over a cap, target off the origin), kConfig (base_url, user
+  // agent or a header unfit to send). http_status is set when a head was had.
   Result<HttpResponseHead> Fetch(const HttpRequest& request,
                                  const std::vector<std::pair<std::string, Secret>>& secret_headers,
                                  BodySink& sink, const AbortCheck& abort);

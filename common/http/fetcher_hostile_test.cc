@@ -29,6 +29,11 @@ TEST_F(HostileFetcherTest, TruncatedChunksAreTransient) {
   ExpectFailure(ErrorClass::kTransient);
 }
 
+TEST_F(HostileFetcherTest, ChunksWithoutTheirEndAreTransient) {
+  ServeBytes("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+  ExpectFailure(ErrorClass::kTransient);
+}
+
 TEST_F(HostileFetcherTest, ResetInTheBodyIsTransient) {
   std::promise<void> had_bytes;
   Serve([&](Connection& connection) {
@@ -77,9 +82,63 @@ TEST_F(HostileFetcherTest, DecodesGzip) {
   EXPECT_EQ(sink_.body, "hello hello hello");
 }
 
-TEST_F(HostileFetcherTest, BrokenGzipIsInvalid) {
+TEST_F(HostileFetcherTest, DecodesEveryGzipMember) {
+  const std::string packed = Gzip("hello ", 1) + Gzip("again", 1);
+  ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " + std::to_string(packed.size()) +
+             "\r\n\r\n" + packed);
+  const Result<HttpResponseHead> head = Fetch();
+  ASSERT_TRUE(head) << head.error().message;
+  EXPECT_EQ(sink_.body, "hello again");
+}
+
+TEST_F(HostileFetcherTest, BrokenGzipIsTransient) {
   ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\nnot gzip, not at all");
+  ExpectFailure(ErrorClass::kTransient);
+}
+
+// HTTP's own length is right, so that only the gzip stream tells.
+TEST_F(HostileFetcherTest, CutOffGzipIsTransient) {
+  const std::string packed = Gzip("hello hello hello", 1);
+  for (const std::size_t cut : {std::size_t{1}, std::size_t{8}, packed.size() - 5}) {
+    fetcher_.reset();
+    ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " +
+               std::to_string(packed.size() - cut) + "\r\n\r\n" + packed.substr(0, packed.size() - cut));
+    ExpectFailure(ErrorClass::kTransient);
+  }
+}
+
+TEST_F(HostileFetcherTest, AnUnknownCodingOfAnErrorLeavesItsStatus) {
+  ServeBytes("HTTP/1.1 404 Not Found\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello");
+  const Result<HttpResponseHead> head = Fetch();
+  ASSERT_TRUE(head) << head.error().message;
+  EXPECT_EQ(head->status, 404);
+  EXPECT_EQ(sink_.body, "");
+  fetcher_.reset();
+  ServeBytes("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello");
+  ExpectFailure(ErrorClass::kTransient);
+}
+
+// Empty members decode to nothing, so that no bound on what is decoded ends them.
+TEST_F(HostileFetcherTest, EndlessBytesThatDecodeToNothingStopAtTheCap) {
+  options_.max_response_bytes = 1 << 20;
+  Serve([](Connection& connection) {
+    connection.ReadRequest();
+    connection.Send("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n");
+    std::string members;
+    for (int i = 0; i < 1000; ++i) members += Gzip("", 1);
+    while (connection.Send(members)) {
+    }
+  });
   ExpectFailure(ErrorClass::kInvalid);
+  EXPECT_EQ(sink_.total, 0U);
+}
+
+TEST_F(HostileFetcherTest, AHeaderThatIsNoTextIsNotHandedOn) {
+  ServeBytes("HTTP/1.1 200 OK\r\nETag: \"caf\xe9\"\r\nX-Good: 1\r\nContent-Length: 0\r\n\r\n");
+  const Result<HttpResponseHead> head = Fetch();
+  ASSERT_TRUE(head) << head.error().message;
+  EXPECT_EQ(head->Get("ETag"), "");
+  EXPECT_EQ(head->Get("X-Good"), "1");
 }
 
 TEST_F(HostileFetcherTest, GzipBombStopsAtTheCap) {

@@ -98,6 +98,19 @@ TEST_F(TlsFetcherTest, AsksATrustedServer) {
   EXPECT_EQ(requests_, 1);
 }
 
+TEST_F(TlsFetcherTest, ARefusalSaysWhoseAuthoritiesWereAsked) {
+  ServeTls(Identity("IP:127.0.0.1"));
+  const auto hint = [&] {
+    return Fetcher(options_, clock_).Fetch({"GET", "/x", {}, ""}, {}, sink_, abort_).error().hint;
+  };
+  EXPECT_NE(hint().find("ca-certificates"), std::string::npos) << hint();
+  EXPECT_NE(hint().find("http.ca_file"), std::string::npos) << hint();
+  Trust(Identity("DNS:lichess.example"));
+  EXPECT_NE(hint().find(options_.ca_file), std::string::npos) << hint();
+  unlink(options_.ca_file.c_str());
+  EXPECT_NE(hint().find(options_.ca_file + " cannot be read"), std::string::npos) << hint();
+}
+
 TEST_F(TlsFetcherTest, AClosedPeerCannotKillTheProcess) {
   const Fetcher fetcher({}, clock_);
   struct sigaction now {};

@@ -26,6 +26,10 @@ std::string_view HttpResponseHead::Get(std::string_view name) const {
   return {};
 }
 
+bool HttpResponseHead::TellsItsEnd() const {
+  return !Get("Content-Length").empty() || !Get("Transfer-Encoding").empty();
+}
+
 bool HttpResponseHead::IsHtml() const {
   std::string_view type = Get("Content-Type");
   type = type.substr(0, type.find(';'));

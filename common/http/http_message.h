@@ -36,6 +36,9 @@ struct HttpResponseHead {
 
   // The first header of that name (any case), or empty.
   std::string_view Get(std::string_view name) const;
+  // True when HTTP itself told where the body ended: by a length, or by chunks. Else it is the connection's
+  // end, which an upstream that died looks like too.
+  bool TellsItsEnd() const;
   // True for text/html and application/xhtml+xml: an error page of a proxy or a filter, never data.
   bool IsHtml() const;
 };

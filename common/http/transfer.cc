@@ -5,6 +5,19 @@
 #include "common/http/origin.h"
 
 namespace weir {
+namespace {
+
+std::string UntrustedHint(const std::string& ca_file) {
+  if (ca_file.empty()) {
+    return "The server's certificate is not trusted: check ca-certificates, the clock and base_url; an "
+           "authority "
+           "of your own goes into http.ca_file (or SSL_CERT_FILE).";
+  }
+  return "The server's certificate is signed neither by an authority in " + ca_file +
+         " (http.ca_file, SSL_CERT_FILE) nor by one of the system's: check both, the clock and base_url.";
+}
+
+}  // namespace
 
 Transfer::Transfer(CURL* easy, const FetchOptions& options, const Clock& clock, BodySink& sink,
                    const AbortCheck& abort)
@@ -55,10 +68,50 @@ bool Transfer::OnHeader(std::string_view line) {
     error_ = std::move(ended.error());
     return false;
   }
-  return !*ended || InSink([&] { return sink_.OnHead(head_.Head()); });
+  return !*ended || OnHeadEnd();
+}
+
+bool Transfer::OnHeadEnd() {
+  std::string codings;
+  for (const HttpHeader& header : head_.Head().headers) {
+    if (EqualsIgnoreCase(header.name, "Content-Encoding"))
+      codings += (codings.empty() ? "" : ",") + header.value;
+  }
+  auto decoder = BodyDecoder::For(codings);
+  if (decoder) {
+    decoder_ = std::move(*decoder);
+  } else {
+    unreadable_ = std::move(decoder.error());
+  }
+  return InSink([&] { return sink_.OnHead(head_.Head()); });
+}
+
+// What comes is counted too: bytes that decode to nothing would otherwise never end.
+bool Transfer::OverCap(std::int64_t bytes) {
+  if (bytes <= options_.max_response_bytes) return false;
+  error_ = MakeError(ErrorClass::kInvalid,
+                     "the answer is over " + std::to_string(options_.max_response_bytes) + " bytes",
+                     "Raise limits.max_response_bytes if that is right.");
+  return true;
 }
 
 bool Transfer::OnBody(std::string_view bytes) {
+  coded_bytes_ += static_cast<std::int64_t>(bytes.size());
+  if (OverCap(coded_bytes_)) return false;
+  if (unreadable_) {
+    // What an error's body says is worth less than its status.
+    enough_ = head_.Head().status >= 400;
+    if (!enough_) error_ = std::move(*unreadable_);
+    return false;
+  }
+  if (!decoder_) return OnDecoded(bytes);
+  const auto go = decoder_->Feed(bytes, [this](std::string_view piece) { return OnDecoded(piece); });
+  if (go) return *go;
+  if (!error_) error_ = go.error();
+  return false;
+}
+
+bool Transfer::OnDecoded(std::string_view bytes) {
   if (bytes.empty()) return true;
   // curl empties its buffers before it returns to the loop; a slow sink must not keep an abort waiting.
   if (abort_) {
@@ -66,12 +119,7 @@ bool Transfer::OnBody(std::string_view bytes) {
     if (error_) return false;
   }
   stats_.body_bytes += static_cast<std::int64_t>(bytes.size());
-  if (stats_.body_bytes > options_.max_response_bytes) {
-    error_ = MakeError(ErrorClass::kInvalid,
-                       "the answer is over " + std::to_string(options_.max_response_bytes) + " bytes",
-                       "Raise limits.max_response_bytes if that is right.");
-    return false;
-  }
+  if (OverCap(stats_.body_bytes)) return false;
   return InSink([&] { return sink_.OnBody(bytes); });
 }
 
@@ -113,6 +161,9 @@ Result<HttpResponseHead> Transfer::Finish(CURLcode code) {
     return Fail(ErrorClass::kTransient,
                 HostOf(options_.base_url) + " ended its answer before the head was whole");
   }
+  if (decoder_ && !enough_) {
+    if (auto whole = decoder_->End(); !whole) return Fail(WithStatus(std::move(whole.error())));
+  }
   return std::move(head_.Head());
 }
 
@@ -132,12 +183,13 @@ Error Transfer::FromCurl(CURLcode code) const {
     case CURLE_COULDNT_CONNECT:
       return MakeError(ErrorClass::kTransient, text, "Check the source's base_url and the network.");
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
       // Certificates expire and are renewed, and clocks are set: not for good.
-      return MakeError(
-          ErrorClass::kTransient, text,
-          "The server's certificate is not trusted: check ca-certificates, the clock and base_url.");
+      return MakeError(ErrorClass::kTransient, text, UntrustedHint(options_.ca_file));
+    case CURLE_SSL_CACERT_BADFILE:
+      return MakeError(ErrorClass::kTransient, text,
+                       "The certificates of " + (options_.ca_file.empty() ? "the system" : options_.ca_file) +
+                           " cannot be read (http.ca_file, SSL_CERT_FILE).");
     case CURLE_OUT_OF_MEMORY:  // what curl 7.88 says of one header line over 100 KiB; later ones say
                                // kTooLarge
       return MakeError(ErrorClass::kInvalid, HostOf(options_.base_url) + ": a header is too long");

@@ -5,11 +5,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/clock.h"
+#include "common/http/body_decoder.h"
 #include "common/http/fetcher.h"
 #include "common/http/head_parser.h"
 #include "common/http/idle_watch.h"
@@ -39,6 +41,9 @@ class Transfer {
   // Both return false to end the transfer; why is then in error_ or enough_.
   bool OnHeader(std::string_view line);
   bool OnBody(std::string_view bytes);
+  bool OnDecoded(std::string_view bytes);
+  bool OnHeadEnd();
+  bool OverCap(std::int64_t bytes);
   // Calls the sink and takes its time out of the idle watch. False as above.
   template <typename Call>
   bool InSink(Call call);
@@ -53,6 +58,9 @@ class Transfer {
   const std::chrono::milliseconds start_;
   HeadParser head_;
   IdleWatch idle_;
+  std::unique_ptr<BodyDecoder> decoder_;  // none: the body is as it is
+  std::optional<Error> unreadable_;       // the body is in a coding that we do not know
+  std::int64_t coded_bytes_ = 0;          // of the body, as they came
   FetchStats stats_;
   bool enough_ = false;
   std::optional<Error> error_;

@@ -173,10 +173,13 @@ std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, 
   const std::string totals =
       note.total ? fmt::format(", total_before = coalesce(total_before, {0}), total_after = {0}", *note.total)
                  : "";
+  const std::string estimate =
+      note.estimate ? fmt::format(", estimate = coalesce(estimate, {})", *note.estimate) : "";
   return fmt::format(
-      "update weir.job_accounts set planned = {}, empty_at_start = {}{} where job_id = {} and account = {}; ",
+      "update weir.job_accounts set planned = {}, empty_at_start = {}{}{} where job_id = {} and account = "
+      "{}; ",
       note.whole, note.empty_at_start ? (*note.empty_at_start ? "true" : "false") : "empty_at_start", totals,
-      discover.job.value, session.Quote(discover.account));
+      estimate, discover.job.value, session.Quote(discover.account));
 }
 
 }  // namespace weir::ledger

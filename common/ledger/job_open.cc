@@ -126,7 +126,7 @@ constexpr std::string_view kContinueSql = R"sql(
   with carried as (
     update weir.job_accounts a
        set planned = p.planned, empty_at_start = p.empty_at_start, began_ms = coalesce(p.began_ms, o.now_ms), began_at = p.began_at,
-           total_before = p.total_before, total_after = p.total_after,
+           total_before = p.total_before, total_after = p.total_after, estimate = p.estimate,
            carried = p.carried + coalesce((select sum(t.fetched) from weir.tasks t
                                             where t.job_id = p.job_id and t.account = p.account), 0),
            doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account))

@@ -50,7 +50,11 @@ struct AccountStatus {
   // nothing = not told, not counted.
   std::optional<std::int64_t> total_before{}, total_after{}, met{};
   std::int64_t carried = 0;  // records that the expired jobs it goes on with had fetched
+  // About how many records the upstream says there are, where it does not vouch for the number.
+  std::optional<std::int64_t> estimate = std::nullopt;
 
+  // It ended well, and yet far fewer records came than the upstream's estimate.
+  bool FallsShort() const;
   bool Ended() const { return state != "queued" && state != "running" && state != "paused"; }
 };
 

@@ -130,7 +130,8 @@ void AppendTaskCopy(std::string& out, const ClaimedTask& discover, int lane, con
 struct PlanNote {
   bool whole = true;
   std::optional<bool> empty_at_start;
-  std::optional<std::int64_t> total = std::nullopt;  // Source::TotalIn
+  std::optional<std::int64_t> total = std::nullopt;     // Source::TotalIn
+  std::optional<std::int64_t> estimate = std::nullopt;  // Source::EstimateIn
 };
 std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, const PlanNote& note);
 

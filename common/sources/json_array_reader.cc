@@ -3,9 +3,11 @@
 
 #include "common/base/json_text.h"
 #include "common/sources/bracket_scanner.h"
+#include "common/sources/json_string.h"
 #include "common/sources/record_check.h"
 #include "common/sources/record_collector.h"
 #include "common/sources/record_reader.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir {
 namespace {
@@ -38,25 +40,35 @@ class JsonArrayReader final : public RecordReader {
     if (state_ != State::kDone) {
       return Fail(ErrorClass::kTransient, "the answer was cut off: its JSON document is not complete");
     }
-    if (!seen_array_) {
-      return Invalid("it has no \"" + record_path_ + "\" array");
-    }
     if (auto checked = CheckDocument(envelope_, limits_.max_depth); !checked) {
-      return Invalid(checked.error().message);
+      return Damaged(checked.error().message);
     }
+    if (auto said = ErrorIn(envelope_)) return Damaged("the upstream says: \"" + *said + "\"");
+    if (!seen_array_) return NoArray();
     return {};
   }
 
   std::string_view Envelope() const override { return envelope_; }
 
  private:
+  static constexpr std::string_view kMark = "\xEF\xBB\xBF";  // a byte order mark before the document
+  static constexpr std::string_view kNoObject = "it does not begin with {";
   enum class State { kEnvelope, kElements, kRecord, kDone, kStopped };
   enum class Kind { kBracketed, kString, kScalar };
 
-  tl::unexpected<Error> Invalid(std::string_view why) const {
-    Error e = MakeError(ErrorClass::kInvalid, "the answer is not the JSON expected: " + std::string(why));
+  tl::unexpected<Error> Broken(ErrorClass error_class, std::string_view why) const {
+    Error e = MakeError(error_class, "the answer is not the JSON expected: " + std::string(why));
     e.body_start = Printable(envelope_);
     return Fail(std::move(e));
+  }
+  // Something else altogether, or too much of it: no better when it is read again.
+  tl::unexpected<Error> Invalid(std::string_view why) const { return Broken(ErrorClass::kInvalid, why); }
+  tl::unexpected<Error> Damaged(std::string_view why) const { return Broken(ErrorClass::kTransient, why); }
+
+  // An error in place of the records, as a rule.
+  tl::unexpected<Error> NoArray() const {
+    const std::string said = UpstreamSentence(envelope_);
+    return Damaged("it has no \"" + record_path_ + "\" array" + (said.empty() ? "" : ": \"" + said + "\""));
   }
 
   // Consumes at least one byte of a non-empty [p, end), or changes the state.
@@ -70,7 +82,7 @@ class JsonArrayReader final : public RecordReader {
         return ReadRecord(p, end);
       case State::kDone:
         for (; p < end; ++p) {
-          if (!IsBlank(*p)) return Invalid("bytes follow its end");
+          if (!IsBlank(*p)) return Damaged("bytes follow its end");
         }
         return p;
       case State::kStopped:
@@ -88,6 +100,10 @@ class JsonArrayReader final : public RecordReader {
       const char c = *p;
       if (in_string_) {
         InString(c);
+        continue;
+      }
+      if (mark_ < kMark.size() && envelope_.empty() && c == kMark[mark_]) {
+        ++mark_;
         continue;
       }
       if (IsBlank(c)) {  // a run counts once, so that blanks alone never reach the cap
@@ -113,11 +129,12 @@ class JsonArrayReader final : public RecordReader {
   }
 
   Result<void> Structural(char c) {
-    if (stack_.empty() && c != '{') return Invalid("it does not begin with {");
+    const bool marked = mark_ == 0 || mark_ == kMark.size();
+    if (stack_.empty() && (c != '{' || !marked)) return c == '<' ? Invalid(kNoObject) : Damaged(kNoObject);
     if (awaiting_array_) {
       awaiting_array_ = false;
-      if (c != '[') return Invalid("\"" + record_path_ + "\" is not an array");
-      if (seen_array_) return Invalid("it has \"" + record_path_ + "\" twice");
+      if (c != '[') return Damaged("\"" + record_path_ + "\" is not an array");
+      if (seen_array_) return Damaged("it has \"" + record_path_ + "\" twice");
       seen_array_ = true;
       state_ = State::kElements;
       after_comma_ = after_value_ = false;
@@ -129,7 +146,7 @@ class JsonArrayReader final : public RecordReader {
         string_begin_ = envelope_.size();
         break;
       case ':':
-        awaiting_array_ = stack_.size() == 1 && string_begin_ > 0 && Key() == record_path_;
+        awaiting_array_ = stack_.size() == 1 && string_begin_ > 0 && IsRecordPath(Key());
         break;
       case '{':
       case '[':
@@ -138,7 +155,7 @@ class JsonArrayReader final : public RecordReader {
         break;
       case '}':
       case ']':
-        if (stack_.back() != (c == '}' ? '{' : '[')) return Invalid("its brackets do not match");
+        if (stack_.back() != (c == '}' ? '{' : '[')) return Damaged("its brackets do not match");
         stack_.pop_back();
         if (stack_.empty()) state_ = State::kDone;
         break;
@@ -152,24 +169,32 @@ class JsonArrayReader final : public RecordReader {
     return std::string_view(envelope_).substr(string_begin_, string_end_ - string_begin_);
   }
 
+  bool IsRecordPath(std::string_view key) const {
+    if (key.find('\\') == std::string_view::npos) return key == record_path_;
+    if (!CheckDocument('"' + std::string(key) + '"', 1)) return false;  // End says what is wrong with it
+    std::string plain;
+    AppendUnescaped(plain, key);
+    return plain == record_path_;
+  }
+
   // Between the records: commas, blanks, the array's end or the next record's first byte.
   Result<const char*> ReadBetween(const char* p, const char* end) {
     for (; p < end; ++p) {
       const char c = *p;
       if (IsBlank(c)) continue;
       if (c == ',') {
-        if (!after_value_) return Invalid("a comma without a record before it");
+        if (!after_value_) return Damaged("a comma without a record before it");
         after_value_ = false;
         after_comma_ = true;
         continue;
       }
       if (c == ']') {
-        if (after_comma_) return Invalid("a comma without a record after it");
+        if (after_comma_) return Damaged("a comma without a record after it");
         envelope_ += ']';
         state_ = State::kEnvelope;
         return p + 1;
       }
-      if (after_value_) return Invalid("no comma between two records");
+      if (after_value_) return Damaged("no comma between two records");
       StartRecord(c);
       return p;
     }
@@ -231,6 +256,7 @@ class JsonArrayReader final : public RecordReader {
   BracketScanner scanner_;
   State state_ = State::kEnvelope;
 
+  std::size_t mark_ = 0;  // bytes of kMark had
   std::string envelope_;
   std::string stack_;                              // open brackets of the envelope
   std::size_t string_begin_ = 0, string_end_ = 0;  // the envelope's latest string

@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/base/json_text.h"
 #include "common/sources/bracket_scanner.h"
 #include "common/sources/record_collector.h"
 #include "common/sources/record_reader.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir {
 namespace {
@@ -17,14 +20,26 @@ std::string_view Trim(std::string_view line) {
   return line.substr(first, line.find_last_not_of(kBlank) - first + 1);
 }
 
-// A body's first line that tells that the body is no NDJSON at all: an error page, or PGN.
-bool LooksForeign(std::string_view line) { return line.starts_with('<') || line.starts_with("[Event "); }
+// A body's first line that tells that the body is no NDJSON at all: an error page, PGN or an array.
+bool LooksForeign(std::string_view line) { return line.starts_with('<') || line.starts_with('['); }
+
+// An object in the place of a record which says why the answer ends here: {"error":"timeout"}. Of one whose
+// first member is another the mapper may still find that it is none (RecordMapper::Head).
+bool BeginsAsError(std::string_view line) {
+  constexpr std::size_t kLongest = 4096;
+  if (line.size() > kLongest) return false;
+  const auto key = line.substr(std::min(line.find_first_not_of(kBlank, 1), line.size()));
+  for (const std::string_view first : {"\"error\"", "\"message\"", "\"code\"", "\"statusCode\""}) {
+    if (key.starts_with(first)) return true;
+  }
+  return false;
+}
 
 bool IsWholeObject(std::string_view line) {
   if (!line.starts_with('{')) return false;
   BracketScanner scanner;
   scanner.Start('{', '}');
-  return scanner.Scan(line.data(), line.data() + line.size()) != nullptr;
+  return scanner.Scan(line.data(), line.data() + line.size()) == line.data() + line.size();
 }
 
 // One record a line. A raw newline cannot stand inside JSON text, so lines are found by memchr alone.
@@ -44,7 +59,7 @@ class NdjsonReader final : public RecordReader {
         break;
       }
       const std::string_view piece(p, static_cast<std::size_t>(newline - p));
-      auto go = Emit(line_.Finish(piece, static_cast<std::size_t>(end - newline)));
+      auto go = TakeLine(line_.Finish(piece, static_cast<std::size_t>(end - newline)));
       line_.Reset();
       if (!go) return Fail(std::move(go.error()));
       stopped_ = !*go;
@@ -58,13 +73,13 @@ class NdjsonReader final : public RecordReader {
   Result<void> End() override {
     if (stopped_ || !line_.Holding()) return {};
     const auto line = line_.Finish({}, 0);
-    const std::string_view text = Trim(line.raw);
+    const std::string_view text = Text(line);
     if (text.empty() && !line.oversize) return {};
-    if (first_ && LooksForeign(text)) return Fail(Foreign(text));
+    if (auto ok = CheckLine(text, line.oversize); !ok) return ok;
     if (line.oversize || !IsWholeObject(text)) {
       return Fail(ErrorClass::kTransient, "the answer was cut off inside its last line");
     }
-    auto go = Emit(line);
+    auto go = Emit(text, false);
     line_.Reset();
     if (!go) return Fail(std::move(go.error()));
     return {};
@@ -73,20 +88,50 @@ class NdjsonReader final : public RecordReader {
   std::string_view Envelope() const override { return {}; }
 
  private:
+  static constexpr std::size_t kShownLine = 200;
   static constexpr std::size_t kBlankAllowance = 16;  // blanks around a record do not count against its cap
 
   static Error Foreign(std::string_view text) {
-    Error e = MakeError(ErrorClass::kInvalid, "the answer is not NDJSON");
+    Error e = MakeError(ErrorClass::kInvalid,
+                        "the answer is not NDJSON: it begins with \"" + Printable(text, 40) + "\"");
     e.body_start = Printable(text);
     return e;
   }
 
-  Result<bool> Emit(const RecordCollector::Record& line) {
-    std::string_view text = Trim(line.raw);
-    if (text.empty() && !line.oversize) return true;
+  static Error Broken(std::string_view why, std::string_view text) {
+    Error e = MakeError(ErrorClass::kTransient, "the answer is not whole: " + std::string(why) + ": \"" +
+                                                    Printable(text, kShownLine) + "\"");
+    e.body_start = Printable(text);
+    return e;
+  }
+
+  // Without what stands around the record, and at the body's start the byte order mark.
+  std::string_view Text(const RecordCollector::Record& line) {
+    const std::string_view text = Trim(line.raw);
+    return std::exchange(at_start_, false) ? Trim(WithoutByteOrderMark(text)) : text;
+  }
+
+  // Only what costs nothing for a good line: its first bytes and its last one. What is inside is the mapper's
+  // to check.
+  Result<void> CheckLine(std::string_view text, bool oversize) {
     if (first_ && LooksForeign(text)) return Fail(Foreign(text));
     first_ = false;
-    const bool oversize = line.oversize || text.size() > limits_.max_record_bytes;
+    if (!text.starts_with('{')) return Fail(Broken("a line is no record", text));
+    if (oversize) return {};
+    if (BeginsAsError(text)) return Fail(Broken("the upstream says", UpstreamSentence(text)));
+    return {};
+  }
+
+  Result<bool> TakeLine(const RecordCollector::Record& line) {
+    const std::string_view text = Text(line);
+    if (text.empty() && !line.oversize) return true;
+    if (auto ok = CheckLine(text, line.oversize); !ok) return Fail(std::move(ok.error()));
+    if (!line.oversize && !text.ends_with('}')) return Fail(Broken("a line is no record", text));
+    return Emit(text, line.oversize);
+  }
+
+  Result<bool> Emit(std::string_view text, bool oversize) {
+    oversize = oversize || text.size() > limits_.max_record_bytes;
     if (oversize) text = text.substr(0, RecordCollector::kOversizeHead);
     return callback_(text, oversize);
   }
@@ -94,7 +139,8 @@ class NdjsonReader final : public RecordReader {
   ReaderLimits limits_;
   RecordCallback callback_;
   RecordCollector line_;
-  bool first_ = true;
+  bool at_start_ = true;  // no line was had yet
+  bool first_ = true;     // nor one that is not blank
   bool stopped_ = false;
 };
 

@@ -27,9 +27,11 @@ using RecordCallback = std::function<Result<bool>(std::string_view raw, bool ove
 class RecordReader {
  public:
   virtual ~RecordReader() = default;
-  // Feeds the next bytes. True = go on; false = the callback stopped. Errors: the callback's, or kInvalid.
+  // Feeds the next bytes. True = go on; false = the callback stopped. Errors: the callback's; kTransient when
+  // the body is not whole (a line that is no record, a damaged document, an error in place of data); kInvalid
+  // when it is something else altogether, or over a cap. A byte order mark before the body is passed over.
   virtual Result<bool> Feed(std::string_view chunk) = 0;
-  // At the body's end. Errors: kTransient when the document is not complete (a truncated body), kInvalid.
+  // At the body's end. Errors: likewise; kTransient too when the document is not complete (a truncated body).
   virtual Result<void> End() = 0;
   // kJsonArray: the document without the array's elements. Valid after End.
   virtual std::string_view Envelope() const = 0;

@@ -84,8 +84,8 @@ TEST(NdjsonReader, YieldsOneRecordALine) {
 }
 
 TEST(NdjsonReader, SplitAnywhereGivesTheSame) {
-  std::string body =
-      "\r\n" + std::string(kTricky) + "\n{\"b\":\"" + std::string(200, 'x') + "\"}\r\n42\n  \n{\"c\":3}";
+  std::string body = "\r\n" + std::string(kTricky) + "\n{\"b\":\"" + std::string(200, 'x') +
+                     "\"}\r\n{\"d\":4}\n  \n{\"c\":3}";
   ExpectSameForEverySplit(Format::kNdjson, body);
 }
 
@@ -98,15 +98,62 @@ TEST(NdjsonReader, LastLineWithoutNewlineCountsOnlyIfWhole) {
   }
 }
 
-TEST(NdjsonReader, LineThatIsNoObjectIsLeftToTheMapper) {
-  EXPECT_EQ(Records(Format::kNdjson, "null\n{\"a\":1}\n[1]\n"),
-            (std::vector<std::string>{"null", "{\"a\":1}", "[1]"}));
+// data_path.md, invariant 9. Whatever stands in the place of a record, the page is not whole: it is read
+// again.
+TEST(NdjsonReader, NothingCountsAsReadWithoutProofThatEachLineIsARecord) {
+  for (const char* line : {
+           "Internal Server Error",
+           "null",
+           "42",
+           "<html>",
+           "[1]",
+           "{\"id\":\"b\"},",
+           "{\"id\":\"b\"} and more",
+           "\xEF\xBB\xBF{\"id\":\"b\"}",
+           R"({"error":"timeout while reading from the database"})",
+           R"( { "error" : {"message":"busy"}})",
+           R"({"message":"An internal error has occurred","code":0})",
+           R"({"statusCode":500})",
+       }) {
+    for (const std::string end : {"\n", "\n{\"c\":3}\n", ""}) {
+      const std::string body = "{\"a\":1}\n" + std::string(line) + end;
+      const Outcome outcome = Read(Format::kNdjson, body);
+      EXPECT_EQ(outcome.error, ErrorClass::kTransient) << body;
+      EXPECT_EQ(outcome.records, (std::vector<std::string>{"{\"a\":1}"})) << body;
+    }
+  }
+}
+
+TEST(NdjsonReader, AnErrorInTheStreamIsToldInTheUpstreamsWords) {
+  const auto take = [](std::string_view, bool) -> Result<bool> { return true; };
+  const auto go = NewNdjsonReader({}, take)->Feed("{\"a\":1}\n{\"error\":\"timeout \\u0007\"}\n");
+  ASSERT_FALSE(go);
+  EXPECT_NE(go.error().message.find("\"timeout .\""), std::string::npos) << go.error().message;
+  EXPECT_TRUE(NewNdjsonReader({}, take)->Feed("{\"errors\":1}\n{\"id\":\"error\"}\n")) << "records";
+}
+
+TEST(RecordReader, AByteOrderMarkIsPassedOver) {
+  const std::string mark = "\xEF\xBB\xBF";
+  const std::vector<std::string> records{"{\"a\":1}", "{\"b\":2}"};
+  EXPECT_EQ(Read(Format::kNdjson, mark + "{\"a\":1}\n{\"b\":2}\n"), (Outcome{records, "", {}}));
+  EXPECT_EQ(Read(Format::kNdjson, mark + "\r\n{\"a\":1}\r\n{\"b\":2}").records, records);
+  EXPECT_EQ(Read(Format::kNdjson, mark + "{\"a\":1}").records.size(), 1U);
+  EXPECT_EQ(Read(Format::kNdjson, mark).records.size(), 0U);
+  EXPECT_EQ(Read(Format::kGames, mark + R"({"games":[{"a":1},{"b":2}]})"),
+            (Outcome{records, R"({"games":[]})", {}}));
+  ExpectSameForEverySplit(Format::kNdjson, mark + "{\"a\":1}\n{\"b\":2}\n");
+  ExpectSameForEverySplit(Format::kGames, mark + R"({"games":[{"a":1},{"b":2}]})");
+  for (const char* part : {"\xEF", "\xEF\xBB", "\xBB\xBF", "\xEF\xBB\xBF\xEF\xBB\xBF"}) {
+    EXPECT_EQ(Read(Format::kGames, part + std::string(R"({"games":[]})")).error, ErrorClass::kTransient)
+        << part;
+  }
 }
 
 TEST(NdjsonReader, WebPageOrPgnIsInvalid) {
   EXPECT_EQ(Read(Format::kNdjson, "<!DOCTYPE html>\n<p>no</p>\n").error, ErrorClass::kInvalid);
   EXPECT_EQ(Read(Format::kNdjson, "\n <html>no newline").error, ErrorClass::kInvalid);
   EXPECT_EQ(Read(Format::kNdjson, "[Event \"x\"]\n1. e4 *\n").error, ErrorClass::kInvalid);
+  EXPECT_EQ(Read(Format::kNdjson, "[{\"a\":1},\n{\"b\":2}]").error, ErrorClass::kInvalid) << "an array";
 }
 
 TEST(NdjsonReader, OversizeRecordIsReportedAndTheRestGoesOn) {
@@ -173,9 +220,18 @@ TEST(JsonArrayReader, CutOffAnywhereIsTransient) {
   EXPECT_EQ(Read(Format::kGames, body).error, std::nullopt);
 }
 
-TEST(JsonArrayReader, WhatIsNoSuchDocumentIsInvalid) {
+TEST(JsonArrayReader, AWebPageIsInvalid) {
+  EXPECT_EQ(Read(Format::kGames, "<html></html>").error, ErrorClass::kInvalid);
+}
+
+// data_path.md, invariant 9.
+TEST(JsonArrayReader, NothingCountsAsReadWithoutProofThatTheDocumentIsWhole) {
   for (const char* body : {
-           "<html></html>",
+           R"({"code":0,"message":"An internal error has occurred"})",
+           R"({"error":"busy","games":[{"a":1}]})",
+           R"({"games":[{"a":1}],"error":{"message":"busy"}})",
+           R"({"games":[],"g\u0061mes":[]})",
+           R"({"\ud800":1,"games":[]})",
            "[]",
            "[{\"a\":1}]",
            "\"games\"",
@@ -202,7 +258,20 @@ TEST(JsonArrayReader, WhatIsNoSuchDocumentIsInvalid) {
            R"({"games":[] "a":1})",
            "{\"games\":[],\"a\":\"\xff\"}",
        }) {
-    EXPECT_EQ(Read(Format::kGames, body).error, ErrorClass::kInvalid) << body;
+    EXPECT_EQ(Read(Format::kGames, body).error, ErrorClass::kTransient) << body;
+  }
+  EXPECT_EQ(Read(Format::kGames, R"({"games":[{"a":1}],"error":null})").error, std::nullopt);
+}
+
+TEST(JsonArrayReader, AnErrorInPlaceOfTheRecordsIsToldInTheUpstreamsWords) {
+  const auto take = [](std::string_view, bool) -> Result<bool> { return true; };
+  for (const char* body :
+       {R"({"code":0,"message":"An internal error"})", R"({"games":[],"error":"An internal error"})"}) {
+    const auto reader = NewJsonArrayReader("games", {}, take);
+    ASSERT_TRUE(reader->Feed(body));
+    const auto end = reader->End();
+    ASSERT_FALSE(end);
+    EXPECT_NE(end.error().message.find("An internal error"), std::string::npos) << end.error().message;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/json_text.h"
 #include "common/sources/http_date.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir {
 namespace {
@@ -29,8 +30,28 @@ bool LooksHtml(const HttpResponseHead& head, std::string_view body_start) {
 Error HttpError(ErrorClass c, int status, std::string_view what, std::string_view body_start,
                 std::string hint = {}) {
   Error e = MakeError(c, fmt::format("HTTP {}: {}", status, what), std::move(hint));
+  if (const std::string said = UpstreamSentence(body_start); !said.empty()) {
+    e.message += fmt::format(": \"{}\"", said);
+  }
   e.http_status = status;
   e.body_start = Printable(body_start);
+  return e;
+}
+
+std::string AuthHint(int status, std::string_view said) {
+  if (SaysARightIsMissing(said)) {
+    return "the account's token lacks a right: give it the one that is named; a new token with the same "
+           "rights "
+           "is refused too";
+  }
+  return status == 401 ? "check the account's token in weir.yaml"
+                       : "check the account's token and what it may do";
+}
+
+Error Unproven(const HttpResponseHead& head, std::string_view what, std::string_view body_start,
+               std::int64_t now_ms) {
+  Error e = HttpError(ErrorClass::kTransient, head.status, what, body_start);
+  e.retry_after = ParseRetryAfter(head.Get("Retry-After"), now_ms);
   return e;
 }
 
@@ -58,13 +79,9 @@ Verdict JudgeClientError(const HttpResponseHead& head, std::string_view body_sta
                      "the upstream may refuse this User-Agent: set sources.<name>.user_agent to one that "
                      "names you and a contact");
   }
-  if (status == 401) {
-    return HttpError(ErrorClass::kAuth, status, "not authenticated", body_start,
-                     "check the account's token in weir.yaml");
-  }
-  if (status == 403) {
-    return HttpError(ErrorClass::kAuth, status, "not allowed", body_start,
-                     "check the account's token and what it may do");
+  if (status == 401 || status == 403) {
+    return HttpError(ErrorClass::kAuth, status, status == 401 ? "not authenticated" : "not allowed",
+                     body_start, AuthHint(status, UpstreamSentence(body_start)));
   }
   if (status == 404) return HttpError(ErrorClass::kGone, status, "not found", body_start);
   if (status == 410) return HttpError(ErrorClass::kGone, status, "gone for good", body_start);
@@ -81,14 +98,20 @@ Result<TokenGrant> Source::ReadGrant(const HttpResponseHead&, std::string_view) 
   return Fail(ErrorClass::kInternal, Info().name + " renews no tokens");
 }
 
-Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms) {
+Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
+                  JudgeOptions options) {
   const int status = head.status;
   if (status >= 200 && status < 300) {
+    const bool whole = status == 200 || (status == 201 && options.created_is_whole);
+    if (!whole) return Unproven(head, "not an answer that is known to be whole", body_start, now_ms);
     if (!head.IsHtml()) return ReadBody{};
     return HttpError(ErrorClass::kInvalid, status, "a web page instead of data", body_start,
                      "check sources.<name>.base_url; a proxy or login page may stand before the upstream");
   }
-  if (status == 304) return NotModified{};
+  if (status == 304) {
+    if (options.asked_conditionally) return NotModified{};
+    return Unproven(head, "nothing has changed, it says, and that was not asked", body_start, now_ms);
+  }
   if (status >= 300 && status < 400) return JudgeRedirect(head, body_start);
   if (status >= 400 && status < 500) return JudgeClientError(head, body_start, now_ms);
   if (status >= 500 && status < 600) {
@@ -126,10 +149,33 @@ std::optional<std::int64_t> Source::TotalIn(const TaskContext&, std::string_view
   return std::nullopt;
 }
 
+std::optional<std::int64_t> Source::EstimateIn(const TaskContext&, std::string_view) const {
+  return std::nullopt;
+}
+
 PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
                                   const std::vector<NewTask>& tasks) const {
   const auto count = static_cast<std::int64_t>(tasks.size());
   return {count, std::nullopt, std::chrono::seconds(count)};
+}
+
+void OrderSeen::Note(std::int64_t order_ms) {
+  if (order_ms == 0) return;
+  const bool first = last_ms_ == 0;
+  least_ms = first ? order_ms : std::min(least_ms, order_ms);
+  most_ms = first ? order_ms : std::max(most_ms, order_ms);
+  rises = rises && (first || order_ms >= last_ms_);
+  falls = falls && (first || order_ms <= last_ms_);
+  last_ms_ = order_ms;
+}
+
+bool OrderSeen::Within(TimeRange range) const {
+  return last_ms_ == 0 || (least_ms >= range.lo && most_ms < range.hi);
+}
+
+std::string_view WithoutByteOrderMark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
 }
 
 const StreamInfo* FindStream(const Source& source, std::string_view stream) {

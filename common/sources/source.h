@@ -160,7 +160,8 @@ class RecordMapper {
   static constexpr std::size_t kRecordPadding = 64;
 
   virtual ~RecordMapper() = default;
-  // Errors: kBadRecord (no id, not an object, …).
+  // Errors: kBadRecord (no id, not an object, …); kTransient when it is no record at all but an error that
+  // the upstream put in the place of one: then the page is not whole.
   virtual Result<RecordHead> Head(std::string_view raw) = 0;
   // Checks the whole record (well-formed to its last byte, storable by PostgreSQL: no U+0000, no lone
   // surrogate, valid UTF-8, bounded depth and numbers) and fills one column per TableSpec::columns. Errors:
@@ -189,6 +190,20 @@ struct PlanEstimate {
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
+// The times of a page's records in the order in which they came: whether they are those that were asked for.
+struct OrderSeen {
+  std::int64_t least_ms = 0, most_ms = 0;  // both 0: no record has a time
+  bool rises = true, falls = true;         // never the other way
+
+  // Of the next record; 0 = it has no time.
+  void Note(std::int64_t order_ms);
+  // Every time lies in [range.lo, range.hi).
+  bool Within(TimeRange range) const;
+
+ private:
+  std::int64_t last_ms_ = 0;
+};
+
 // What a page's answer amounted to, given to FinishPage before its last batch is committed.
 struct PageResult {
   const HttpResponseHead* head = nullptr;
@@ -199,6 +214,7 @@ struct PageResult {
   std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
   std::int64_t last_order_ms = 0;
   std::int64_t last_changed_ms = 0;  // changed_ms of the last record seen
+  OrderSeen order = {};              // order_ms of all records seen
   std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
   // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
   // them a source must find out which ids are missing by asking for fewer.
@@ -270,6 +286,11 @@ class Source {
   // tell. The first one told and the last one stand in the job's summary: they show how much moved meanwhile.
   virtual std::optional<std::int64_t> TotalIn(const TaskContext& task, std::string_view document) const;
 
+  // About how many records the job should find, by a kDiscover's document: a number that the upstream does
+  // not vouch for. A job that finds far fewer says so; nothing else rests on it. Nothing = it does not tell,
+  // or not of what the job asks for.
+  virtual std::optional<std::int64_t> EstimateIn(const TaskContext& task, std::string_view document) const;
+
   // About what `tasks`, as Plan made them from the same document, will take. Unless a source knows better:
   // one request a task, a second each.
   virtual PlanEstimate EstimatePlan(const TaskContext& task, std::string_view document,
@@ -282,10 +303,24 @@ class Source {
   virtual std::unique_ptr<RecordMapper> NewMapper(std::string_view stream) const = 0;
 };
 
-// Judges what is alike everywhere: 2xx = ReadBody (HTML = kInvalid), 304 = NotModified, 301/302/307/308 =
+// What an answer may be besides a plain success. What it may not be is not known to be whole, and is no
+// success.
+struct JudgeOptions {
+  bool asked_conditionally =
+      false;                      // by If-None-Match or If-Modified-Since: 304 means that nothing has changed
+  bool created_is_whole = false;  // the API answers this request with 201 in place of 200
+};
+
+// Judges what is alike everywhere: 200 = ReadBody (HTML = kInvalid), other 2xx = kTransient (202, 204, 206 …
+// are not all that was asked for), 304 = NotModified if it was asked for, else kTransient, 301/302/307/308 =
 // FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on User-Agent), 404/410 = kGone, 429 =
-// kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. Sources build on it.
-Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms);
+// kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. A message ends with the
+// upstream's own sentence. Sources build on it.
+Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
+                  JudgeOptions options = {});
+
+// A document without the byte order mark that some servers put before it.
+std::string_view WithoutByteOrderMark(std::string_view text);
 
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);

@@ -33,7 +33,8 @@ ErrorClass ClassOf(int status, std::string_view body = "", std::vector<HttpHeade
 TEST(JudgeHttp, Classes) {
   EXPECT_TRUE(std::holds_alternative<ReadBody>(
       JudgeHttp(Head(200, {{"Content-Type", "application/json"}}), "", kNow)));
-  EXPECT_TRUE(std::holds_alternative<NotModified>(JudgeHttp(Head(304), "", kNow)));
+  EXPECT_TRUE(
+      std::holds_alternative<NotModified>(JudgeHttp(Head(304), "", kNow, {.asked_conditionally = true})));
   EXPECT_EQ(ClassOf(200, "", {{"Content-Type", "text/html; charset=utf-8"}}), ErrorClass::kInvalid);
   EXPECT_EQ(ClassOf(401), ErrorClass::kAuth);
   EXPECT_EQ(ClassOf(403, "{\"error\":\"no\"}"), ErrorClass::kAuth);
@@ -48,6 +49,52 @@ TEST(JudgeHttp, Classes) {
     EXPECT_EQ(ClassOf(status, "", {{"Location", "/x"}}), ErrorClass::kInvalid);
   }
   EXPECT_EQ(ClassOf(301), ErrorClass::kInvalid);  // without Location
+}
+
+// data_path.md, invariant 9.
+TEST(JudgeHttp, NothingCountsAsReadWithoutProofThatAllWasAnswered) {
+  for (const int status : {201, 202, 203, 204, 205, 206, 207, 208, 226, 299, 304}) {
+    EXPECT_EQ(ClassOf(status), ErrorClass::kTransient) << status;
+  }
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(202, {{"Retry-After", "7"}}), "", kNow)).retry_after, seconds(7));
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(206), "", kNow)).http_status, 206);
+  EXPECT_TRUE(std::holds_alternative<ReadBody>(JudgeHttp(Head(201), "", kNow, {.created_is_whole = true})));
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(202), "", kNow, {.asked_conditionally = true, .created_is_whole = true}))
+                .error_class,
+            ErrorClass::kTransient);
+}
+
+TEST(JudgeHttp, ARefusalIsToldInTheUpstreamsWords) {
+  const Verdict scope = JudgeHttp(Head(403), R"({"error":"Missing scope: board:play"})", kNow);
+  EXPECT_EQ(ErrorOf(scope).message, "HTTP 403: not allowed: \"Missing scope: board:play\"");
+  EXPECT_NE(ErrorOf(scope).hint.find("lacks a right"), std::string::npos);
+  const Verdict iam =
+      JudgeHttp(Head(401), R"({"message":"The token is not authorized for this scope."})", kNow);
+  EXPECT_EQ(ErrorOf(iam).hint, ErrorOf(scope).hint) << "a new token would be refused too";
+  const Verdict token = JudgeHttp(Head(401), R"({"error":"No such token"})", kNow);
+  EXPECT_EQ(ErrorOf(token).message, "HTTP 401: not authenticated: \"No such token\"");
+  EXPECT_NE(ErrorOf(token).hint.find("token in weir.yaml"), std::string::npos);
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(401), "", kNow)).message, "HTTP 401: not authenticated");
+  EXPECT_EQ(ErrorOf(JudgeHttp(Head(422), R"({"message":["no"]})", kNow)).message,
+            "HTTP 422: the upstream refused the request: \"no\"");
+}
+
+TEST(OrderSeen, NotesTimesAndWhetherTheyRiseOrFall) {
+  OrderSeen order;
+  EXPECT_TRUE(order.Within({5, 5})) << "nothing came";
+  for (const std::int64_t at : {20, 0, 20, 30}) order.Note(at);
+  EXPECT_TRUE(order.rises);
+  EXPECT_FALSE(order.falls);
+  EXPECT_TRUE(order.Within({20, 31}));
+  EXPECT_FALSE(order.Within({20, 30}));
+  EXPECT_FALSE(order.Within({21, 31}));
+  order.Note(-10);
+  EXPECT_FALSE(order.rises);
+  EXPECT_EQ(order.least_ms, -10);
+  OrderSeen down;
+  for (const std::int64_t at : {30, 30, 20}) down.Note(at);
+  EXPECT_TRUE(down.falls);
+  EXPECT_FALSE(down.rises);
 }
 
 TEST(JudgeHttp, Redirects) {

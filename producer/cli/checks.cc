@@ -60,6 +60,7 @@ Check CheckSource(const Config& config, const SourceInfo& info) {
     options.user_agent = own->second.user_agent.value_or(options.user_agent);
   }
   options.connect_timeout = options.idle_timeout = kPatience;
+  options.ca_file = config.ca_file;
   const SystemClock clock;
   Fetcher fetcher(options, clock);
   HttpRequest request;

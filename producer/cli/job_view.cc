@@ -64,6 +64,10 @@ Json JobJson(const ledger::JobStatus& job) {
       account["total"] = {{"begin", *a.total_before}, {"end", *a.total_after}};
       if (a.met) account["total"]["met"] = *a.met;
     }
+    // Only where far fewer came.
+    if (a.FallsShort()) {
+      account["estimate"] = {{"about", *a.estimate}, {"came", a.carried + a.counters.fetched}};
+    }
     // Only where a sweep was not done: the shape of a good run stays as documented.
     if (a.sweep == "held" || a.sweep == "refused" || a.sweep == "spent") {
       account["sweep"] = {{"state", a.sweep}, {"reason", a.sweep_reason}};
@@ -136,9 +140,24 @@ void PrintTotalRemarks(const Io& io, const ledger::JobStatus& job) {
   if (told > kMostAccounts) *io.err << "and so of " << Counted(told - kMostAccounts, "more account") << "\n";
 }
 
+if (told > kMostAccounts) *io.err << "and so of " << Counted(told - kMostAccounts, "more account") << "\n";
 }  // namespace
 
-void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
+// Accounts that were read to their end, of which far fewer records came than the upstream's own count says.
+void PrintShortfalls(const Io& io, const ledger::JobStatus& job) {
+  constexpr int kMostAccounts = 10;
+  int told = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (!a.FallsShort() || ++told > kMostAccounts) continue;
+    PrintWarning(io, fmt::format("{}: the upstream counts about {} records, and {} came: some may be missing",
+                                 Printable(a.account, 200), Grouped(*a.estimate),
+                                 Grouped(a.carried + a.counters.fetched)));
+  }
+  if (told > kMostAccounts) {
+    PrintWarning(io, fmt::format("nor all of {}", Counted(told - kMostAccounts, "more account")));
+  }
+}
+Remarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
   int failed = 0;
   for (const ledger::AccountStatus& a : job.accounts) {
@@ -149,6 +168,7 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
   }
   if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
   PrintTotalRemarks(io, job);
+  PrintShortfalls(io, job);
   PrintSweepRemarks(io, job);
   if (job.totals.rejected > 0) {
     PrintWarning(

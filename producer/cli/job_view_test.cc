@@ -145,6 +145,28 @@ TEST(JobView, TotalsThatMovedOrDoNotFitAreTold) {
   EXPECT_FALSE(object["accounts"][3].contains("total"));
 }
 
+TEST(JobView, AReadThatFallsFarShortOfTheUpstreamsCountWarns) {
+  auto far = MakeAccount("Far", "succeeded");
+  far.estimate = 5'000;
+  far.counters.fetched = 900;
+  far.carried = 100;
+  auto near = far, none = far, failed = far;
+  near.account = "Near";
+  near.carried = 3'100;
+  none.account = "None";
+  none.estimate.reset();
+  failed.account = "Failed";
+  failed.state = "partial";
+  const auto job = MakeJob(7, "succeeded", {far, near, none, failed});
+  std::ostringstream out, err;
+  PrintJobRemarks({&out, &err}, job);
+  EXPECT_EQ(err.str(),
+            "warning: Far: the upstream counts about 5,000 records, and 1,000 came: some may be missing\n");
+  const ordered_json object = JobJson(job);
+  EXPECT_EQ(object["accounts"][0]["estimate"], (ordered_json{{"about", 5'000}, {"came", 1'000}}));
+  EXPECT_FALSE(object["accounts"][1].contains("estimate"));
+}
+
 TEST(Output, TheStatusOfAnAnswerIsSaidOnce) {
   std::ostringstream out, err;
   Error error = MakeError(ErrorClass::kGone, "HTTP 404: no such player", "check its spelling");

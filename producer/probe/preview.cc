@@ -39,6 +39,7 @@ class PreviewAnswer final : public PageAnswer {
  private:
   Result<bool> OnRecord(std::string_view raw, bool oversize) override {
     out_->push_back(Describe(raw, oversize));
+    if (broken_) return Fail(*broken_);
     ++result_.records;
     stopped_ = out_->size() >= wanted_;
     return !stopped_;
@@ -53,10 +54,12 @@ class PreviewAnswer final : public PageAnswer {
     }
     auto head = mapper_->Head(raw);
     if (!head) {
+      if (head.error().error_class != ErrorClass::kBadRecord) broken_ = head.error();
       record.bad = head.error().message;
       return record;
     }
     record.id = head->id;
+    result_.order.Note(head->order_ms);
     if (head->order_ms != 0) {
       if (result_.first_order_ms == 0) result_.first_order_ms = head->order_ms;
       result_.last_order_ms = head->order_ms;
@@ -74,6 +77,7 @@ class PreviewAnswer final : public PageAnswer {
   const std::size_t wanted_;
   std::vector<PreviewRecord>* out_;
   PageResult result_;
+  std::optional<Error> broken_;  // an error in the place of a record
   bool stopped_ = false;
 };
 

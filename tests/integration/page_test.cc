@@ -280,5 +280,58 @@ TEST_F(PageTest, AnOngoingGameIsReadAgainUntilItEnds) {
   EXPECT_EQ(over.totals.fetched, 0) << "a game that has ended is asked for no more";
 }
 
+// Invariant 9. Each answer is a part of a page, or none: once, and the second one is whole; or each time.
+TEST_F(PageTest, NothingCountsAsReadWithoutProof) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300"));
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  config_.max_attempts = 2;
+  auto full = Request("lichess", {"alice"}), months = Request("chesscom", {"hikaru"});
+  full.mode = months.mode = JobMode::kFull;
+  Sync(full);
+  Sync(months);
+  const std::string game = R"({\"id\":\"aaaaaaaa\",\"createdAt\":1600000000000}\n)";
+  const std::vector<std::string> spoilt{
+      R"("status":202)",
+      R"("status":204)",
+      R"("status":206,"body":")" + game + R"(")",
+      R"("status":304)",
+      R"("status":200,"body":")" + game + R"({\"error\":\"timeout\"}\n")",
+      R"("status":200,"body":")" + game + R"(Internal Server Error\n")",
+      R"("status":200,"body":"{\"id\":\"x\",\"error\":\"timeout\"}\n")",
+      R"("status":200,"body":"{\"id\":\"aaaaaaaa\",\"createdAt\":1100000000000}\n{\"id\":\"b\",\"createdAt\":1}\n")",
+      R"("status":200,"body":"{\"message\":\"An internal error has occurred\",\"code\":0}")",
+  };
+  for (const std::string& answer : spoilt) {
+    for (const std::string times : {R"("times":1,)", ""}) {
+      ASSERT_TRUE(session_.Script("delete from weir.read_ranges; delete from weir.archives"));
+      ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/api/games/user","action":"status",)" + times +
+                                      answer + R"(},{"match":"hikaru/games/2","action":"status",)" + times +
+                                      answer + "}]}"));
+      const std::string state = times.empty() ? "failed" : "succeeded";
+      EXPECT_EQ(Sync(full).state, state) << answer;
+      EXPECT_EQ(Sync(months).state, state) << answer;
+      EXPECT_EQ(Text("select count(*) from weir.read_ranges"), times.empty() ? "0" : "1") << answer;
+      EXPECT_EQ(Text("select exists (select from weir.archives where complete)"), times.empty() ? "f" : "t")
+          << answer;
+      EXPECT_EQ(Text("select count(*) from lichess.games where stale_at is not null"), "0") << answer;
+      EXPECT_EQ(Text("select count(*) from chesscom.games where stale_at is not null"), "0") << answer;
+    }
+  }
+}
+
+// Nothing rests on the upstream's estimate, but for a warning.
+TEST_F(PageTest, TheUpstreamsEstimateIsKeptOfAFullSync) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300;count_off=500"));
+  auto request = Request("lichess", {"alice"});
+  request.mode = JobMode::kFull;
+  const auto status = Sync(request);
+  EXPECT_EQ(status.state, "succeeded");
+  ASSERT_EQ(status.accounts.size(), 1U);
+  EXPECT_EQ(status.accounts[0].estimate, 800);
+  EXPECT_TRUE(status.accounts[0].FallsShort());
+  request.mode = JobMode::kIncremental;
+  EXPECT_FALSE(Sync(request).accounts[0].estimate);
+}
+
 }  // namespace
 }  // namespace weir::testing

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "common/base/json_text.h"
+#include "common/base/time_text.h"
 #include "common/sources/json_string.h"
 #include "common/sources/record_check.h"
 #include "common/sources/record_reader.h"
@@ -16,8 +17,11 @@ namespace {
 constexpr std::size_t kMaxArchives = 2'000;
 constexpr std::size_t kMaxChain = 600;  // months of one chain; older ones: the next time
 constexpr int kFirstYear = 2000;        // Chess.com has games since 2005
+// Selector::lo of a month that is not in the list: that it holds no game is no wonder.
+constexpr std::int64_t kUnlisted = 1;
 constexpr std::size_t kMaxUrlBytes = 1'024;
-// An archive may still get games shortly after its month is over.
+// An archive may still get games shortly after its month is over; and a game may end that long before or
+// after the month in UTC, by whatever clock the upstream sorts it in.
 constexpr std::int64_t kLateMs = 86'400'000;
 // For estimates: what a month of a keen player takes, and a cautious guess of how many games it holds.
 constexpr std::chrono::milliseconds kTypicalRequest{700};
@@ -77,6 +81,33 @@ bool Covers(const Filter& filter, const Month& month) {
   const TimeRange span = month.Span();
   return (!filter.since_ms || *filter.since_ms <= span.lo) &&
          (!filter.until_ms || *filter.until_ms >= span.hi);
+}
+
+// "" where there is none that can be kept.
+std::string ValidatorOf(const HttpResponseHead& head, std::string_view header) {
+  const std::string_view value = head.Get(header);
+  return IsValidator(value) ? std::string(value) : std::string();
+}
+
+// That its games are of the month is the proof that the upstream answered what was asked. Months are not cut
+// exactly as UTC's.
+Result<void> CheckMonth(const Month& month, const PageResult& result) {
+  const TimeRange span = month.Span();
+  if (result.order.Within({span.lo - kLateMs, span.hi + kLateMs})) return {};
+  return Fail(ErrorClass::kTransient,
+              fmt::format("games of another month than {} came: {} to {}", month.Key(),
+                          FormatTime(result.order.least_ms), FormatTime(result.order.most_ms)));
+}
+
+// The months that were read before and are not listed any more, too: whether they are gone is theirs to say.
+std::vector<Month> WithStored(std::vector<Month> months, const AccountState& state) {
+  const std::vector<Month> listed = months;
+  for (const ArchiveState& archive : state.archives) {
+    const auto month = Month::Parse(archive.key);
+    if (month && !std::binary_search(listed.begin(), listed.end(), *month)) months.push_back(*month);
+  }
+  std::sort(months.begin(), months.end());
+  return months;
 }
 
 NewTask ArchiveTask(std::string key, std::optional<std::int64_t> budget) {
@@ -144,7 +175,7 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
     oldest = state.archives.front().key;
     newest = state.archives.back().key;
   }
-  for (const Month& month : months) {
+  for (const Month& month : mode == JobMode::kFull ? WithStored(months, state) : months) {
     if (!Overlaps(month, filter)) continue;
     const std::string key = month.Key();
     if (!all && key < newest) {
@@ -153,7 +184,9 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
       // Older history than was ever read is not asked for, unless the user does by --since.
       if (key < oldest && !filter.since_ms) continue;
     }
-    if (auto sent = sink(ArchiveTask(key, std::nullopt)); !sent) return sent;
+    NewTask task = ArchiveTask(key, std::nullopt);
+    if (!std::binary_search(months.begin(), months.end(), month)) task.selector.lo = kUnlisted;
+    if (auto sent = sink(std::move(task)); !sent) return sent;
   }
   return {};
 }
@@ -178,9 +211,16 @@ std::optional<ArchiveKey> ArchiveKey::Parse(std::string_view selector_key) {
                     comma == std::string_view::npos ? std::string_view() : selector_key.substr(comma + 1)};
 }
 
+bool IsValidator(std::string_view header_value) {
+  constexpr std::size_t kMaxBytes = 512;
+  return !header_value.empty() && header_value.size() <= kMaxBytes &&
+         std::all_of(header_value.begin(), header_value.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+}
+
 Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result) {
   const auto key = ArchiveKey::Parse(task.selector.key);
   if (!key) return Fail(ErrorClass::kInternal, "a task's archive key names no month");
+  if (auto ok = CheckMonth(key->month, result); !ok) return Fail(std::move(ok.error()));
   PageEnd end;
   const bool over = key->month.Span().hi + kLateMs <= task.now_ms;
   ArchiveState archive;
@@ -192,11 +232,14 @@ Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result)
       archive.key = key->month.Key();
     }
     archive.complete = archive.complete || (over && task.archive.has_value());
+  } else if (result.records == 0) {
+    // Only months with games are listed: it is asked for again the next time, unconditionally.
+    if (task.selector.lo != kUnlisted) end.doubt = "month " + archive.key + " is listed and holds no game";
   } else if (!result.budget_spent && Covers(task.filter, key->month)) {
     archive.complete = over;
     if (result.head != nullptr) {
-      archive.etag = result.head->Get("ETag");
-      archive.last_modified = result.head->Get("Last-Modified");
+      archive.etag = ValidatorOf(*result.head, "ETag");
+      archive.last_modified = ValidatorOf(*result.head, "Last-Modified");
     }
   }
   end.archive = std::move(archive);

@@ -29,7 +29,7 @@ struct Month {
 Result<std::vector<Month>> ParseArchives(std::string_view document, std::int64_t now_ms);
 
 // The tasks of one account, in the order they should run; only months that overlap the filter's time:
-//   full         every month, oldest first
+//   full         every month, oldest first, and those that were read before and are not listed any more
 //   incremental  the newest stored month and what is newer, and what is not complete since the oldest stored
 //                one (or since the filter's); nothing stored = as full
 //   with limit   one task that begins a chain over the months not complete and the newest, newest first; the
@@ -48,7 +48,11 @@ struct ArchiveKey {
   static std::optional<ArchiveKey> Parse(std::string_view selector_key);
 };
 
-// What a finished month leaves. Errors: kInternal for a key that names no month.
+// Whether an ETag or Last-Modified can be stored and sent back.
+bool IsValidator(std::string_view header_value);
+
+// What a finished month leaves. Errors: kInternal for a key that names no month; kTransient when games of
+// another month came.
 Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result);
 
 }  // namespace weir::chesscom

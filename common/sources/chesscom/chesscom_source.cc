@@ -7,6 +7,7 @@
 #include "common/base/json_text.h"
 #include "common/sources/chesscom/archive_plan.h"
 #include "common/sources/chesscom/game_mapper.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir {
 namespace {
@@ -38,20 +39,36 @@ std::string PlayerPath(const AccountRef& account) {
   return std::string(kPlayerPath) + PercentEncode(name);
 }
 
-// A stored header value may be sent back only if it can stand in a header.
-bool IsHeaderValue(std::string_view text) {
-  return !text.empty() && text.size() <= 512 &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7F; });
+// The header by which a month is asked for only if it changed; none = it is asked for whatever it holds. Full
+// asks unconditionally; what was cut has neither ETag nor Last-Modified stored.
+std::optional<HttpHeader> Condition(const TaskContext& task) {
+  const auto key = chesscom::ArchiveKey::Parse(task.selector.key);
+  if (!key || task.selector.kind != SelectorKind::kArchive) return std::nullopt;
+  if (task.mode != JobMode::kIncremental || !task.archive || task.archive->key != key->month.Key()) {
+    return std::nullopt;
+  }
+  if (chesscom::IsValidator(task.archive->etag)) return HttpHeader{"If-None-Match", task.archive->etag};
+  if (chesscom::IsValidator(task.archive->last_modified)) {
+    return HttpHeader{"If-Modified-Since", task.archive->last_modified};
+  }
+  return std::nullopt;
 }
 
-// Full asks unconditionally; what was cut has neither ETag nor Last-Modified stored.
-void AddConditions(const TaskContext& task, const std::string& key, HttpRequest& request) {
-  if (task.mode != JobMode::kIncremental || !task.archive || task.archive->key != key) return;
-  if (IsHeaderValue(task.archive->etag)) {
-    request.headers.push_back({"If-None-Match", task.archive->etag});
-  } else if (IsHeaderValue(task.archive->last_modified)) {
-    request.headers.push_back({"If-Modified-Since", task.archive->last_modified});
-  }
+bool SaysNotFound(std::string_view body_start) {
+  std::string said = UpstreamSentence(body_start);
+  std::transform(said.begin(), said.end(), said.begin(), Lower);
+  return said.find("not found") != std::string::npos;
+}
+
+// In its outages Chess.com answers 404 too, with "An internal error has occurred": only "not found" says that
+// something is not there.
+Error Outage(const HttpResponseHead& head, std::string_view body_start) {
+  const std::string said = UpstreamSentence(body_start);
+  Error e = MakeError(ErrorClass::kTransient,
+                      fmt::format("HTTP {}: Chess.com does not say what it has: \"{}\"", head.status, said));
+  e.http_status = head.status;
+  e.body_start = Printable(body_start);
+  return e;
 }
 
 }  // namespace
@@ -97,15 +114,17 @@ Result<PageRequest> ChesscomSource::Request(const TaskContext& task) const {
   page.format = BodyFormat::kJsonArray;
   page.record_path = "games";
   page.request.target = PlayerPath(task.account) + "/games/" + month;
-  AddConditions(task, month, page.request);
+  if (auto condition = Condition(task)) page.request.headers.push_back(std::move(*condition));
   return page;
 }
 
 Verdict ChesscomSource::Judge(const TaskContext& task, const HttpResponseHead& head,
                               std::string_view body_start) const {
-  Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
+  Verdict verdict =
+      JudgeHttp(head, body_start, task.now_ms, {.asked_conditionally = Condition(task).has_value()});
   auto* e = std::get_if<Error>(&verdict);
   if (e == nullptr || e->error_class != ErrorClass::kGone) return verdict;
+  if (head.status == 404 && !SaysNotFound(body_start)) return Outage(head, body_start);
   const std::string name = Printable(task.account.name, 64);
   if (head.status == 410) {
     e->message = fmt::format("HTTP 410: the data of \"{}\" is gone for good", name);

@@ -132,13 +132,54 @@ TEST(ChesscomJudge, GoneBlockedRenamed) {
     return std::get<Error>(source.Judge(Context(), {status, {}}, body));
   };
   EXPECT_EQ(error(404, R"({"code":0,"message":"User \"x\" not found."})").error_class, ErrorClass::kGone);
-  EXPECT_NE(error(404, "{}").message.find("Anna"), std::string::npos);
+  EXPECT_NE(error(404, R"({"code":0,"message":"User \"x\" not found."})").message.find("Anna"),
+            std::string::npos);
   EXPECT_EQ(error(410, "").error_class, ErrorClass::kGone);
   EXPECT_EQ(error(403, "<html>").error_class, ErrorClass::kBlocked);
   EXPECT_EQ(error(429, "").error_class, ErrorClass::kThrottled);
   const Verdict moved = source.Judge(Context(), {301, {{"Location", "/pub/player/new/games/archives"}}}, "");
   EXPECT_TRUE(std::get<FollowTo>(moved).permanent);
-  EXPECT_TRUE(std::holds_alternative<NotModified>(source.Judge(MonthTask("2024/03"), {304, {}}, "")));
+}
+
+// In its outages Chess.com answers 404 as well.
+TEST(ChesscomJudge, OnlyNotFoundSaysThatSomethingIsNotThere) {
+  const ChesscomSource source;
+  for (const TaskContext& task : {Context(), MonthTask("2024/03")}) {
+    const auto judge = [&](std::string_view body) {
+      return std::get<Error>(source.Judge(task, {404, {}}, body));
+    };
+    EXPECT_EQ(judge(R"({"code":0,"message":"User \"x\" not found."})").error_class, ErrorClass::kGone);
+    const Error outage = judge(R"({"code":0,"message":"An internal error has occurred. Please contact us"})");
+    EXPECT_EQ(outage.error_class, ErrorClass::kTransient);
+    EXPECT_EQ(outage.http_status, 404);
+    EXPECT_NE(outage.message.find("An internal error has occurred"), std::string::npos) << outage.message;
+    for (const char* body :
+         {"", "{}", R"({"code":0})", "Service unavailable", R"({"code":0,"message":null})"}) {
+      EXPECT_EQ(judge(body).error_class, ErrorClass::kTransient) << body;
+    }
+  }
+}
+
+// data_path.md, invariant 9.
+TEST(ChesscomJudge, NothingCountsAsReadWithoutProofThatItWasAskedFor) {
+  const ChesscomSource source;
+  const HttpResponseHead unchanged{304, {{"ETag", "\"e\""}}};
+  TaskContext task = MonthTask("2024/03", JobMode::kIncremental);
+  const auto is_whole = [&] {
+    return std::holds_alternative<NotModified>(source.Judge(task, unchanged, ""));
+  };
+  EXPECT_FALSE(is_whole()) << "nothing is stored that could be unchanged";
+  task.archive = ArchiveState{"2024/03", "\"e\"", "", false};
+  EXPECT_TRUE(is_whole());
+  task.archive->key = "2024/02";
+  EXPECT_FALSE(is_whole()) << "another month";
+  task.archive = ArchiveState{"2024/03", "caf\xe9", "", false};
+  EXPECT_FALSE(is_whole()) << "an ETag that cannot be sent";
+  task.mode = JobMode::kFull;
+  task.archive = ArchiveState{"2024/03", "\"e\"", "", false};
+  EXPECT_FALSE(is_whole()) << "full asks unconditionally";
+  task.selector = {};
+  EXPECT_FALSE(is_whole()) << "the list of months";
 }
 
 // --- plans
@@ -204,7 +245,7 @@ TEST(ChesscomPlan, OnlyTheMonthOfAnArchivesAddressCounts) {
             "/pub/player/anna/games/2024/01");
 }
 
-TEST(ChesscomPlan, WhatIsNoListOfArchivesIsInvalid) {
+TEST(ChesscomPlan, WhatIsNoListOfArchivesIsNoPlan) {
   std::string many = R"({"archives":[)";
   for (int i = 0; i < 2001; ++i) many += (i > 0 ? "," : "") + std::string(R"("/2023/01")");
   for (const std::string& document :
@@ -217,7 +258,8 @@ TEST(ChesscomPlan, WhatIsNoListOfArchivesIsInvalid) {
         R"({"archives":[")" + std::string(2000, 'x') + R"(/2023/01"]})"}) {
     const auto tasks = PlanWith(Context(), {}, document);
     ASSERT_FALSE(tasks.has_value()) << document.substr(0, 60);
-    EXPECT_TRUE(tasks.error().error_class == ErrorClass::kInvalid || document.empty())
+    EXPECT_TRUE(tasks.error().error_class == ErrorClass::kInvalid ||
+                tasks.error().error_class == ErrorClass::kTransient)
         << document.substr(0, 60);
   }
   const auto none = PlanWith(Context(), {}, R"({"archives":[]})");
@@ -230,11 +272,80 @@ TEST(ChesscomPlan, WhatIsNoListOfArchivesIsInvalid) {
 
 // --- what a month leaves
 
+// data_path.md, invariant 9.
+TEST(ChesscomPlan, NothingCountsAsReadWithoutProofThatTheListIsWhole) {
+  for (const char* document :
+       {R"({"archives":null})", R"({"code":0,"message":"An internal error has occurred"})", ""}) {
+    const auto tasks = PlanWith(Context(), {}, document);
+    ASSERT_FALSE(tasks.has_value()) << document;
+    EXPECT_EQ(tasks.error().error_class, ErrorClass::kTransient) << document;
+  }
+}
+
+// That it is gone from the list is no proof that it is gone: a sweep would rest on it.
+TEST(ChesscomPlan, AFullSyncAsksForAMonthThatIsNoLongerListed) {
+  AccountState state;
+  state.archives = {{"2023/10", "", "", true}, {"2024/01", "", "", true}, {"2024/03", "e", "", true}};
+  EXPECT_EQ(Keys(Context(), state),
+            (Names{"2023/10", "2023/11", "2023/12", "2024/01", "2024/02", "2024/03"}));
+  const auto tasks = PlanWith(Context(), state, Fixture("archives.json"));
+  const auto finish = [&](std::size_t i) {
+    TaskContext task = Context();
+    task.selector = tasks->at(i).selector;
+    return ChesscomSource().FinishPage(task, PageResult{});
+  };
+  EXPECT_EQ(finish(0)->doubt, "") << "not listed, and empty";
+  EXPECT_NE(finish(1)->doubt, "") << "listed, and empty";
+  EXPECT_EQ(Keys(Context(JobMode::kIncremental), state), (Names{"2023/11", "2023/12", "2024/02", "2024/03"}));
+}
+
+// data_path.md, invariant 9.
+TEST(ChesscomFinish, NothingCountsAsReadWithoutProofThatTheGamesAreTheMonths) {
+  const ChesscomSource source;
+  const auto finish = [&](std::string_view first, std::string_view last) {
+    PageResult result;
+    result.records = 2;
+    for (const std::string_view at : {first, last}) result.order.Note(*ParseTime(at));
+    return source.FinishPage(MonthTask("2024/02"), result);
+  };
+  EXPECT_TRUE(finish("2024-02-01", "2024-02-29T23:59:59Z")->archive->complete);
+  EXPECT_TRUE(finish("2024-01-31T16:00:00Z", "2024-03-01T08:00:00Z")->archive->complete)
+      << "another time zone's month";
+  for (const auto& other : {finish("2024-01-15", "2024-02-15"), finish("2024-02-15", "2024-03-15")}) {
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().error_class, ErrorClass::kTransient);
+  }
+}
+
+TEST(ChesscomFinish, AMonthThatIsListedAndHoldsNothingIsAskedForAgain) {
+  const HttpResponseHead head{200, {{"ETag", "W/\"1\""}}};
+  PageResult result;
+  result.head = &head;
+  const auto end = ChesscomSource().FinishPage(MonthTask("2024/02"), result);
+  ASSERT_TRUE(end && end->archive);
+  EXPECT_FALSE(end->archive->complete);
+  EXPECT_EQ(end->archive->etag, "");
+  EXPECT_NE(end->doubt, "");
+}
+
+TEST(ChesscomFinish, OnlyAnETagThatCanBeSentBackIsKept) {
+  const HttpResponseHead head{200, {{"ETag", "caf\xc3\xa9"}, {"Last-Modified", std::string(600, 'x')}}};
+  PageResult result;
+  result.head = &head;
+  result.records = 1;
+  const auto end = ChesscomSource().FinishPage(MonthTask("2024/02"), result);
+  ASSERT_TRUE(end && end->archive);
+  EXPECT_EQ(end->archive->etag, "");
+  EXPECT_EQ(end->archive->last_modified, "");
+  EXPECT_TRUE(end->archive->complete);
+}
+
 TEST(ChesscomFinish, MonthThatIsOverAndReadWholeIsComplete) {
   const ChesscomSource source;
   const HttpResponseHead head{200, {{"ETag", "W/\"1\""}, {"Last-Modified", "Fri, 01 Mar 2024 00:00:00 GMT"}}};
   PageResult result;
   result.head = &head;
+  result.records = 7;
   auto end = source.FinishPage(MonthTask("2024/02"), result);
   ASSERT_TRUE(end && end->archive);
   EXPECT_EQ(end->archive->key, "2024/02");
@@ -254,6 +365,7 @@ TEST(ChesscomFinish, WhatWasCutIsNeitherCompleteNorAskedConditionally) {
   const HttpResponseHead head{200, {{"ETag", "W/\"1\""}}};
   PageResult result;
   result.head = &head;
+  result.records = 7;
   TaskContext task = MonthTask("2024/02");
   task.filter.since_ms = *ParseTime("2024-02-02");
   auto end = source.FinishPage(task, result);

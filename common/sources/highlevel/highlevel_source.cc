@@ -14,6 +14,7 @@
 #include "common/sources/highlevel/slice_end.h"
 #include "common/sources/source_params.h"
 #include "common/sources/time_windows.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir {
 namespace {
@@ -262,12 +263,15 @@ Verdict HighLevelSource::Judge(const TaskContext& task, const HttpResponseHead& 
   // An answer without the place or the number that was asked for is one, too.
   if (e->error_class == ErrorClass::kInvalid && IsOptional(task)) return ReadBody{};
   const std::string name = Printable(task.account.name, 64);
-  if (e->error_class == ErrorClass::kAuth && head.status == 403) {
-    e->message = fmt::format("HTTP 403: HighLevel does not let this token see location \"{}\"", name);
+  const std::string said = UpstreamSentence(body_start);
+  const std::string words = said.empty() ? "" : fmt::format(": \"{}\"", said);
+  if (e->error_class == ErrorClass::kAuth && (head.status == 403 || SaysARightIsMissing(said))) {
+    e->message = fmt::format("HTTP {}: HighLevel does not let this token see location \"{}\"{}", head.status,
+                             name, words);
     e->hint = "check that the location still exists and that the token's scopes hold opportunities.readonly";
   } else if (e->error_class == ErrorClass::kAuth) {
-    e->message =
-        fmt::format("HTTP {}: HighLevel refuses the access token of location \"{}\"", head.status, name);
+    e->message = fmt::format("HTTP {}: HighLevel refuses the access token of location \"{}\"{}", head.status,
+                             name, words);
     e->hint = "renew the account's token in weir.yaml, then: weir replay --class auth";
   } else if (e->error_class == ErrorClass::kGone) {
     e->message = fmt::format("HTTP {}: HighLevel knows no location \"{}\"", head.status, name);

@@ -139,6 +139,10 @@ TEST(HighLevelJudge, ErrorsSayWhatToDo) {
   EXPECT_EQ(error(401).error_class, ErrorClass::kAuth);
   EXPECT_EQ(error(403).error_class, ErrorClass::kAuth);
   EXPECT_THAT(error(403).hint, HasSubstr("still exists"));
+  const auto scope = std::get<Error>(source.Judge(
+      TaskOf(), {401, {}}, R"({"statusCode":401,"message":"The token is not authorized for this scope."})"));
+  EXPECT_THAT(scope.message, HasSubstr("The token is not authorized for this scope."));
+  EXPECT_EQ(scope.hint, error(403).hint) << "a new token does not help";
   EXPECT_EQ(error(429).error_class, ErrorClass::kThrottled);
   EXPECT_EQ(error(502).error_class, ErrorClass::kTransient);
 }

@@ -7,6 +7,7 @@
 #include "common/base/json_text.h"
 #include "common/sources/field_columns.h"
 #include "common/sources/record_check.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::lichess {
 namespace {
@@ -137,10 +138,13 @@ class GameMapper final : public RecordMapper {
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
     auto id = AsId(head_.Field(0));
-    if (!id) return Fail(ErrorClass::kBadRecord, "the game has no id");
     const auto created = AsTime(head_.Field(1));
-    if (!created) return Fail(ErrorClass::kBadRecord, "game " + Printable(*id, 64) + " has no createdAt");
-    return RecordHead{std::move(*id), *created};
+    if (id && created) return RecordHead{std::move(*id), *created};
+    if (const auto said = ErrorIn(raw)) {
+      return Fail(ErrorClass::kTransient, "the answer is not whole: the upstream says \"" + *said + "\"");
+    }
+    if (!id) return Fail(ErrorClass::kBadRecord, "the game has no id");
+    return Fail(ErrorClass::kBadRecord, "game " + Printable(*id, 64) + " has no createdAt");
   }
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include "common/base/json_text.h"
+#include "common/base/time_text.h"
 #include "common/sources/field_columns.h"
 #include "common/sources/record_check.h"
 #include "common/sources/time_windows.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::lichess {
 namespace {
@@ -14,6 +17,8 @@ namespace {
 // Caps for what an upstream, or a much torn history, could blow up.
 constexpr std::int64_t kMaxWindows = 10'000;
 constexpr std::size_t kMaxChain = 200;
+constexpr std::size_t kShownId = 64;
+constexpr std::string_view kAgain = "again:";
 
 std::optional<std::int64_t> ParseInt(std::string_view text) {
   std::int64_t value = 0;
@@ -47,6 +52,12 @@ Result<void> SendWindows(const User& user, TimeRange hole, const Scope& scope, c
       return sent;
   }
   return {};
+}
+
+std::string Join(const std::vector<std::string>& ids) {
+  std::string text;
+  for (const std::string& id : ids) text += (text.empty() ? "" : ",") + id;
+  return text;
 }
 
 // An id that can stand in a comma-separated list.
@@ -92,22 +103,64 @@ std::vector<std::string> SplitIds(std::string_view key) {
   return ids;
 }
 
+// Ids that did not come. One answer is no proof that they are gone: two are.
+void LeaveMissing(const Selector& selector, std::vector<std::string> missing, PageEnd& end) {
+  if (selector.key.starts_with(kAgain)) {
+    end.unwatch = std::move(missing);
+  } else {
+    end.successors.push_back({{SelectorKind::kIds, 0, 0, std::string(kAgain) + Join(missing)}, std::nullopt});
+  }
+}
+
+// The caller did not keep the ids that came.
+PageEnd FinishUnnamedIds(const Selector& selector, const std::vector<std::string>& ids,
+                         const PageResult& result) {
+  PageEnd end;
+  if (result.records >= static_cast<std::int64_t>(ids.size())) return end;
+  if (result.records == 0) {
+    LeaveMissing(selector, ids, end);
+    return end;
+  }
+  // Some are missing, but which? Ask for each half alone until a request comes back whole or empty.
+  const auto middle = ids.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2);
+  for (const auto& half : {std::vector(ids.begin(), middle), std::vector(middle, ids.end())}) {
+    end.successors.push_back({{SelectorKind::kIds, 0, 0, Join(half)}, std::nullopt});
+  }
+  return end;
+}
+
+tl::unexpected<Error> NoUser(const std::string& why, std::string_view document) {
+  const bool page = document.starts_with('<');
+  Error e = MakeError(page ? ErrorClass::kInvalid : ErrorClass::kTransient,
+                      "the answer is not a Lichess user: " + why);
+  e.body_start = Printable(document);
+  return Fail(std::move(e));
+}
+
+// That the games lie in the time that was asked for is the proof that the upstream understood the question. A
+// range that begins with the earliest `since` was asked for without one.
+Result<void> CheckTimes(const Selector& selector, const PageResult& result) {
+  const std::int64_t lo = selector.lo > kEarliestMs ? selector.lo : std::numeric_limits<std::int64_t>::min();
+  if (result.order.Within({lo, selector.hi})) return {};
+  return Fail(ErrorClass::kTransient,
+              "games of another time came than was asked for: " + FormatTime(result.order.least_ms) + " to " +
+                  FormatTime(result.order.most_ms));
+}
+
 }  // namespace
 
 Result<User> ParseUser(std::string_view document) {
   static const FieldTree kTree({"id", "createdAt", "count.all", "disabled"});
+  document = WithoutByteOrderMark(document);
   std::string padded(document);
   padded.append(RecordMapper::kRecordPadding, '\0');
   RecordCheck check(kTree);
   if (auto whole = check.Whole({padded.data(), document.size()}); !whole) {
-    Error e = MakeError(ErrorClass::kInvalid, "the answer is not a Lichess user: " + whole.error().message);
-    e.body_start = Printable(document);
-    return Fail(std::move(e));
+    return NoUser(whole.error().message, document);
   }
   if (check.Field(0).kind != JsonField::Kind::kString && !AsTime(check.Field(1))) {
-    Error e = MakeError(ErrorClass::kInvalid, "the answer is not a Lichess user: it has no id");
-    e.body_start = Printable(document);
-    return Fail(std::move(e));
+    const std::string said = UpstreamSentence(document);
+    return NoUser(said.empty() ? "it has no id" : "\"" + said + "\"", document);
   }
   if (AsBool(check.Field(3)).value_or(false)) {
     return Fail(ErrorClass::kGone, "the Lichess account is closed", "its games cannot be read any more");
@@ -115,6 +168,7 @@ Result<User> ParseUser(std::string_view document) {
   User user;
   user.created_ms = AsTime(check.Field(1));
   user.games = AsInt(check.Field(2));
+  user.id = AsId(check.Field(0)).value_or("");
   return user;
 }
 
@@ -170,10 +224,24 @@ std::optional<NewestChain> NewestChain::Parse(std::string_view text) {
   return chain;
 }
 
+Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result, std::int64_t settled_ms) {
+  if (auto ok = CheckTimes(selector, result); !ok) return Fail(std::move(ok.error()));
+  PageEnd end;
+  const std::int64_t hi = std::min(selector.hi, settled_ms);
+  if (selector.lo < hi) end.read.push_back({selector.lo, hi});
+  // All that was asked for came, as far as can be seen; for a sweep that is not enough.
+  if (!result.order.rises) end.doubt = "games came in another order than was asked for";
+  if (result.head != nullptr && !result.head->TellsItsEnd()) {
+    end.doubt = "an answer told neither its length nor its end";
+  }
+  return end;
+}
+
 Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
                              std::int64_t settled_ms) {
   auto chain = NewestChain::Parse(selector.key);
   if (!chain) return Fail(ErrorClass::kInternal, "a task's chain of ranges cannot be read");
+  if (auto ok = CheckTimes(selector, result); !ok) return Fail(std::move(ok.error()));
   PageEnd end;
   const auto claim = [&](std::int64_t lo) {
     const std::int64_t hi = std::min(selector.hi, settled_ms);
@@ -182,13 +250,19 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
   const std::int64_t asked = budget + (chain->tie ? 1 : 0);
   const std::int64_t left = budget - result.inserted;
   const std::int64_t oldest = result.last_order_ms;
-  if (!result.budget_spent && result.records < asked) {  // the range is read to its end
+  const bool older = selector.lo <= kEarliestMs && result.records > 0 && oldest < selector.lo;
+  // The range is read to its end; or past it, to games that are older than any `until`.
+  if ((!result.budget_spent && result.records < asked) || older) {
     claim(selector.lo);
-    if (left <= 0 || chain->rest.empty()) return end;
+    if (result.budget_spent || left <= 0 || chain->rest.empty()) return end;
     const TimeRange next = chain->rest.front();
     const NewestChain after{false, {chain->rest.begin() + 1, chain->rest.end()}};
     end.successors.push_back({{SelectorKind::kNewest, next.lo, next.hi, after.Text()}, left});
     return end;
+  }
+  // The oldest that came bounds what is claimed, so it must be the last one.
+  if (!result.order.falls) {
+    return Fail(ErrorClass::kTransient, "games came in another order than newest first");
   }
   // Cut off by `max` or the budget. Records of the oldest millisecond seen may be missing, so it is left out.
   if (oldest < selector.lo || oldest >= selector.hi) return end;
@@ -210,31 +284,31 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
   return end;
 }
 
-PageEnd FinishIds(const Selector& selector, const PageResult& result) {
+std::string_view IdsOf(std::string_view key) {
+  return key.starts_with(kAgain) ? key.substr(kAgain.size()) : key;
+}
+
+Result<PageEnd> FinishIds(const Selector& selector, const PageResult& result) {
   PageEnd end;
-  std::vector<std::string> ids = SplitIds(selector.key);
-  if (result.records >= static_cast<std::int64_t>(ids.size())) return end;
-  if (result.seen_ids) {
-    std::vector<std::string> seen = *result.seen_ids;
-    std::sort(seen.begin(), seen.end());
-    for (std::string& id : ids) {
-      if (!std::binary_search(seen.begin(), seen.end(), id)) end.unwatch.push_back(std::move(id));
+  const std::vector<std::string> ids = SplitIds(IdsOf(selector.key));
+  if (!result.seen_ids) return FinishUnnamedIds(selector, ids, result);
+  std::vector<std::string> seen = *result.seen_ids;
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  std::erase(seen, std::string());
+  for (const std::string& id : seen) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) {
+      return Fail(ErrorClass::kTransient,
+                  "a game came that was not asked for: \"" + Printable(id, kShownId) + "\"");
     }
-    return end;
   }
-  if (result.records == 0) {
-    end.unwatch = std::move(ids);
-    return end;
+  // Copies, or records without an id, which may be any of those that are missing.
+  if (result.records > static_cast<std::int64_t>(seen.size())) return end;
+  std::vector<std::string> missing;
+  for (const std::string& id : ids) {
+    if (!std::binary_search(seen.begin(), seen.end(), id)) missing.push_back(id);
   }
-  // Some are missing, but which? Ask for each half alone until a request comes back whole or empty.
-  const auto middle = ids.begin() + static_cast<std::ptrdiff_t>(ids.size() / 2);
-  const auto half = [&](auto from, auto to) {
-    std::string key;
-    for (auto it = from; it != to; ++it) key += (key.empty() ? "" : ",") + *it;
-    end.successors.push_back({{SelectorKind::kIds, 0, 0, key}, std::nullopt});
-  };
-  half(ids.begin(), middle);
-  half(middle, ids.end());
+  if (!missing.empty()) LeaveMissing(selector, std::move(missing), end);
   return end;
 }
 

@@ -11,7 +11,8 @@
 
 namespace weir::lichess {
 
-// `since` and `until` may not be earlier: 2013-01-01, Lichess's first games.
+// `since` and `until` may not be earlier: 2013-01-01. There are older games: a range that begins here is
+// asked for without `since`, and has them too.
 constexpr std::int64_t kEarliestMs = 1'356'998'400'070;
 constexpr std::size_t kIdsPerRequest = 300;
 
@@ -19,9 +20,10 @@ constexpr std::size_t kIdsPerRequest = 300;
 struct User {
   std::optional<std::int64_t> created_ms;
   std::optional<std::int64_t> games;  // count.all: an estimate
+  std::string id = {};                // "" = it does not tell
 };
 
-// Errors: kInvalid for what is no user document; kGone for a closed account.
+// Errors: kTransient for what is no user document (kInvalid for a web page); kGone for a closed account.
 Result<User> ParseUser(std::string_view document);
 
 struct PlanOptions {
@@ -51,12 +53,22 @@ struct NewestChain {
   static std::optional<NewestChain> Parse(std::string_view text);
 };
 
+// What a finished window leaves: it is read whole, up to `settled_ms`. Errors: kTransient when games came
+// that lie outside of it: then the upstream answered something else.
+Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result, std::int64_t settled_ms);
+
 // What a finished page of kNewest leaves: what is now read whole, and the task that goes on. `settled_ms`:
-// nothing later is claimed as read. Errors: kInternal for a key that is no chain.
+// nothing later is claimed as read. Errors: kInternal for a key that is no chain; kTransient for games
+// outside of the range, or for a part of them that is not the newest.
 Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
                              std::int64_t settled_ms);
 
-// What a finished kIds page leaves: the ids that the upstream no longer has are unwatched.
-PageEnd FinishIds(const Selector& selector, const PageResult& result);
+// A kIds task's ids as they are sent, of its key. A leading "again:" says that they did not come when they
+// were asked for first.
+std::string_view IdsOf(std::string_view key);
+
+// What a finished kIds page leaves: the ids that did not come are asked for again, and unwatched when they do
+// not come then either. Errors: kTransient when games came that were not asked for.
+Result<PageEnd> FinishIds(const Selector& selector, const PageResult& result);
 
 }  // namespace weir::lichess

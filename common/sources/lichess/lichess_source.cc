@@ -83,9 +83,10 @@ Result<std::string> ContentFlags(const SourceInfo& info, const AccountRef& accou
 // Never perfType, analysed, color or rated: with these another index answers, which lags and repeats games.
 Result<std::string> WindowTarget(const TaskContext& task, const std::string& flags) {
   const Selector& s = task.selector;
-  std::string target =
-      fmt::format("/api/games/user/{}?since={}&until={}", PercentEncode(task.account.canonical),
-                  std::max(s.lo, kEarliestMs), std::max(s.hi, kEarliestMs));
+  std::string target = fmt::format("/api/games/user/{}?", PercentEncode(task.account.canonical));
+  // There are older games, which no `since` reaches.
+  if (s.lo > kEarliestMs) target += fmt::format("since={}&", s.lo);
+  target += fmt::format("until={}", std::max(s.hi, kEarliestMs));
   if (s.kind == SelectorKind::kNewest) {
     const auto chain = lichess::NewestChain::Parse(s.key);
     if (!chain || !task.budget) return Fail(ErrorClass::kInternal, "a newest-first task without its budget");
@@ -174,7 +175,7 @@ Result<PageRequest> LichessSource::Request(const TaskContext& task) const {
       page.request.target = "/api/games/export/_ids";
       if (!flags->empty()) page.request.target += "?" + flags->substr(1);
       page.request.headers.push_back({"Content-Type", "text/plain"});
-      page.request.body = task.selector.key;
+      page.request.body = lichess::IdsOf(task.selector.key);
       return page;
     default:
       return Fail(ErrorClass::kInternal, "lichess has no tasks of kind " + Describe(task.selector));
@@ -205,7 +206,22 @@ Result<void> LichessSource::Plan(const TaskContext& task, const AccountState& st
     }
     return Fail(std::move(user.error()));
   }
+  // A plan rests on its account's age, so another player's would leave games out.
+  const auto key = AccountKey(task.account.canonical);
+  if (!user->id.empty() && key && user->id != *key) {
+    return Fail(ErrorClass::kTransient,
+                fmt::format("the answer is about another player: \"{}\"", Printable(user->id, 64)));
+  }
   return lichess::PlanTasks(*user, state, {task.mode, task.filter, task.now_ms, *window_games}, sink);
+}
+
+std::optional<std::int64_t> LichessSource::EstimateIn(const TaskContext& task,
+                                                      std::string_view document) const {
+  const bool all =
+      task.mode == JobMode::kFull && !task.filter.since_ms && !task.filter.until_ms && !task.filter.limit;
+  if (!all) return std::nullopt;
+  const auto user = lichess::ParseUser(document);
+  return user && user->games.value_or(0) > 0 ? user->games : std::nullopt;
 }
 
 PlanEstimate LichessSource::EstimatePlan(const TaskContext& task, std::string_view document,
@@ -219,18 +235,16 @@ Result<PageEnd> LichessSource::FinishPage(const TaskContext& task, const PageRes
   if (!settle) return Fail(settle.error());
   const std::int64_t settled = SettledMs(task, result, *settle);
   switch (task.selector.kind) {
-    case SelectorKind::kWindow: {
-      PageEnd end;
-      const std::int64_t hi = std::min(task.selector.hi, settled);
-      if (task.selector.lo < hi) end.read.push_back({task.selector.lo, hi});
-      return end;
-    }
+    case SelectorKind::kWindow:
+      return lichess::FinishWindow(task.selector, result, settled);
     case SelectorKind::kNewest:
       return lichess::FinishNewest(task.selector, task.budget.value_or(0), result, settled);
-    case SelectorKind::kIds:
+    case SelectorKind::kIds: {
+      auto end = lichess::FinishIds(task.selector, result);
       // With a bound in time the worker leaves records out, so one that is not seen may still be there.
-      if (task.filter.since_ms || task.filter.until_ms) return PageEnd{};
-      return lichess::FinishIds(task.selector, result);
+      if (end && (task.filter.since_ms || task.filter.until_ms)) return PageEnd{};
+      return end;
+    }
     default:
       return PageEnd{};
   }

@@ -18,6 +18,7 @@ class LichessSource final : public Source {
   std::optional<std::string> RenamedTo(std::string_view location) const override;
   Result<void> Plan(const TaskContext& task, const AccountState& state, std::string_view document,
                     const TaskSink& sink) const override;
+  std::optional<std::int64_t> EstimateIn(const TaskContext& task, std::string_view document) const override;
   PlanEstimate EstimatePlan(const TaskContext& task, std::string_view document,
                             const std::vector<NewTask>& tasks) const override;
   Result<PageEnd> FinishPage(const TaskContext& task, const PageResult& result) const override;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <span>
 
 #include "common/base/embedded_file.h"
@@ -95,10 +96,35 @@ TEST(LichessRequest, Window) {
   EXPECT_EQ(page->request.headers[0].value, "application/x-ndjson");
 }
 
-TEST(LichessRequest, SinceIsNeverBelowTheUpstreamsMinimum) {
-  const auto page = LichessSource().Request(TaskOf(SelectorKind::kWindow, 0, kNow));
-  ASSERT_TRUE(page);
-  EXPECT_NE(page->request.target.find("since=1356998400070&"), std::string::npos);
+// No `since` may be below 2013, and there are older games.
+TEST(LichessRequest, ARangeFromTheUpstreamsMinimumHasNoSince) {
+  for (const SelectorKind kind : {SelectorKind::kWindow, SelectorKind::kNewest}) {
+    for (const std::int64_t lo : {std::int64_t{0}, lichess::kEarliestMs}) {
+      TaskContext task = TaskOf(kind, lo, kNow);
+      task.budget = 5;
+      const auto page = LichessSource().Request(task);
+      ASSERT_TRUE(page);
+      EXPECT_EQ(page->request.target.find("since"), std::string::npos) << page->request.target;
+      EXPECT_NE(page->request.target.find("?until=1700100000000&"), std::string::npos)
+          << page->request.target;
+    }
+  }
+  const auto later = LichessSource().Request(TaskOf(SelectorKind::kWindow, lichess::kEarliestMs + 1, kNow));
+  EXPECT_NE(later->request.target.find("since=1356998400071&"), std::string::npos);
+}
+
+TEST(LichessPlan, TheFirstWindowOfAnAccountOlderThanTheMinimumReadsOlderGamesToo) {
+  const auto tasks =
+      PlanWith(Context(), {}, R"({"id":"anna_k","createdAt":1290415680000,"count":{"all":3}})");
+  ASSERT_TRUE(tasks);
+  ASSERT_EQ(tasks->size(), 1U);
+  const TaskContext window =
+      TaskOf(SelectorKind::kWindow, tasks->at(0).selector.lo, tasks->at(0).selector.hi);
+  EXPECT_EQ(LichessSource().Request(window)->request.target.find("since"), std::string::npos);
+  PageResult old;
+  old.order.Note(1'300'000'000'000);
+  old.order.Note(1'400'000'000'000);
+  EXPECT_TRUE(LichessSource().FinishPage(window, old)) << "a game of 2011";
 }
 
 TEST(LichessRequest, NeverTheFiltersOfTheOtherIndex) {
@@ -138,6 +164,12 @@ TEST(LichessRequest, Ids) {
   EXPECT_EQ(page->request.target, "/api/games/export/_ids?opening=true");
   EXPECT_EQ(page->request.body, "aaaaaaaa,bbbbbbbb");
   EXPECT_EQ(page->request.headers[1].value, "text/plain");
+}
+
+TEST(LichessRequest, IdsThatAreAskedForAgainAreSentAlike) {
+  EXPECT_EQ(
+      LichessSource().Request(TaskOf(SelectorKind::kIds, 0, 0, "again:aaaaaaaa,bbbbbbbb"))->request.body,
+      "aaaaaaaa,bbbbbbbb");
 }
 
 TEST(LichessRequest, NameIsEncoded) {
@@ -184,6 +216,18 @@ TEST(LichessJudge, UnknownPlayerIsGoneAndAWebPageIsBlocked) {
   EXPECT_NE(std::get<Error>(blocked).hint.find("user_agent"), std::string::npos);
 }
 
+// data_path.md, invariant 9: nothing is ever asked conditionally.
+TEST(LichessJudge, NothingCountsAsReadWithoutProofThatItIsAllThatWasAsked) {
+  for (const TaskContext& task : {Context(), TaskOf(SelectorKind::kWindow, kBorn, kNow),
+                                  TaskOf(SelectorKind::kIds, 0, 0, "aaaaaaaa")}) {
+    for (const int status : {201, 202, 204, 206, 304}) {
+      const Verdict verdict = LichessSource().Judge(task, {status, {}}, "");
+      ASSERT_TRUE(std::holds_alternative<Error>(verdict)) << status;
+      EXPECT_EQ(std::get<Error>(verdict).error_class, ErrorClass::kTransient) << status;
+    }
+  }
+}
+
 // --- plans
 
 TEST(LichessPlan, FullIsWindowsSizedFromTheCount) {
@@ -214,23 +258,23 @@ TEST(LichessPlan, BoundsScaleTheCount) {
 }
 
 TEST(LichessPlan, WithoutAUsableCountThereIsOneWindow) {
-  for (const char* document : {R"({"id":"a","createdAt":1600000000000})",
-                               R"({"id":"a","createdAt":1600000000000,"count":{"all":0}})",
-                               R"({"id":"a","createdAt":1600000000000,"count":{"all":-3}})",
-                               R"({"id":"a","createdAt":1600000000000,"count":{"all":"many"}})"}) {
+  for (const char* document : {R"({"id":"anna_k","createdAt":1600000000000})",
+                               R"({"id":"anna_k","createdAt":1600000000000,"count":{"all":0}})",
+                               R"({"id":"anna_k","createdAt":1600000000000,"count":{"all":-3}})",
+                               R"({"id":"anna_k","createdAt":1600000000000,"count":{"all":"many"}})"}) {
     const auto tasks = PlanWith(Context(), {}, document);
     ASSERT_TRUE(tasks);
     EXPECT_EQ(tasks->size(), 1U);
     ExpectWindowsCover(*tasks, kBorn, kNow);
   }
-  const auto unborn = PlanWith(Context(), {}, R"({"id":"a","count":{"all":5}})");
+  const auto unborn = PlanWith(Context(), {}, R"({"id":"anna_k","count":{"all":5}})");
   ASSERT_TRUE(unborn);
   ExpectWindowsCover(*unborn, lichess::kEarliestMs, kNow);
 }
 
 TEST(LichessPlan, AbsurdCountIsBounded) {
   const auto tasks =
-      PlanWith(Context(), {}, R"({"id":"a","createdAt":1,"count":{"all":9223372036854775807}})");
+      PlanWith(Context(), {}, R"({"id":"anna_k","createdAt":1,"count":{"all":9223372036854775807}})");
   ASSERT_TRUE(tasks);
   EXPECT_EQ(tasks->size(), 10'000U);
   ExpectWindowsCover(*tasks, lichess::kEarliestMs, kNow);
@@ -276,19 +320,112 @@ TEST(LichessPlan, LimitIsAChainOverTheHolesNewestFirst) {
 }
 
 TEST(LichessPlan, NoUserOrAClosedOneIsNoPlan) {
-  for (const char* document :
-       {"", "[]", "{}", "<html>", R"({"id":5})", R"({"id":"a")", R"({"id":"\u0000"})"}) {
-    const auto tasks = PlanWith(Context(), {}, document);
-    ASSERT_FALSE(tasks.has_value()) << document;
-    EXPECT_EQ(tasks.error().error_class, ErrorClass::kInvalid);
-  }
+  EXPECT_EQ(PlanWith(Context(), {}, "<html>").error().error_class, ErrorClass::kInvalid);
   const auto closed = PlanWith(Context(), {}, R"({"id":"anna_k","username":"Anna_K","disabled":true})");
   ASSERT_FALSE(closed.has_value());
   EXPECT_EQ(closed.error().error_class, ErrorClass::kGone);
   EXPECT_NE(closed.error().message.find("Anna_K"), std::string::npos);
 }
 
+// data_path.md, invariant 9.
+TEST(LichessPlan, NothingCountsAsReadWithoutProofThatTheUserIsTheOneAskedFor) {
+  for (const char* document : {"", "[]", "{}", R"({"id":5})", R"({"id":"anna_k")", R"({"id":"\u0000"})",
+                               R"({"error":"Not now."})", R"({"id":"boris","createdAt":1600000000000})"}) {
+    const auto tasks = PlanWith(Context(), {}, document);
+    ASSERT_FALSE(tasks.has_value()) << document;
+    EXPECT_EQ(tasks.error().error_class, ErrorClass::kTransient) << document;
+  }
+  EXPECT_NE(PlanWith(Context(), {}, R"({"error":"Not now."})").error().message.find("Not now."),
+            std::string::npos);
+  EXPECT_TRUE(PlanWith(Context(), {}, "\xEF\xBB\xBF{\"id\":\"anna_k\"}")) << "a byte order mark";
+}
+
+TEST(LichessEstimateIn, IsTheCountOfAFullSyncOfEverything) {
+  const LichessSource source;
+  EXPECT_EQ(source.EstimateIn(Context(), Fixture("user.json")), 2500);
+  EXPECT_EQ(source.TotalIn(Context(), Fixture("user.json")), std::nullopt) << "nothing may rest on it";
+  EXPECT_EQ(source.EstimateIn(Context(JobMode::kIncremental), Fixture("user.json")), std::nullopt);
+  TaskContext bounded = Context();
+  bounded.filter.since_ms = kBorn;
+  EXPECT_EQ(source.EstimateIn(bounded, Fixture("user.json")), std::nullopt);
+  bounded.filter = {};
+  bounded.filter.limit = 5;
+  EXPECT_EQ(source.EstimateIn(bounded, Fixture("user.json")), std::nullopt);
+  for (const char* document : {"", R"({"id":"anna_k"})", R"({"id":"anna_k","count":{"all":-1}})"}) {
+    EXPECT_EQ(source.EstimateIn(Context(), document), std::nullopt) << document;
+  }
+}
+
 // --- what a page leaves
+
+PageResult Times(std::initializer_list<std::int64_t> times) {
+  PageResult result;
+  result.records = result.inserted = static_cast<std::int64_t>(times.size());
+  for (const std::int64_t at : times) {
+    result.order.Note(at);
+    result.last_order_ms = at;
+  }
+  return result;
+}
+
+// data_path.md, invariant 9.
+TEST(LichessFinish, NothingCountsAsReadWithoutProofThatTheGamesLieInTheWindow) {
+  const LichessSource source;
+  const TaskContext task = TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000);
+  const auto whole = source.FinishPage(task, Times({kBorn, kBorn + 5, kBorn + 999}));
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->read.size(), 1U);
+  EXPECT_EQ(whole->doubt, "");
+  for (const auto& times : {Times({kBorn - 1, kBorn}), Times({kBorn, kBorn + 1000}), Times({1})}) {
+    const auto other = source.FinishPage(task, times);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().error_class, ErrorClass::kTransient);
+  }
+}
+
+TEST(LichessFinish, AWindowInDisorderOrWithoutAnEndFeedsNoSweep) {
+  const LichessSource source;
+  const TaskContext task = TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000);
+  EXPECT_NE(source.FinishPage(task, Times({kBorn + 5, kBorn}))->doubt, "");
+  PageResult result = Times({kBorn});
+  HttpResponseHead head{200, {{"Connection", "close"}}};
+  result.head = &head;
+  EXPECT_NE(source.FinishPage(task, result)->doubt, "");
+  head.headers = {{"Transfer-Encoding", "chunked"}};
+  EXPECT_EQ(source.FinishPage(task, result)->doubt, "");
+  head.headers = {{"Content-Length", "5"}};
+  EXPECT_EQ(source.FinishPage(task, result)->doubt, "");
+}
+
+// data_path.md, invariant 9.
+TEST(LichessFinish, NothingCountsAsReadWithoutProofThatTheNewestCameFirst) {
+  const LichessSource source;
+  TaskContext task = TaskOf(SelectorKind::kNewest, kBorn, kBorn + 1000);
+  task.budget = 2;
+  EXPECT_EQ(source.FinishPage(task, Times({kBorn + 9, kBorn + 8}))->read.size(), 1U);
+  PageResult all = Times({kBorn + 8, kBorn + 9});
+  task.budget = 3;
+  EXPECT_EQ(source.FinishPage(task, all)->read.size(), 1U) << "all of the range, in whatever order";
+  task.budget = 2;
+  for (const auto& times :
+       {Times({kBorn + 8, kBorn + 9}), Times({kBorn + 1000, kBorn + 8}), Times({kBorn, kBorn - 1})}) {
+    const auto other = source.FinishPage(task, times);
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().error_class, ErrorClass::kTransient);
+  }
+}
+
+TEST(LichessFinish, NewestEndsAtGamesThatAreOlderThanAnySince) {
+  TaskContext task = TaskOf(SelectorKind::kNewest, lichess::kEarliestMs, kBorn, "10-20");
+  task.budget = 2;
+  PageResult page = Times({kBorn - 5, lichess::kEarliestMs - 7});
+  page.inserted = 1;  // one is known, so that there is some budget left
+  const auto end = LichessSource().FinishPage(task, page);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->read, (std::vector<TimeRange>{{lichess::kEarliestMs, kBorn}}));
+  ASSERT_EQ(end->successors.size(), 1U);
+  EXPECT_EQ(end->successors[0].selector, (Selector{SelectorKind::kNewest, 10, 20, ""}));
+}
 
 TEST(LichessFinish, WindowIsReadButForTheUnsettledEnd) {
   const LichessSource source;
@@ -411,16 +548,44 @@ TEST(LichessFinish, NewestChainAlwaysEnds) {
   }
 }
 
-TEST(LichessFinish, IdsThatDidNotComeAreUnwatched) {
-  const TaskContext task = TaskOf(SelectorKind::kIds, 0, 0, "a,b,c,d,e");
+TEST(LichessFinish, IdsThatDidNotComeTwiceAreUnwatched) {
   const LichessSource source;
+  const TaskContext task = TaskOf(SelectorKind::kIds, 0, 0, "a,b,c,d,e");
+  const TaskContext again = TaskOf(SelectorKind::kIds, 0, 0, "again:a,b,c,d,e");
+  const auto page = [](std::vector<std::string> ids) {
+    PageResult result = Page(static_cast<std::int64_t>(ids.size()), 0, 1);
+    result.seen_ids = std::move(ids);
+    return result;
+  };
+  const auto all = source.FinishPage(task, page({"e", "a", "c", "b", "d", "a"}));
+  EXPECT_TRUE(all->unwatch.empty());
+  EXPECT_TRUE(all->successors.empty());
+  const auto some = source.FinishPage(task, page({"e", "a", "c"}));
+  EXPECT_TRUE(some->unwatch.empty()) << "one answer is no proof";
+  ASSERT_EQ(some->successors.size(), 1U);
+  EXPECT_EQ(some->successors[0].selector, (Selector{SelectorKind::kIds, 0, 0, "again:b,d"}));
+  EXPECT_EQ(source.FinishPage(task, page({}))->successors.at(0).selector.key, "again:a,b,c,d,e");
+  EXPECT_EQ(source.FinishPage(again, page({"e", "a", "c"}))->unwatch, (std::vector<std::string>{"b", "d"}));
+  EXPECT_EQ(source.FinishPage(again, page({}))->unwatch.size(), 5U);
+  EXPECT_TRUE(source.FinishPage(again, page({"a", ""}))->unwatch.empty())
+      << "a record without an id may be any";
+}
+
+// data_path.md, invariant 9.
+TEST(LichessFinish, NothingCountsAsReadWithoutProofThatTheIdsAreThoseAskedFor) {
+  PageResult other = Page(2, 0, 1);
+  other.seen_ids = {"a", "x"};
+  const auto end = LichessSource().FinishPage(TaskOf(SelectorKind::kIds, 0, 0, "a,b"), other);
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().error_class, ErrorClass::kTransient);
+}
+
+TEST(LichessFinish, IdsThatWereNotKeptAreAskedForInHalves) {
+  const LichessSource source;
+  const TaskContext task = TaskOf(SelectorKind::kIds, 0, 0, "a,b,c,d,e");
   EXPECT_TRUE(source.FinishPage(task, Page(5, 0, 1))->unwatch.empty());
-  EXPECT_EQ(source.FinishPage(task, Page(0, 0, 0))->unwatch.size(), 5U);
-  PageResult some = Page(3, 0, 1);
-  some.seen_ids = {"e", "a", "c"};
-  EXPECT_EQ(source.FinishPage(task, some)->unwatch, (std::vector<std::string>{"b", "d"}));
-  some.seen_ids.reset();  // not known which: ask for halves
-  const auto end = source.FinishPage(task, some);
+  EXPECT_EQ(source.FinishPage(task, Page(0, 0, 0))->successors.at(0).selector.key, "again:a,b,c,d,e");
+  const auto end = source.FinishPage(task, Page(3, 0, 1));
   EXPECT_TRUE(end->unwatch.empty());
   ASSERT_EQ(end->successors.size(), 2U);
   EXPECT_EQ(end->successors[0].selector.key, "a,b");
@@ -550,6 +715,17 @@ TEST(LichessMapper, OnlyIdAndTimeAreRequired) {
     const auto bad = MapRecord(raw);
     ASSERT_FALSE(bad.has_value()) << raw;
     EXPECT_EQ(bad.error().error_class, ErrorClass::kBadRecord);
+  }
+}
+
+// data_path.md, invariant 9: an error in the place of a game says that the page is not whole.
+TEST(LichessMapper, NothingCountsAsReadWithoutProofThatWhatIsNoGameIsNoError) {
+  for (const char* raw :
+       {R"({"id":"x","error":"timeout"})", R"({"createdAt":1700000000000,"error":"timeout"})"}) {
+    const auto bad = MapRecord(raw);
+    ASSERT_FALSE(bad.has_value()) << raw;
+    EXPECT_EQ(bad.error().error_class, ErrorClass::kTransient);
+    EXPECT_NE(bad.error().message.find("timeout"), std::string::npos);
   }
 }
 

@@ -1,0 +1,1 @@
+alter table weir.job_accounts drop column if exists estimate;
