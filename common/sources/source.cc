@@ -81,6 +81,16 @@ Result<TokenGrant> Source::ReadGrant(const HttpResponseHead&, std::string_view) 
   return Fail(ErrorClass::kInternal, Info().name + " renews no tokens");
 }
 
+void TimesSeen::Add(std::int64_t ms) {
+  last = ms;
+  if (ms == 0) return;
+  rising = rising && ms >= before_;
+  before_ = ms;
+  least = told == 0 ? ms : std::min(least, ms);
+  most = told == 0 ? ms : std::max(most, ms);
+  ++told;
+}
+
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms) {
   const int status = head.status;
   if (status >= 200 && status < 300) {

@@ -189,6 +189,20 @@ struct PlanEstimate {
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
+// The times of a page's records, in the order in which they came. A record that tells none is passed over,
+// but for `last`.
+struct TimesSeen {
+  std::int64_t told = 0;  // records that tell a time
+  std::int64_t least = 0, most = 0;
+  std::int64_t last = 0;  // the page's last record's; 0 = it tells none
+  bool rising = true;     // none was earlier than the one before it
+
+  void Add(std::int64_t ms);  // 0 = the record tells none
+
+ private:
+  std::int64_t before_ = 0;
+};
+
 // What a page's answer amounted to, given to FinishPage before its last batch is committed.
 struct PageResult {
   const HttpResponseHead* head = nullptr;
@@ -198,7 +212,10 @@ struct PageResult {
   std::int64_t inserted = 0;        // of them new
   std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
   std::int64_t last_order_ms = 0;
-  std::int64_t last_changed_ms = 0;  // changed_ms of the last record seen
+  std::int64_t last_changed_ms = 0;     // changed_ms of the last record seen
+  TimesSeen order_times, change_times;  // order_ms and changed_ms of its records
+  std::string first_id, last_id;        // of its first and last record; "" = it has no readable one
+  std::int64_t distinct = 0;            // kCursor, kNewest: `records` without those whose id came twice
   std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
   // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
   // them a source must find out which ids are missing by asking for fewer.
@@ -216,6 +233,9 @@ struct PageEnd {
   // As NewTask::doubt, found on this page: a total that does not fit what was read, records that moved. Not
   // needed for what the worker sees itself: a record without an id, a page that was not modified.
   std::string doubt = {};
+  // Why what was asked for was not read whole, and reading it again is of no use: the account ends `partial`
+  // with this reason, and nothing counts as read by its full sync. ≤ 200 bytes are kept.
+  std::string incomplete = {};
 };
 
 // What a renewal was answered (OAuth 2, RFC 6749 §5.1).
