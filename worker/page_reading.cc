@@ -1,6 +1,7 @@
 #include "worker/page_reading.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -134,18 +135,37 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
   }
   RecordBatch::Record record = Describe(raw, oversize);
   if (broken_) return Fail(*broken_);
-  order_.Note(record.head.order_ms);
   if (record.head.order_ms != 0) {
     if (first_order_ms_ == 0) first_order_ms_ = record.head.order_ms;
     last_order_ms_ = record.head.order_ms;
   }
   if (record.head.changed_ms != 0) last_changed_ms_ = record.head.changed_ms;
+  Note(record.head);
   if (context_.selector.kind == SelectorKind::kIds) seen_ids_.push_back(record.head.id);
   if (record.page_position < skip_) return Skip(record);
   record.hash = ContentHash(raw);
   batch_.Add(raw, std::move(record));
   inflight_.Set(batch_.Bytes());
   return true;
+}
+
+// What a source needs to see that a page lies behind the place that was asked for.
+void PageProcessor::Reading::Note(const RecordHead& head) {
+  order_times_.Add(head.order_ms);
+  change_times_.Add(head.changed_ms);
+  if (seen_ == 1) first_id_ = head.id;
+  last_id_ = head.id;
+  const auto kind = context_.selector.kind;
+  if (!head.id.empty() && (kind == SelectorKind::kCursor || kind == SelectorKind::kNewest))
+    id_hashes_.push_back(std::hash<std::string_view>{}(head.id));
+}
+
+// Records of the page without those whose id came before in it.
+std::int64_t PageProcessor::Reading::Distinct() {
+  const auto named = static_cast<std::int64_t>(id_hashes_.size());
+  std::sort(id_hashes_.begin(), id_hashes_.end());
+  const auto end = std::unique(id_hashes_.begin(), id_hashes_.end());
+  return seen_ - named + (end - id_hashes_.begin());
 }
 
 std::int64_t PageProcessor::Reading::Remaining() const {
@@ -163,7 +183,11 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   result.first_order_ms = first_order_ms_;
   result.last_order_ms = last_order_ms_;
   result.last_changed_ms = last_changed_ms_;
-  result.order = order_;
+  result.order_times = order_times_;
+  result.change_times = change_times_;
+  result.first_id = first_id_;
+  result.last_id = last_id_;
+  result.distinct = Distinct();
   if (reader_) result.envelope = reader_->Envelope();
   if (context_.selector.kind == SelectorKind::kIds) result.seen_ids = seen_ids_;
   auto end = work_->source->FinishPage(context_, result);

@@ -45,6 +45,8 @@ class PageProcessor::Reading final : public BodySink {
   Result<bool> Skip(const RecordBatch::Record& record);
   Result<void> Flush(bool last);
   Result<WriteTail> Tail();
+  void Note(const RecordHead& head);
+  std::int64_t Distinct();
   std::int64_t Remaining() const;
   Verdict Judge(std::string_view body_start) const;
   void JudgeText();
@@ -66,10 +68,12 @@ class PageProcessor::Reading final : public BodySink {
   std::int64_t seen_ = 0;   // records of the page so far
   std::int64_t digest_ = 0;
   std::int64_t inserted_ = 0;  // by this task, with what is prepared
-  OrderSeen order_;
   std::optional<Error> broken_;  // an error in the place of a record
   std::int64_t first_order_ms_ = 0, last_order_ms_ = 0, last_changed_ms_ = 0;
-  std::vector<std::string> seen_ids_;  // kIds: at most 300
+  TimesSeen order_times_, change_times_;
+  std::string first_id_, last_id_;
+  std::vector<std::size_t> id_hashes_;  // kCursor, kNewest
+  std::vector<std::string> seen_ids_;   // kIds: at most 300
   bool moved_ = false;
   bool budget_spent_ = false;
   bool finished_ = false;

@@ -115,6 +115,11 @@ std::string PageEndSql(const pg::Session& session, const ClaimedTask& task, cons
   int nth = 0;
   for (const NewTask& next : end.successors) sql += SuccessorSql(session, task, next, nth++);
   sql += WatchSql(session, task, {}, end.unwatch);
+  if (!end.incomplete.empty()) {
+    sql += fmt::format(
+        "update weir.tasks set incomplete = coalesce(incomplete, {}) where id = {} and epoch = {}; ",
+        session.Quote(Doubt(end.incomplete)), task.id.value, task.epoch.value);
+  }
   return sql + DoubtSql(session, task, end.doubt);
 }
 

@@ -8,6 +8,7 @@
 #include "common/ledger/dispatch.h"
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
+#include "common/ledger/totals_check.h"
 #include "common/ledger/transaction.h"
 #include "common/pg/deadline_scope.h"
 #include "common/sources/source.h"
@@ -23,12 +24,13 @@ constexpr std::string_view kMarkSql = R"sql(
   update weir.jobs set closing = case when $2 = 'cancelled' then $2 else coalesce(closing, $2) end
    where id = $1::int8)sql";
 
-// Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
-// refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
+// Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
+// not whole, and so do refused credentials, wherever in it they came; other dead tasks fail it when no page
+// was read. What was read but is not proven whole makes it partial.
 // $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
-    select a.account, a.mode, s.*
+    select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, s.incomplete) as reason, s.*
       from weir.job_accounts a
       cross join lateral (
         select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
@@ -37,6 +39,7 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                count(*) filter (where state = 'dead' and error_class = 'auth') as refused,
                count(*) filter (where state = 'done' and kind <> 0) as done,
                (array_agg(id order by (error_class = 'auth') desc, id) filter (where state = 'dead'))[1] as first_dead,
+               min(incomplete) as incomplete,
                min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
      where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')
@@ -44,15 +47,16 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                           and t.state in ('planned', 'dispatched', 'running', 'parked'))),
   named as (
     select e.*, case when cancelled > 0 then 'cancelled' when expired > 0 then 'expired'
-                     when dead_discovers > 0 or refused > 0 or (dead > 0 and done = 0) then 'failed'
-                     when dead > 0 then 'partial' else 'succeeded' end as state
+                     when (dead_discovers > 0 and (not planned or done = 0)) or refused > 0 or (dead > 0 and done = 0)
+                       then 'failed'
+                     when dead > 0 or dead_discovers > 0 or reason is not null then 'partial' else 'succeeded' end as state
       from ended e),
   closed as (
     update weir.job_accounts a
        set state = n.state, error_class = d.error_class, error_message = d.error_message, error_hint = d.error_hint,
            started_at = coalesce(a.started_at, n.began, j.created_at), finished_at = clock_timestamp(),
            sweep = case when $2::bool and n.state = 'succeeded' and n.mode = 'full' and j.record_limit is null then 'due' end,
-           sweep_reason = null
+           sweep_reason = null, incomplete_reason = case when n.state in ('partial', 'expired') then n.reason end
       from named n left join weir.tasks d on d.id = n.first_dead, weir.jobs j
      where a.job_id = $1::int8 and a.account = n.account and j.id = a.job_id
     returning a.account, a.state, a.mode, a.began_ms)
@@ -89,6 +93,7 @@ bool CanBeSwept(std::string_view source, std::string_view stream) {
 
 // Ends what is ready to end of a job whose row is locked. True = the job has ended.
 Result<bool> EndLocked(pg::Session& session, const std::string& id, bool sweeps) {
+  if (auto checked = CheckTotals(session, id); !checked) return Fail(checked.error());
   auto rows = session.Exec(kEndAccountsSql, {id, sweeps ? "true" : "false"}, "end_accounts");
   if (rows) rows = session.Exec(kEndJobSql, {id}, "end_job");
   if (!rows) return Fail(rows.error());

@@ -129,11 +129,14 @@ constexpr std::string_view kContinueSql = R"sql(
            total_before = p.total_before, total_after = p.total_after, estimate = p.estimate,
            carried = p.carried + coalesce((select sum(t.fetched) from weir.tasks t
                                             where t.job_id = p.job_id and t.account = p.account), 0),
-           doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account))
+           doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account)),
+           incomplete_reason = coalesce(p.incomplete_reason, (select min(incomplete) from weir.tasks t
+                                                               where t.job_id = p.job_id and t.account = p.account))
       from weir.job_accounts p join weir.jobs o on o.id = p.job_id
      where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.mode = a.mode
        and not exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
                           and t.kind = 0 and t.key = '' and t.state <> 'done')
+       and not (p.state = 'partial' and p.incomplete_reason is not null)  -- its plan has nothing left: it is made again
        and (p.mode = 'full' or exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
                                           and t.state in ('expired', 'dead')))
     returning a.account, a.meter, a.lanes)

@@ -34,7 +34,7 @@ constexpr std::string_view kAccountsSql = R"sql(
          case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
               else 0 end,
          a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met,
-         a.carried, a.estimate
+         a.carried, a.estimate, coalesce(a.incomplete_reason, '')
     from weir.job_accounts a
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
@@ -84,6 +84,7 @@ AccountStatus ReadAccount(const pg::Rows& rows, int i) {
   if (!rows.IsNull(i, 27)) a.met = rows.Int(i, 27);
   a.carried = rows.Int(i, 28);
   if (!rows.IsNull(i, 29)) a.estimate = rows.Int(i, 29);
+  a.incomplete_reason = rows.Text(i, 30);
   return a;
 }
 

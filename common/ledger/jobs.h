@@ -45,6 +45,7 @@ struct AccountStatus {
   std::string waiting_for;          // "" or what its lane waits for: "throttled", "backoff", "database", …
   std::int64_t waiting_ms = 0;      // for how much longer
   std::string error_class, error_message, error_hint;
+  std::string incomplete_reason{};  // partial: why what was read is not proven to be all; "" = it is
   std::string sweep, sweep_reason;  // weir.job_accounts.sweep; "" = none follows
   // What the upstream said there is, when asked first and last, and how many different records were met;
   // nothing = not told, not counted.

@@ -98,6 +98,21 @@ Result<TokenGrant> Source::ReadGrant(const HttpResponseHead&, std::string_view) 
   return Fail(ErrorClass::kInternal, Info().name + " renews no tokens");
 }
 
+void TimesSeen::Add(std::int64_t ms) {
+  last = ms;
+  if (ms == 0) return;
+  rising = rising && (told == 0 || ms >= before_);
+  falling = falling && (told == 0 || ms <= before_);
+  before_ = ms;
+  least = told == 0 ? ms : std::min(least, ms);
+  most = told == 0 ? ms : std::max(most, ms);
+  ++told;
+}
+
+bool TimesSeen::Within(TimeRange range) const {
+  return told == 0 || (least >= range.lo && most < range.hi);
+}
+
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
                   JudgeOptions options) {
   const int status = head.status;
@@ -159,19 +174,6 @@ PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
   return {count, std::nullopt, std::chrono::seconds(count)};
 }
 
-void OrderSeen::Note(std::int64_t order_ms) {
-  if (order_ms == 0) return;
-  const bool first = last_ms_ == 0;
-  least_ms = first ? order_ms : std::min(least_ms, order_ms);
-  most_ms = first ? order_ms : std::max(most_ms, order_ms);
-  rises = rises && (first || order_ms >= last_ms_);
-  falls = falls && (first || order_ms <= last_ms_);
-  last_ms_ = order_ms;
-}
-
-bool OrderSeen::Within(TimeRange range) const {
-  return last_ms_ == 0 || (least_ms >= range.lo && most_ms < range.hi);
-}
 
 std::string_view WithoutByteOrderMark(std::string_view text) {
   constexpr std::string_view kMark = "\xEF\xBB\xBF";

@@ -190,18 +190,21 @@ struct PlanEstimate {
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
-// The times of a page's records in the order in which they came: whether they are those that were asked for.
-struct OrderSeen {
-  std::int64_t least_ms = 0, most_ms = 0;  // both 0: no record has a time
-  bool rises = true, falls = true;         // never the other way
+// The times of a page's records in the order in which they came: whether they are those that were asked for. A record
+// without a time is passed over, but for `last`.
+struct TimesSeen {
+  std::int64_t told = 0;  // records that have a time
+  std::int64_t least = 0, most = 0;
+  std::int64_t last = 0;               // the page's last record's; 0 = it has none
+  bool rising = true, falling = true;  // never the other way
 
   // Of the next record; 0 = it has no time.
-  void Note(std::int64_t order_ms);
+  void Add(std::int64_t ms);
   // Every time lies in [range.lo, range.hi).
   bool Within(TimeRange range) const;
 
  private:
-  std::int64_t last_ms_ = 0;
+  std::int64_t before_ = 0;
 };
 
 // What a page's answer amounted to, given to FinishPage before its last batch is committed.
@@ -213,8 +216,10 @@ struct PageResult {
   std::int64_t inserted = 0;        // of them new
   std::int64_t first_order_ms = 0;  // order_ms of the first and last record seen; 0 if none
   std::int64_t last_order_ms = 0;
-  std::int64_t last_changed_ms = 0;  // changed_ms of the last record seen
-  OrderSeen order = {};              // order_ms of all records seen
+  std::int64_t last_changed_ms = 0;     // changed_ms of the last record seen
+  TimesSeen order_times, change_times;  // order_ms and changed_ms of its records
+  std::string first_id, last_id;        // of its first and last record; "" = it has no readable one
+  std::int64_t distinct = 0;            // kCursor, kNewest: `records` without those whose id came twice
   std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
   // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
   // them a source must find out which ids are missing by asking for fewer.
@@ -232,6 +237,9 @@ struct PageEnd {
   // As NewTask::doubt, found on this page: a total that does not fit what was read, records that moved. Not
   // needed for what the worker sees itself: a record without an id, a page that was not modified.
   std::string doubt = {};
+  // Why what was asked for was not read whole, and reading it again is of no use: the account ends `partial`
+  // with this reason, and nothing counts as read by its full sync. ≤ 200 bytes are kept.
+  std::string incomplete = {};
 };
 
 // What a renewal was answered (OAuth 2, RFC 6749 §5.1).

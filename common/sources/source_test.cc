@@ -79,22 +79,22 @@ TEST(JudgeHttp, ARefusalIsToldInTheUpstreamsWords) {
             "HTTP 422: the upstream refused the request: \"no\"");
 }
 
-TEST(OrderSeen, NotesTimesAndWhetherTheyRiseOrFall) {
-  OrderSeen order;
+TEST(TimesSeen, NotesTimesAndWhetherTheyRiseOrFall) {
+  TimesSeen order;
   EXPECT_TRUE(order.Within({5, 5})) << "nothing came";
-  for (const std::int64_t at : {20, 0, 20, 30}) order.Note(at);
-  EXPECT_TRUE(order.rises);
-  EXPECT_FALSE(order.falls);
+  for (const std::int64_t at : {20, 0, 20, 30}) order.Add(at);
+  EXPECT_TRUE(order.rising);
+  EXPECT_FALSE(order.falling);
   EXPECT_TRUE(order.Within({20, 31}));
   EXPECT_FALSE(order.Within({20, 30}));
   EXPECT_FALSE(order.Within({21, 31}));
-  order.Note(-10);
-  EXPECT_FALSE(order.rises);
-  EXPECT_EQ(order.least_ms, -10);
-  OrderSeen down;
-  for (const std::int64_t at : {30, 30, 20}) down.Note(at);
-  EXPECT_TRUE(down.falls);
-  EXPECT_FALSE(down.rises);
+  order.Add(-10);
+  EXPECT_FALSE(order.rising);
+  EXPECT_EQ(order.least, -10);
+  TimesSeen down;
+  for (const std::int64_t at : {30, 30, 20}) down.Add(at);
+  EXPECT_TRUE(down.falling);
+  EXPECT_FALSE(down.rising);
 }
 
 TEST(JudgeHttp, Redirects) {

@@ -68,6 +68,8 @@ Json JobJson(const ledger::JobStatus& job) {
     if (a.FallsShort()) {
       account["estimate"] = {{"about", *a.estimate}, {"came", a.carried + a.counters.fetched}};
     }
+    // Only where what was read is not proven to be all.
+    if (!a.incomplete_reason.empty()) account["incomplete_reason"] = a.incomplete_reason;
     // Only where a sweep was not done: the shape of a good run stays as documented.
     if (a.sweep == "held" || a.sweep == "refused" || a.sweep == "spent") {
       account["sweep"] = {{"state", a.sweep}, {"reason", a.sweep_reason}};
@@ -109,6 +111,20 @@ void PrintJobTable(const Io& io, const ledger::JobStatus& job) {
 
 namespace {
 
+// Accounts that are partial although all their pages were read.
+void PrintIncomplete(const Io& io, const ledger::JobStatus& job) {
+  constexpr int kMostAccounts = 10;
+  int incomplete = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (a.incomplete_reason.empty() || ++incomplete > kMostAccounts) continue;
+    PrintWarning(io, fmt::format("{}: not all of it may have been read: {}", Printable(a.account, 200),
+                                 a.incomplete_reason));
+  }
+  if (incomplete > kMostAccounts)
+    PrintWarning(io, "nor all of " + Counted(incomplete - kMostAccounts, "more account"));
+  if (incomplete > 0) *io.err << "try: the same sync again; it reads the whole account once more\n";
+}
+
 // Rows that were not marked although the sync did not meet them.
 void PrintSweepRemarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
@@ -127,7 +143,7 @@ void PrintTotalRemarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
   int told = 0;
   for (const ledger::AccountStatus& a : job.accounts) {
-    if (!a.total_before || !a.total_after) continue;
+    if (!a.total_before || !a.total_after || !a.incomplete_reason.empty()) continue;
     const auto [least, most] = std::minmax({*a.total_before, *a.total_after});
     const bool fits = !a.met || (*a.met >= least && *a.met <= most);
     if ((least == most && fits) || ++told > kMostAccounts) continue;
@@ -167,6 +183,7 @@ Remarks(const Io& io, const ledger::JobStatus& job) {
     PrintError(io, error);
   }
   if (failed > kMostAccounts) PrintWarning(io, Counted(failed - kMostAccounts, "more account") + " failed");
+  PrintIncomplete(io, job);
   PrintTotalRemarks(io, job);
   PrintShortfalls(io, job);
   PrintSweepRemarks(io, job);

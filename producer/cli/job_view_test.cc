@@ -167,6 +167,22 @@ TEST(JobView, AReadThatFallsFarShortOfTheUpstreamsCountWarns) {
   EXPECT_FALSE(object["accounts"][1].contains("estimate"));
 }
 
+TEST(JobView, AnAccountThatIsNotProvenWholeSaysWhyOnce) {
+  auto partial = MakeAccount("North", "partial");
+  partial.incomplete_reason = "1400 different records came, and the upstream told of 1500";
+  partial.total_before = partial.total_after = 1'500;
+  partial.met = 1'400;
+  const auto job = MakeJob(7, "partial", {partial, MakeAccount("South", "succeeded")});
+  std::ostringstream out, err;
+  PrintJobRemarks({&out, &err}, job);
+  EXPECT_EQ(err.str(),
+            "warning: North: not all of it may have been read: 1400 different records came, and the upstream "
+            "told of 1500\ntry: the same sync again; it reads the whole account once more\n");
+  const ordered_json object = JobJson(job);
+  EXPECT_EQ(object["accounts"][0]["incomplete_reason"], partial.incomplete_reason);
+  EXPECT_FALSE(object["accounts"][1].contains("incomplete_reason"));
+}
+
 TEST(Output, TheStatusOfAnAnswerIsSaidOnce) {
   std::ostringstream out, err;
   Error error = MakeError(ErrorClass::kGone, "HTTP 404: no such player", "check its spelling");

@@ -59,7 +59,7 @@ class PreviewAnswer final : public PageAnswer {
       return record;
     }
     record.id = head->id;
-    result_.order.Note(head->order_ms);
+    result_.order_times.Add(head->order_ms);
     if (head->order_ms != 0) {
       if (result_.first_order_ms == 0) result_.first_order_ms = head->order_ms;
       result_.last_order_ms = head->order_ms;

@@ -96,9 +96,9 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
   if (decision.kind != SweepDecision::Kind::kRefuse) {
     auto gone = CountGone(session_, **basis);
     if (!gone) return Fail(gone.error());
-    // Most sweeps find nothing, and then how many rows there are does not matter; how many came does, where
-    // the upstream tells how many there are.
-    if (gone->to_mark > 0 || facts.total_before) {
+    // Most sweeps find nothing, and then how many rows there are does not matter. How many records came was
+    // counted when the account ended, where its upstream tells how many there are.
+    if (gone->to_mark > 0) {
       auto counted = CountSweep(session_, **basis);
       if (!counted) return Fail(counted.error());
       count = *counted;
@@ -130,7 +130,7 @@ Result<void> Sweeper::Settle(JobId job, const std::string& account) {
     }
   }
   auto noted = session_.Exec(
-      "update weir.job_accounts set sweep = $3, sweep_reason = nullif($4, ''), met = $5::int8 "
+      "update weir.job_accounts set sweep = $3, sweep_reason = nullif($4, ''), met = coalesce($5::int8, met) "
       "where job_id = $1::int8 and account = $2",
       {std::to_string(job.value), account, state, decision.reason,
        counted_all ? pg::Param(std::to_string(count.met)) : pg::Param()});

@@ -93,10 +93,10 @@ std::string ValidatorOf(const HttpResponseHead& head, std::string_view header) {
 // exactly as UTC's.
 Result<void> CheckMonth(const Month& month, const PageResult& result) {
   const TimeRange span = month.Span();
-  if (result.order.Within({span.lo - kLateMs, span.hi + kLateMs})) return {};
+  if (result.order_times.Within({span.lo - kLateMs, span.hi + kLateMs})) return {};
   return Fail(ErrorClass::kTransient,
               fmt::format("games of another month than {} came: {} to {}", month.Key(),
-                          FormatTime(result.order.least_ms), FormatTime(result.order.most_ms)));
+                          FormatTime(result.order_times.least), FormatTime(result.order_times.most)));
 }
 
 // The months that were read before and are not listed any more, too: whether they are gone is theirs to say.

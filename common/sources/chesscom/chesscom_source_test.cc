@@ -305,7 +305,7 @@ TEST(ChesscomFinish, NothingCountsAsReadWithoutProofThatTheGamesAreTheMonths) {
   const auto finish = [&](std::string_view first, std::string_view last) {
     PageResult result;
     result.records = 2;
-    for (const std::string_view at : {first, last}) result.order.Note(*ParseTime(at));
+    for (const std::string_view at : {first, last}) result.order_times.Add(*ParseTime(at));
     return source.FinishPage(MonthTask("2024/02"), result);
   };
   EXPECT_TRUE(finish("2024-02-01", "2024-02-29T23:59:59Z")->archive->complete);

@@ -141,10 +141,10 @@ tl::unexpected<Error> NoUser(const std::string& why, std::string_view document) 
 // range that begins with the earliest `since` was asked for without one.
 Result<void> CheckTimes(const Selector& selector, const PageResult& result) {
   const std::int64_t lo = selector.lo > kEarliestMs ? selector.lo : std::numeric_limits<std::int64_t>::min();
-  if (result.order.Within({lo, selector.hi})) return {};
+  if (result.order_times.Within({lo, selector.hi})) return {};
   return Fail(ErrorClass::kTransient,
-              "games of another time came than was asked for: " + FormatTime(result.order.least_ms) + " to " +
-                  FormatTime(result.order.most_ms));
+              "games of another time came than was asked for: " + FormatTime(result.order_times.least) + " to " +
+                  FormatTime(result.order_times.most));
 }
 
 }  // namespace
@@ -230,7 +230,7 @@ Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result,
   const std::int64_t hi = std::min(selector.hi, settled_ms);
   if (selector.lo < hi) end.read.push_back({selector.lo, hi});
   // All that was asked for came, as far as can be seen; for a sweep that is not enough.
-  if (!result.order.rises) end.doubt = "games came in another order than was asked for";
+  if (!result.order_times.rising) end.doubt = "games came in another order than was asked for";
   if (result.head != nullptr && !result.head->TellsItsEnd()) {
     end.doubt = "an answer told neither its length nor its end";
   }
@@ -261,7 +261,7 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
     return end;
   }
   // The oldest that came bounds what is claimed, so it must be the last one.
-  if (!result.order.falls) {
+  if (!result.order_times.falling) {
     return Fail(ErrorClass::kTransient, "games came in another order than newest first");
   }
   // Cut off by `max` or the budget. Records of the oldest millisecond seen may be missing, so it is left out.

@@ -122,8 +122,8 @@ TEST(LichessPlan, TheFirstWindowOfAnAccountOlderThanTheMinimumReadsOlderGamesToo
       TaskOf(SelectorKind::kWindow, tasks->at(0).selector.lo, tasks->at(0).selector.hi);
   EXPECT_EQ(LichessSource().Request(window)->request.target.find("since"), std::string::npos);
   PageResult old;
-  old.order.Note(1'300'000'000'000);
-  old.order.Note(1'400'000'000'000);
+  old.order_times.Add(1'300'000'000'000);
+  old.order_times.Add(1'400'000'000'000);
   EXPECT_TRUE(LichessSource().FinishPage(window, old)) << "a game of 2011";
 }
 
@@ -362,7 +362,7 @@ PageResult Times(std::initializer_list<std::int64_t> times) {
   PageResult result;
   result.records = result.inserted = static_cast<std::int64_t>(times.size());
   for (const std::int64_t at : times) {
-    result.order.Note(at);
+    result.order_times.Add(at);
     result.last_order_ms = at;
   }
   return result;

@@ -51,6 +51,9 @@ std::int64_t LocalDay(const Location& location, std::int64_t ms) {
 // One page of a search, made under the lock: its records, and what stands around them.
 struct Page {
   std::vector<std::string> records;
+  std::optional<std::int64_t> total;
+  const Opportunity* last = nullptr;  // while it is made
+  bool posted = false;
   std::string tail;
 };
 
@@ -72,12 +75,50 @@ Range DaysOf(const Location& location, const Request& request) {
   return range;
 }
 
-std::int64_t TotalOf(const Location& location, std::size_t truth) {
+std::optional<std::int64_t> TotalOf(Location& location, std::size_t truth) {
+  if (!location.total_told) return std::nullopt;
   if (location.total_is >= 0) return location.total_is;
+  location.total_off += location.total_drift;
   return std::max<std::int64_t>(0, static_cast<std::int64_t>(truth) + location.total_off);
 }
 
-Page GetPage(const Location& location, const Request& request, std::int64_t limit, std::int64_t number) {
+void AddTail(Page& page, const Location& location, std::int64_t limit, std::int64_t number) {
+  const std::string total = page.total ? fmt::format(R"("total":{},)", *page.total) : std::string();
+  if (page.posted) {
+    page.tail = fmt::format(R"(],{}"aggregations":{{}}}})", total);
+    return;
+  }
+  const Json after_ms = page.last != nullptr ? Json(page.last->created_ms) : Json();
+  const Json last_id = page.last != nullptr ? Json(page.last->id) : Json();
+  const std::string trap = fmt::format(
+      "http://localhost:5066/opportunities/"
+      "search?location_id={}&startAfter=1&startAfterId=trap&limit={}&page={}",
+      location.id, limit, number + 1);
+  page.tail = fmt::format(
+      R"(],"meta":{{{}"nextPageUrl":"{}","startAfterId":{},"startAfter":{},"currentPage":{},"nextPage":{},"prevPage":null}},"aggregations":{{}}}})",
+      total, trap, last_id.dump(), after_ms.dump(), number, number + 1);
+}
+
+// What the location was told to answer in place of a page.
+void Slipped(Location& location, Page& page) {
+  Slip& slip = location.slip;
+  if (slip.kind.empty()) return;
+  const std::int64_t nth = ++slip.pages;
+  std::vector<std::string> own = page.records;
+  if (nth >= slip.at && nth - slip.at < slip.times) {
+    if (slip.kind == "repeat" && !slip.previous.empty()) page.records = slip.previous;
+    if (slip.kind == "short") page.records.resize(page.records.size() / 2);
+    if (slip.kind == "no_cursor") page.last = nullptr;
+    if (slip.kind == "empty" || slip.kind == "empty_total") {
+      page.records.clear();
+      page.last = nullptr;
+      if (slip.kind == "empty_total") page.total = 0;
+    }
+  }
+  slip.previous = std::move(own);
+}
+
+Page GetPage(Location& location, const Request& request, std::int64_t limit, std::int64_t number) {
   const auto& all = location.opportunities;
   const Range days = DaysOf(location, request);
   const bool newest_first = request.Query("order", "added_desc") != "added_asc";
@@ -85,7 +126,8 @@ Page GetPage(const Location& location, const Request& request, std::int64_t limi
   const std::string_view after_id = request.Query("startAfterId");
   std::size_t from = days.first, to = days.second;
   const std::size_t skip = static_cast<std::size_t>((number - 1) * limit);
-  const std::size_t count = static_cast<std::size_t>(limit);
+  const std::size_t count =
+      static_cast<std::size_t>(location.most > 0 ? std::min(limit, location.most) : limit);
   if (after && !after_id.empty()) {
     // By value: the record itself may be gone.
     const auto place = static_cast<std::size_t>(
@@ -112,34 +154,39 @@ Page GetPage(const Location& location, const Request& request, std::int64_t limi
     to = from + std::min(to - from, count);
   }
   Page page;
-  const Opportunity* last = nullptr;
   for (std::size_t i = from; i < to; ++i) {
-    last = &all[newest_first ? to - 1 - (i - from) : i];
-    AppendOpportunity(page.records.emplace_back(), location, *last);
+    const Opportunity& one = all[newest_first ? to - 1 - (i - from) : i];
+    if (location.hide_every > 0 && limit > 1 && one.number % location.hide_every == 0) continue;
+    page.last = &one;
+    AppendOpportunity(page.records.emplace_back(), location, *page.last);
   }
-  const Json after_ms = last != nullptr ? Json(last->created_ms) : Json();
-  const Json last_id = last != nullptr ? Json(last->id) : Json();
-  const std::string trap = fmt::format(
-      "http://localhost:5066/opportunities/"
-      "search?location_id={}&startAfter=1&startAfterId=trap&limit={}&page={}",
-      location.id, limit, number + 1);
-  page.tail = fmt::format(
-      R"(],"meta":{{"total":{},"nextPageUrl":"{}","startAfterId":{},"startAfter":{},"currentPage":{},"nextPage":{},"prevPage":null}},"aggregations":{{}}}})",
-      TotalOf(location, days.second - days.first), trap, last_id.dump(), after_ms.dump(), number, number + 1);
+  const bool at_end = newest_first ? from == days.first : to == days.second;
+  if (at_end && !location.cursor_at_end) page.last = nullptr;
+  page.total = TotalOf(location, days.second - days.first);
+  if (limit > 1) Slipped(location, page);
+  AddTail(page, location, limit, number);
   return page;
 }
 
 struct Changes {
   std::int64_t gte = INT64_MIN, lte = INT64_MAX;
   std::size_t limit = 20, page = 1;
+  std::optional<std::pair<std::int64_t, std::string>> after;
 };
 
 // Problems are sent as 422; an empty list = the body is good.
-Json ReadChanges(const Json& body, Changes& changes) {
+Json ReadChanges(const Location& location, const Json& body, Changes& changes) {
   Json problems = Json::array();
   if (!body.contains("locationId")) problems.push_back("locationId can't be undefined");
   changes.limit = body.value("limit", std::size_t{0});
-  changes.page = body.value("page", std::size_t{1});
+  const std::int64_t page = body.value("page", location.first_page) - location.first_page + 1;
+  changes.page = static_cast<std::size_t>(std::max<std::int64_t>(page, 0));
+  const Json after = body.value("searchAfter", Json::array());
+  if (!after.empty() && body.contains("page")) problems.push_back("page cannot be used with searchAfter");
+  if (after.size() == 2 && location.search_after) {
+    const auto ms = after[0].is_string() ? Int(after[0].get<std::string>()) : after[0].get<std::int64_t>();
+    changes.after.emplace(ms.value_or(0), after[1].get<std::string>());
+  }
   if (changes.limit < 1 || changes.limit > 500) problems.push_back("limit must be between 1 and 500");
   if (changes.page < 1) problems.push_back("page must not be less than 1");
   if (changes.page * changes.limit > kPostReach) {
@@ -158,7 +205,7 @@ Json ReadChanges(const Json& body, Changes& changes) {
   return problems;
 }
 
-Page PostPage(const Location& location, const Changes& changes) {
+Page PostPage(Location& location, const Changes& changes) {
   std::vector<const Opportunity*> found;
   for (const Opportunity& o : location.opportunities) {
     if (o.updated_ms >= changes.gte && o.updated_ms <= changes.lte) found.push_back(&o);
@@ -167,10 +214,24 @@ Page PostPage(const Location& location, const Changes& changes) {
     return std::tie(a->updated_ms, a->id) < std::tie(b->updated_ms, b->id);
   });
   Page page;
-  const std::size_t from = std::min(found.size(), (changes.page - 1) * changes.limit);
-  const std::size_t to = std::min(found.size(), from + changes.limit);
+  page.posted = true;
+  const auto limit =
+      location.most > 0 ? std::min(changes.limit, static_cast<std::size_t>(location.most)) : changes.limit;
+  std::size_t from = std::min(found.size(), (changes.page - 1) * limit);
+  if (changes.after) {
+    from = static_cast<std::size_t>(std::partition_point(found.begin(), found.end(),
+                                                         [&](const Opportunity* o) {
+                                                           return std::tie(o->updated_ms, o->id) <=
+                                                                  std::tie(changes.after->first,
+                                                                           changes.after->second);
+                                                         }) -
+                                    found.begin());
+  }
+  const std::size_t to = std::min(found.size(), from + limit);
   for (std::size_t i = from; i < to; ++i) AppendOpportunity(page.records.emplace_back(), location, *found[i]);
-  page.tail = fmt::format(R"(],"total":{},"aggregations":{{}}}})", TotalOf(location, found.size()));
+  page.total = TotalOf(location, found.size());
+  Slipped(location, page);
+  AddTail(page, location, 0, 0);
   return page;
 }
 
@@ -268,7 +329,7 @@ void AnswerGet(World& world, Location& location, const Request& request, std::op
 void AnswerPost(World& world, Location& location, const Json& body, std::optional<Page>& page,
                 Response& response) {
   Changes changes;
-  if (const Json problems = ReadChanges(body, changes); !problems.empty()) {
+  if (const Json problems = ReadChanges(location, body, changes); !problems.empty()) {
     SendError(response, 422, problems, "Unprocessable Entity");
     return;
   }
@@ -388,6 +449,21 @@ void SetHighLevel(World& world, const Json& json) {
     l.gone = json.value("gone", l.gone);
     l.total_off = json.value("total_off", l.total_off);
     l.total_is = json.value("total_is", l.total_is);
+    l.total_drift = json.value("total_drift", l.total_drift);
+    l.total_told = json.value("total_told", l.total_told);
+    l.hide_every = json.value("hide_every", l.hide_every);
+    l.most = json.value("most", l.most);
+    l.first_page = json.value("first_page", l.first_page);
+    l.search_after = json.value("search_after", l.search_after);
+    l.cursor_at_end = json.value("cursor_at_end", l.cursor_at_end);
+    if (json.contains("slip")) {
+      const Json& slip = json["slip"];
+      l.slip = {slip.value("kind", ""),
+                slip.value("at", std::int64_t{1}),
+                slip.value("times", std::int64_t{1}),
+                0,
+                {}};
+    }
     l.burst = json.value("burst", l.burst);
     l.interval_ms = json.value("interval_ms", l.interval_ms);
     l.daily = json.value("daily", l.daily);

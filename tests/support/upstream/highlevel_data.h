@@ -28,6 +28,16 @@ struct Churn {
   std::int64_t times = INT64_MAX;
 };
 
+// Answers that are not what was asked for: `times` pages of more than one record, from the `at`-th on.
+struct Slip {
+  // repeat (the records of the page before, around which its own place stands), empty, short (half of it),
+  // no_cursor, empty_total (empty, and its total agrees)
+  std::string kind;
+  std::int64_t at = 1, times = 1;
+  std::int64_t pages = 0;             // so far
+  std::vector<std::string> previous;  // records of the page before
+};
+
 // A location: its opportunities in the order of their creation, and how its upstream behaves.
 struct Location {
   std::string id;
@@ -46,6 +56,14 @@ struct Location {
   std::int64_t expires_s = 86'399;
   // What a search's total says besides the truth.
   std::int64_t total_off = 0, total_is = -1;
+  std::int64_t total_drift = 0;  // added to it with each answer
+  bool total_told = true;
+  std::int64_t hide_every = 0;  // GET leaves out every so manyth record, and counts it
+  std::int64_t most = 0;        // records a page, whatever is asked for; 0 = no cap
+  std::int64_t first_page = 1;  // POST: how its pages count
+  bool search_after = true;     // POST looks at it
+  bool cursor_at_end = true;    // GET: a page behind which nothing stands has a cursor
+  Slip slip;
   Churn churn;
   std::int64_t pages = 0, churns = 0;
   std::vector<Opportunity> bin;  // what was removed
