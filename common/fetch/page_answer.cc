@@ -14,7 +14,10 @@ constexpr std::size_t kErrorBodyBytes = 4096;
 
 PageAnswer::PageAnswer(const Config& config, const Source& source, TaskContext context,
                        const PageRequest& page)
-    : config_(config), source_(source), context_(std::move(context)) {
+    : config_(config),
+      source_(source),
+      context_(std::move(context)),
+      conditional_(IsConditional(page.request)) {
   ReaderLimits limits;
   limits.max_record_bytes = static_cast<std::size_t>(config.max_record_bytes);
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
@@ -25,7 +28,7 @@ PageAnswer::PageAnswer(const Config& config, const Source& source, TaskContext c
 Result<bool> PageAnswer::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
-  verdict_ = source_.Judge(context_, head, "");
+  verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
   return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
 }
@@ -41,9 +44,15 @@ Result<bool> PageAnswer::OnBody(std::string_view bytes) {
   return good || text_.size() < cap;
 }
 
+Verdict PageAnswer::Judge(std::string_view body_start) const {
+  Verdict verdict = source_.Judge(context_, head_, body_start);
+  if (std::holds_alternative<NotModified>(verdict) && !conditional_) return NotAskedForChanges();
+  return verdict;
+}
+
 const Verdict& PageAnswer::Judged() {
   if (!std::holds_alternative<Error>(verdict_)) return verdict_;
-  verdict_ = source_.Judge(context_, head_, text_);
+  verdict_ = Judge(text_);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
     if (error->body_start.empty()) error->body_start = Printable(text_);

@@ -287,6 +287,9 @@ class Source {
 // kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. Sources build on it.
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms);
 
+// A 304 to a request that did not ask what changed: nothing was read. kTransient.
+Error NotAskedForChanges();
+
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);
 
