@@ -54,7 +54,7 @@ class RecordLimitTest : public ::testing::TestWithParam<int> {};
 
 TEST_P(RecordLimitTest, TakesExactlySoManyNewRecordsAndSkipsNone) {
   std::mt19937 random(static_cast<unsigned>(GetParam()));
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     const Case c = Make(random);
     SCOPED_TRACE(::testing::Message() << "seed " << GetParam() << " round " << round);
     FakeDatabase database;
