@@ -2,12 +2,10 @@
 
 #include <chrono>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -19,6 +17,8 @@
 #include "worker/buffer_pool.h"
 #include "worker/prepared_batch.h"
 #include "worker/record_batch.h"
+#include "worker/stored_lookup.h"
+#include "worker/write_session.h"
 
 namespace weir::worker {
 
@@ -29,10 +29,17 @@ struct WriteTail {
   bool done = false;       // … and the task with it
   PageEnd end;             // when page_ends
   ledger::Effort effort;   // requests and time since the last batch
+  // When page_ends: records of the page, within the job's filter, that an earlier attempt committed.
+  std::int64_t passed_over = 0;
 };
 
 struct PreparedInfo {
-  BatchCounts counts;              // what the batch will count as
+  BatchCounts counts;  // what the batch will count as, unless the database refuses it
+};
+
+// What was written of a batch that may hold only so many new records.
+struct WrittenInfo {
+  BatchCounts counts;
   std::int64_t last_order_ms = 0;  // of the last record taken; 0 = none
 };
 
@@ -47,13 +54,20 @@ struct WriterOptions {
 // commit of one batch runs in the server while the next one is read and mapped. One executor's; not
 // thread-safe.
 //
-//   Prepare(batch) → Submit(tail) → … → Await()
+//   StartPage → Prepare(batch) → Submit(tail) → … → Await()
+//
+// A batch that the database refuses is written again: looked up again, if another lane wrote one of its ids,
+// and else piece by piece until the bad records are found and rejected. What is not a record's fault fails
+// the page, and no record is rejected for it. A page of whose records not one could be stored is not ended:
+// its rejects are written, its WriteTail is not, and the error is kInvalid.
 class BatchWriter {
  public:
   BatchWriter(pg::SessionPool* pool, WriterOptions options)
-      : pool_(pool),
-        options_(options),
+      : BatchWriter(std::make_unique<PooledWriteSessions>(pool), options) {}
+  BatchWriter(std::unique_ptr<WriteSessions> sessions, WriterOptions options)
+      : sessions_(std::move(sessions)),
         buffers_(options.buffers != nullptr ? *options.buffers : own_buffers_),
+        stored_(options.id_set_page),
         inflight_(options.metrics) {}
 
   // Begins a task. `task`, `stream` and `mapper` outlive its writes. `lookup` false: the table held nothing
@@ -62,15 +76,18 @@ class BatchWriter {
   void Begin(const ledger::ClaimedTask* task, const StreamInfo* stream, RecordMapper* mapper, bool lookup);
   // Where the time of its commits is counted; may be none.
   void Measure(StreamMetrics* metrics) { measured_ = metrics; }
-  // The position in the task's page after which the next batch stands.
-  void StartAt(std::int64_t position, std::int64_t digest);
+  // Begins a page, from the position that an earlier attempt committed. All before it is awaited.
+  void StartPage(std::int64_t position, std::int64_t digest);
 
-  // Looks up and maps a batch, taking its records (`batch` is empty after). At most `max_new` new records are
-  // taken; what stands behind the last of them is dropped. Errors: kDatabase.
-  Result<PreparedInfo> Prepare(RecordBatch& batch,
-                               std::int64_t max_new = std::numeric_limits<std::int64_t>::max());
-  // Sends the prepared batch after the one before it was committed. Errors: kFenced, kDatabase, kStopped.
+  // Looks up and maps a batch, taking its records (`batch` is empty after). Errors: kDatabase.
+  Result<PreparedInfo> Prepare(RecordBatch& batch);
+  // Sends the prepared batch after the one before it was committed. Errors: kFenced, kDatabase, kStopped;
+  // kInvalid for a page of which nothing could be stored; kInternal for a page whose end the database
+  // refuses.
   Result<void> Submit(WriteTail tail);
+  // Writes a batch, with `effort`, up to the last of `max_new` new records, and waits for the commit: what
+  // follows that record is dropped. What is returned is what the table took.
+  Result<WrittenInfo> WriteUpTo(RecordBatch& batch, std::int64_t max_new, ledger::Effort effort);
   // Waits until all is committed.
   Result<void> Await();
   // Awaits only if that does not wait, so that an idle stream holds no session.
@@ -84,6 +101,8 @@ class BatchWriter {
   BatchCounts TakeCommitted() { return std::exchange(committed_, {}); }
   // Any record was, in that time.
   bool HasCommitted() const { return committed_.fetched > 0; }
+  // The effort of tails that were not committed, as far as is known: for whoever ends the task.
+  ledger::Effort TakeUnwritten() { return std::exchange(unwritten_, {}); }
 
  private:
   using Prepared = PreparedBatch;
@@ -92,49 +111,51 @@ class BatchWriter {
     WriteTail tail;
     std::chrono::steady_clock::time_point sent;
   };
-  void CountCommit(std::chrono::steady_clock::time_point sent) const;
 
-  Result<void> Lookup(Prepared& p);
-  Result<void> LookupByTime(pg::Session& session, Prepared& p);
-  static std::size_t TakeFound(const pg::Rows& rows, Prepared& p);
-  std::string LookupSql(std::string_view where) const;
+  void StartAt(std::int64_t position, std::int64_t digest);
+  void Take(RecordBatch& batch, std::int64_t max_new);
   Result<void> Encode(Prepared& p);
+  Result<WriteSession*> OwnSession();
   std::string Sql(const Prepared& p, const WriteTail& tail) const;
   std::string MetSql(const Prepared& p) const;
   ledger::Advance AdvanceOf(const Prepared& p, const WriteTail& tail) const;
-  Result<void> Send(Prepared& p, const WriteTail& tail);
-  Result<void> Finish();
-  Result<void> WriteAgain(std::unique_ptr<Prepared> p, const WriteTail& tail, Error why);
-  Result<void> WriteHalves(Prepared& p, const WriteTail& tail);
-  Result<void> WriteWhole(std::unique_ptr<Prepared> p, const WriteTail& tail);
-  Result<pg::Session*> OwnSession();
 
-  pg::SessionPool* pool_;
-  WriterOptions options_;
+  Result<void> Send(Prepared& p, const WriteTail& tail);
+  Result<void> TryWrite(Prepared& p, const WriteTail& tail);
+  void Committed(const Prepared& p, std::chrono::steady_clock::time_point sent);
+  Result<void> Failed(Error why, const ledger::Effort& effort);
+
+  Result<bool> Mend(Prepared& p, const Error& why);
+  Result<void> WriteMended(Prepared& p, const WriteTail& tail, bool& refused);
+  Result<void> WriteAgain(Prepared& p, WriteTail tail, Error why);
+  Result<void> WriteApart(Prepared& whole, ledger::Effort& effort);
+  Result<void> WriteEnd(const WriteTail& tail);
+  Result<bool> NothingStored(const BatchCounts& page, const WriteTail& tail);
+  Result<void> FailPage(std::unique_ptr<Prepared> batch, ledger::Effort effort);
+
+  std::unique_ptr<WriteSessions> sessions_;
   BufferPool own_buffers_;
   BufferPool& buffers_;
+  StoredLookup stored_;
   const ledger::ClaimedTask* task_ = nullptr;
   const TableSpec* table_ = nullptr;
   bool notes_met_ = false;
   RecordMapper* mapper_ = nullptr;
   bool lookup_ = true;
-  bool by_time_pays_ = true;                       // the task's records stand together in the index by time
-  std::optional<pg::SessionPool::Lease> session_;  // held only while a write is in flight
-  std::unique_ptr<Prepared> prepared_;             // not yet sent
-  std::unique_ptr<Flight> flight_;                 // sent, not yet committed
-  std::int64_t position_ = 0, digest_ = 0;         // where the next batch begins
+  std::unique_ptr<WriteSession> session_;   // held only while a write is in flight
+  std::unique_ptr<Prepared> prepared_;      // not yet sent
+  std::unique_ptr<Flight> flight_;          // sent, not yet committed
+  std::int64_t position_ = 0, digest_ = 0;  // where the next batch begins
+  std::int64_t page_begin_ = 0;             // the position that this attempt began the page at
+  BatchCounts page_;                        // committed of the page by this attempt
+  std::string first_reject_;                // why the first of them was rejected
   BatchCounts committed_;
+  WrittenInfo written_;                                     // by WriteUpTo
+  std::int64_t written_position_ = 0, written_digest_ = 0;  // as far as all is committed
+  ledger::Effort unwritten_;
   std::set<const TableSpec*> text_tables_;  // that do not take the binary format of COPY
   StreamMetrics* measured_ = nullptr;
   InflightBytes inflight_;  // prepared or sent
 };
-
-// `copy schema.table (account, id, …) from stdin; ` and the column list in order.
-std::string CopySql(const TableSpec& table, bool as_text);
-// The UPDATE of changed rows from arrays: account, then array literals of id, columns, raw, content_hash
-// (quoted). Fails as an insert of a row that is there does unless it changes `expected` rows: another lane
-// was first, and the batch is looked up again.
-std::string UpdateSql(const TableSpec& table, const std::string& account_literal,
-                      const std::vector<std::string>& arrays, std::int64_t expected);
 
 }  // namespace weir::worker

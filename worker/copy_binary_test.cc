@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -120,6 +122,55 @@ TEST_F(CopyBinaryTest, StoresWhatTheSameRowsAsTextStore) {
   });
   ExpectEqual("27");
 }
+
+// JSON numbers as an upstream may write them: signs, zeros in front of and behind, exponents, scales far
+// beyond what RecordCheck lets through (1,000 digits), up to numeric's own.
+std::string RandomNumber(std::mt19937& random) {
+  const auto upto = [&](int n) { return std::uniform_int_distribution<int>(0, n)(random); };
+  const auto digits = [&](int count) {
+    std::string text;
+    const bool sparse = upto(2) == 0;
+    for (int i = 0; i < count; ++i) text += static_cast<char>('0' + (sparse && upto(5) > 0 ? 0 : upto(9)));
+    return text;
+  };
+  const int longest = upto(9) == 0 ? 900 : 30;
+  std::string text = upto(1) == 0 ? "-" : "";
+  text += upto(3) == 0 ? "0" : std::to_string(1 + upto(8)) + digits(upto(longest));
+  if (upto(1) == 0)
+    text += "." + digits(1 + upto(longest)) + std::string(static_cast<std::size_t>(upto(5)), '0');
+  if (upto(1) == 0) {
+    text += upto(1) == 0 ? "e" : "E";
+    text += std::array<const char*, 3>{"", "+", "-"}.at(static_cast<std::size_t>(upto(2)));
+    text += std::string(static_cast<std::size_t>(upto(2)), '0') +
+            std::to_string(upto(upto(4) == 0 ? 15'000 : 40));
+  }
+  return text;
+}
+
+class CopyBinaryNumericTest : public CopyBinaryTest, public ::testing::WithParamInterface<unsigned> {};
+
+// The server's own reading of the literal is the model.
+TEST_P(CopyBinaryNumericTest, ANumericIsWhatTheServerReadsInItsLiteral) {
+  std::mt19937 random(GetParam());
+  constexpr int kNumbers = 1'500;
+  std::string rows;
+  CopyBinary out(&rows, &types_);
+  out.Begin();
+  for (int i = 0; i < kNumbers; ++i) {
+    const std::string literal = RandomNumber(random);
+    Row(out, literal, literal);
+  }
+  out.End();
+  Copy("b", " (format binary)", rows);
+  auto wrong = session_.Exec(
+      "select count(*), count(*) filter (where amount::text is distinct from id::numeric::text), "
+      "min(id) filter (where amount::text is distinct from id::numeric::text) from b");
+  ASSERT_TRUE(wrong) << wrong.error().message;
+  EXPECT_EQ(wrong->Int(0, 0), kNumbers);
+  EXPECT_EQ(wrong->Int(0, 1), 0) << "seed " << GetParam() << ", for example " << wrong->Text(0, 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, CopyBinaryNumericTest, ::testing::Range(1U, 5U));
 
 TEST_F(CopyBinaryTest, NullsAreNull) {
   CopyBoth([](CopyFormat& out) {

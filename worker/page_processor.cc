@@ -7,6 +7,7 @@
 #include "common/http/origin.h"
 #include "common/ledger/drift.h"
 #include "common/obs/log.h"
+#include "common/sources/field_columns.h"
 #include "worker/page_reading.h"
 
 namespace weir::worker {
@@ -143,7 +144,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
   for (int moves = 0; moves < kMaxMoves;) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
-    parts_.writer->StartAt(work.task.position, work.task.digest);
+    parts_.writer->StartPage(work.task.position, work.task.digest);
     Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
     if (auto ok = FetchPage(work, reading, hooks.abort); !ok && !reading.Moved()) return ok;
     if (const auto* again = std::get_if<AskAgain>(&reading.Judged())) {
@@ -202,6 +203,9 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   // Made twice, so that it is never held, whatever its size: to know what it is (and that it can be made)
   // before anything is written, and straight into the COPY.
   auto planned = plan([&](const NewTask& task) -> Result<void> {
+    if (!task.selector.key.empty() && !IsPlainText(task.selector.key, kMostKeyBytes)) {
+      return Fail(ErrorClass::kInvalid, "the answer names a part of the data that cannot be stored");
+    }
     if (task.selector.kind == SelectorKind::kDiscover) note.whole = false;
     return {};
   });
@@ -277,7 +281,10 @@ Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   batch_ = parts_.writer->Buffers().TakeRecords();
   auto done = RunPages(work, hooks);
-  if (!done) parts_.writer->Abandon();
+  if (!done) {
+    parts_.writer->Abandon();
+    work.effort.requests += parts_.writer->TakeUnwritten().requests;
+  }
   parts_.writer->Buffers().Give(std::exchange(batch_, RecordBatch()));
   return done;
 }

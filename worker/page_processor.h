@@ -84,8 +84,9 @@ class PageProcessor {
   // committed before stays.
   Result<void> Run(TaskWork& work, const PageHooks& hooks);
 
+  class Reading;  // worker/page_reading.h
+
  private:
-  class Reading;
   Result<void> RunPage(TaskWork& work, const PageHooks& hooks);
   Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
   Result<void> WritePlan(TaskWork& work, std::string_view document);
@@ -103,6 +104,9 @@ class PageProcessor {
   std::unique_ptr<RecordMapper> mapper_;
   RecordBatch batch_;  // of the task at work
 };
+
+// A task's key may hold what an upstream said; in bytes.
+inline constexpr std::size_t kMostKeyBytes = 64 << 10;
 
 // What a source may look at, from a task.
 TaskContext ContextOf(const TaskWork& work);

@@ -2,16 +2,19 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include "common/base/json_text.h"
+#include "common/sources/field_columns.h"
 
 namespace weir::worker {
 namespace {
 
 constexpr std::size_t kErrorBodyBytes = 4096;
 constexpr std::size_t kShownHeadBytes = 2048;
+constexpr std::size_t kMostSuccessors = 1'000;
+// Of ids whose repeats are counted; no API that has its repeats counted sends as many in a page.
+constexpr std::size_t kMostHashes = 10'000;
 
 ReaderLimits LimitsOf(const Config& config) {
   ReaderLimits limits;
@@ -31,6 +34,21 @@ std::string HeadText(const HttpResponseHead& head) {
   return text;
 }
 
+std::size_t IdsAsked(const Selector& selector) {
+  if (selector.kind != SelectorKind::kIds || selector.key.empty()) return 0;
+  return 1 + static_cast<std::size_t>(std::count(selector.key.begin(), selector.key.end(), ','));
+}
+
+// What an upstream put into the names of what comes next must fit into the ledger, and into a message.
+Result<void> CheckEnd(const PageEnd& end) {
+  bool fits = end.successors.size() <= kMostSuccessors &&
+              (!end.next_key || IsPlainText(*end.next_key, kMostKeyBytes));
+  for (const NewTask& next : end.successors)
+    fits = fits && (next.selector.key.empty() || IsPlainText(next.selector.key, kMostKeyBytes));
+  if (fits) return {};
+  return Fail(ErrorClass::kInvalid, "the answer names a next page that cannot be stored");
+}
+
 }  // namespace
 
 PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, RecordBatch* batch, TaskWork* work,
@@ -45,7 +63,11 @@ PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, Record
       batch_(*batch),
       inflight_(parts.metrics),
       skip_(work->task.position),
-      inserted_(work->task.inserted) {
+      inserted_(work->task.inserted),
+      conditional_(IsConditional(request.request)),
+      asked_ids_(IdsAsked(context_.selector)) {
+  // The records were committed, but not the page's end, when an earlier attempt died.
+  budget_spent_ = context_.budget && inserted_ >= *context_.budget;
   batch_.Clear();
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
   if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config_), callback);
@@ -81,7 +103,11 @@ Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
 Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
   TaskContext now = context_;
   now.now_ms = AnsweredAt(head_, clock_->UnixMillis());
-  return work_->source->Judge(now, head_, body_start);
+  Verdict verdict = work_->source->Judge(now, head_, body_start);
+  if (std::holds_alternative<NotModified>(verdict) && !conditional_) {
+    return NotAskedForChanges();
+  }
+  return verdict;
 }
 
 void PageProcessor::Reading::JudgeText() {
@@ -114,6 +140,7 @@ RecordBatch::Record PageProcessor::Reading::Describe(std::string_view raw, bool 
 }
 
 Result<bool> PageProcessor::Reading::Skip(const RecordBatch::Record& record) {
+  if (!record.outside) ++passed_over_;
   if (record.page_position + 1 == skip_ && record.digest != work_->task.digest) {
     moved_ = true;
     return false;
@@ -126,13 +153,24 @@ bool PageProcessor::Reading::Full() const {
          batch_.Bytes() >= static_cast<std::size_t>(config_.batch_max_bytes);
 }
 
+// More ids than were asked for are another request's answer, or made up to fill our memory.
+Result<void> PageProcessor::Reading::NoteId(const std::string& id) {
+  if (id.empty() || seen_ids_.contains(id)) return {};
+  if (seen_ids_.size() >= asked_ids_) {
+    return Fail(ErrorClass::kTransient,
+                "the answer holds more records than the " + std::to_string(asked_ids_) + " asked for");
+  }
+  seen_ids_.insert(id);
+  return {};
+}
+
 // A full batch goes when another record comes: the page's last one then takes the page's end with it, in one
 // transaction, also where pages are as long as batches.
 Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversize) {
   if (Full()) {
     if (auto ok = Flush(false); !ok) return Fail(ok.error());
-    if (budget_spent_) return false;
   }
+  if (budget_spent_ && seen_ >= skip_) return false;
   RecordBatch::Record record = Describe(raw, oversize);
   if (broken_) return Fail(*broken_);
   if (record.head.order_ms != 0) {
@@ -141,7 +179,9 @@ Result<bool> PageProcessor::Reading::OnRecord(std::string_view raw, bool oversiz
   }
   if (record.head.changed_ms != 0) last_changed_ms_ = record.head.changed_ms;
   Note(record.head);
-  if (context_.selector.kind == SelectorKind::kIds) seen_ids_.push_back(record.head.id);
+  if (context_.selector.kind == SelectorKind::kIds) {
+    if (auto ok = NoteId(record.head.id); !ok) return Fail(ok.error());
+  }
   if (record.page_position < skip_) return Skip(record);
   record.hash = ContentHash(raw);
   batch_.Add(raw, std::move(record));
@@ -156,7 +196,8 @@ void PageProcessor::Reading::Note(const RecordHead& head) {
   if (seen_ == 1) first_id_ = head.id;
   last_id_ = head.id;
   const auto kind = context_.selector.kind;
-  if (!head.id.empty() && (kind == SelectorKind::kCursor || kind == SelectorKind::kNewest))
+  const bool counted = kind == SelectorKind::kCursor || kind == SelectorKind::kNewest;
+  if (counted && !head.id.empty() && id_hashes_.size() < kMostHashes)
     id_hashes_.push_back(std::hash<std::string_view>{}(head.id));
 }
 
@@ -166,11 +207,6 @@ std::int64_t PageProcessor::Reading::Distinct() {
   std::sort(id_hashes_.begin(), id_hashes_.end());
   const auto end = std::unique(id_hashes_.begin(), id_hashes_.end());
   return seen_ - named + (end - id_hashes_.begin());
-}
-
-std::int64_t PageProcessor::Reading::Remaining() const {
-  if (!context_.budget) return std::numeric_limits<std::int64_t>::max();
-  return std::max<std::int64_t>(0, *context_.budget - inserted_);
 }
 
 Result<WriteTail> PageProcessor::Reading::Tail() {
@@ -189,10 +225,13 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   result.last_id = last_id_;
   result.distinct = Distinct();
   if (reader_) result.envelope = reader_->Envelope();
-  if (context_.selector.kind == SelectorKind::kIds) result.seen_ids = seen_ids_;
+  if (context_.selector.kind == SelectorKind::kIds)
+    result.seen_ids.emplace(seen_ids_.begin(), seen_ids_.end());
   auto end = work_->source->FinishPage(context_, result);
   if (!end) return Fail(end.error());
+  if (auto ok = CheckEnd(*end); !ok) return Fail(ok.error());
   WriteTail tail;
+  tail.passed_over = passed_over_;
   work_->next_key = end->next_key;
   const bool more_pages = end->next_key || (context_.selector.kind == SelectorKind::kPages &&
                                             context_.page + 1 < context_.selector.hi);
@@ -207,23 +246,35 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   return tail;
 }
 
+// How many of the records were new is known when they are committed, and what the page's end claims depends
+// on it. So where only so many are wanted the end goes after them, in a transaction of its own.
+Result<void> PageProcessor::Reading::WriteWithinBudget() {
+  if (batch_.Empty()) return {};
+  auto written = writer_->WriteUpTo(batch_, *context_.budget - inserted_, std::exchange(work_->effort, {}));
+  if (!written) return Fail(written.error());
+  inflight_.Set(0);
+  inserted_ += written->counts.inserted;
+  work_->task.inserted = inserted_;
+  budget_spent_ = inserted_ >= *context_.budget;
+  if (budget_spent_ && written->last_order_ms != 0) last_order_ms_ = written->last_order_ms;
+  return {};
+}
+
 Result<void> PageProcessor::Reading::Flush(bool last) {
-  auto info = writer_->Prepare(batch_, Remaining());
+  if (context_.budget) {
+    if (auto ok = WriteWithinBudget(); !ok) return ok;
+    if (!last) return {};
+  }
+  auto info = writer_->Prepare(batch_);
   if (!info) return Fail(info.error());
   inflight_.Set(0);
   inserted_ += info->counts.inserted;
-  if (context_.budget && inserted_ >= *context_.budget) {
-    budget_spent_ = true;
-    if (info->last_order_ms != 0) last_order_ms_ = info->last_order_ms;
-  }
   WriteTail tail;
-  if (last || budget_spent_) {
+  if (last) {
     auto ending = Tail();
     if (!ending) return Fail(ending.error());
     tail = std::move(*ending);
     finished_ = true;
-  } else {
-    tail.page = context_.page;
   }
   tail.effort = std::exchange(work_->effort, {});
   return writer_->Submit(std::move(tail));

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -43,11 +44,12 @@ class PageProcessor::Reading final : public BodySink {
   Result<bool> OnRecord(std::string_view raw, bool oversize);
   RecordBatch::Record Describe(std::string_view raw, bool oversize);
   Result<bool> Skip(const RecordBatch::Record& record);
+  Result<void> WriteWithinBudget();
   Result<void> Flush(bool last);
+  Result<void> NoteId(const std::string& id);
   Result<WriteTail> Tail();
   void Note(const RecordHead& head);
   std::int64_t Distinct();
-  std::int64_t Remaining() const;
   Verdict Judge(std::string_view body_start) const;
   void JudgeText();
 
@@ -73,7 +75,10 @@ class PageProcessor::Reading final : public BodySink {
   TimesSeen order_times_, change_times_;
   std::string first_id_, last_id_;
   std::vector<std::size_t> id_hashes_;  // kCursor, kNewest
-  std::vector<std::string> seen_ids_;   // kIds: at most 300
+  const bool conditional_;          // it was asked what changed since, so "nothing" is an answer
+  const std::size_t asked_ids_;     // kIds: how many
+  std::set<std::string> seen_ids_;  // kIds: no more than were asked for
+  std::int64_t passed_over_ = 0;    // of skip_: within the job's filter
   bool moved_ = false;
   bool budget_spent_ = false;
   bool finished_ = false;

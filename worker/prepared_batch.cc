@@ -13,11 +13,20 @@ void PreparedBatch::Take(RecordBatch& batch, std::int64_t limit) {
 
 void PreparedBatch::Clear() {
   records.Clear();
+  max_new = kNoLimit;
   races = 0;
   ResetEncoding();
 }
 
 void PreparedBatch::ResetEncoding() {
+  index_.clear();
+  stored_.assign(records.Size(), std::nullopt);
+  first_of_.assign(records.Size(), 0);
+  taken_ = records.Size();
+  ClearRows();
+}
+
+void PreparedBatch::ClearRows() {
   counts = {};
   copy.clear();
   changed.clear();
@@ -26,8 +35,6 @@ void PreparedBatch::ResetEncoding() {
   unwatch.clear();
   met.clear();
   kept = unnamed = false;
-  index_.clear();
-  stored_.assign(records.Size(), std::nullopt);
   fates_.assign(records.Size(), Fate::kPass);
 }
 
@@ -39,14 +46,28 @@ void PreparedBatch::StartAt(std::int64_t position, std::int64_t digest) {
 void PreparedBatch::DropDuplicates() {
   const auto& all = records.Records();
   index_.reserve(all.size());
-  for (std::size_t i = all.size(); i-- > 0;) {
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (all[i].outside || !all[i].bad.empty()) continue;
+    first_of_[i] = index_.emplace(all[i].head.id, i).first->second;
+  }
+  Settle();
+}
+
+// What becomes of the records that are taken, as far as is known before they are mapped.
+void PreparedBatch::Settle() {
+  const auto& all = records.Records();
+  std::vector<bool> has_winner(all.size());
+  for (std::size_t i = taken_; i-- > 0;) {
     if (all[i].outside) continue;
     if (!all[i].bad.empty()) {
       fates_[i] = Fate::kReject;
-    } else if (!index_.emplace(all[i].head.id, i).second) {
+    } else if (has_winner[first_of_[i]]) {
       fates_[i] = Fate::kDuplicate;
     } else {
-      fates_[i] = Fate::kNew;
+      has_winner[first_of_[i]] = true;
+      const auto& stored = stored_[first_of_[i]];
+      const bool same = stored && stored->hash == all[i].hash && !stored->stale;
+      fates_[i] = !stored ? Fate::kNew : same ? Fate::kUnchanged : Fate::kChanged;
     }
   }
 }
@@ -55,7 +76,7 @@ std::vector<std::string_view> PreparedBatch::UnknownIds() const {
   std::vector<std::string_view> ids;
   const auto& all = records.Records();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (fates_[i] == Fate::kNew && !stored_[i]) ids.emplace_back(all[i].head.id);
+    if (fates_[i] == Fate::kNew && !IsKnown(i)) ids.emplace_back(all[i].head.id);
   }
   std::sort(ids.begin(), ids.end());
   return ids;
@@ -65,7 +86,7 @@ std::optional<PreparedBatch::Times> PreparedBatch::TimesOfUnknown() const {
   Times times;
   const auto& all = records.Records();
   for (std::size_t i = 0; i < all.size(); ++i) {
-    if (fates_[i] != Fate::kNew || stored_[i]) continue;
+    if (fates_[i] != Fate::kNew || IsKnown(i)) continue;
     const std::int64_t ms = all[i].head.order_ms;
     if (ms == 0) return std::nullopt;
     times.first_ms = times.records == 0 ? ms : std::min(times.first_ms, ms);
@@ -81,20 +102,6 @@ bool PreparedBatch::Found(std::string_view id, Stored stored) {
   if (at == index_.end() || stored_[at->second]) return false;
   stored_[at->second] = stored;
   return true;
-}
-
-void PreparedBatch::Classify() {
-  const auto& all = records.Records();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    if (fates_[i] != Fate::kNew || !stored_[i]) continue;
-    const bool same = stored_[i]->hash == all[i].hash && !stored_[i]->stale;
-    fates_[i] = same ? Fate::kUnchanged : Fate::kChanged;
-  }
-}
-
-void PreparedBatch::CutAt(std::size_t count) {
-  records.Records().resize(count);
-  fates_.resize(count);
 }
 
 void PreparedBatch::RejectRecord(std::size_t index, const std::string& reason) {
@@ -170,7 +177,16 @@ void PreparedBatch::EncodeChangedRows(const TableSpec& table, RecordMapper& mapp
 void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, const std::string& account,
                                std::int64_t page) {
   page_ = page;
-  Classify();
+  if (max_new == kNoLimit) {
+    EncodeTaken(table, mapper, account);
+  } else {
+    EncodeUpTo(table, mapper, account);
+  }
+}
+
+void PreparedBatch::EncodeTaken(const TableSpec& table, RecordMapper& mapper, const std::string& account) {
+  ClearRows();
+  Settle();
   if (as_text) {
     CopyText out(&copy);
     EncodeNewRows(out, mapper, account);
@@ -184,40 +200,58 @@ void PreparedBatch::EncodeRows(const TableSpec& table, RecordMapper& mapper, con
   Meet();
 }
 
+// Takes records until max_new of them are new. Whether a record can be stored is known once it is mapped, and
+// the last one of an id counts: so it takes as many new ids as are missing, maps, and goes on while some of
+// them were rejected. It never takes one too many: each round adds no more ids than are missing.
+void PreparedBatch::EncodeUpTo(const TableSpec& table, RecordMapper& mapper, const std::string& account) {
+  const auto& all = records.Records();
+  std::vector<bool> has_row(all.size());  // by the first record of an id, as all in here
+  taken_ = 0;
+  for (std::int64_t fresh = 0;;) {
+    std::vector<bool> wanted = has_row;
+    for (std::int64_t missing = max_new - fresh; taken_ < all.size() && missing > 0; ++taken_) {
+      const std::size_t first = first_of_[taken_];
+      if (all[taken_].outside || !all[taken_].bad.empty() || stored_[first] || wanted[first]) continue;
+      wanted[first] = true;
+      --missing;
+    }
+    EncodeTaken(table, mapper, account);
+    if (counts.inserted >= max_new || taken_ == all.size()) return;
+    fresh = counts.inserted;
+    has_row.assign(all.size(), false);
+    for (std::size_t i = 0; i < taken_; ++i) {
+      if (fates_[i] == Fate::kNew) has_row[first_of_[i]] = true;
+    }
+  }
+}
+
 void PreparedBatch::EncodeNewRows(CopyFormat& out, RecordMapper& mapper, const std::string& account) {
-  const bool bounded = max_new != std::numeric_limits<std::int64_t>::max();
+  const auto& all = records.Records();
   std::vector<std::size_t> order;
-  std::int64_t fresh = 0;
   // As in RecordBatch: once, and not by doubling. A row holds its record, and most of it again in columns.
   copy.reserve(2 * records.Bytes() + 256 * records.Size());
   out.Begin();
-  for (std::size_t i = 0; i < records.Size(); ++i) {
-    if (fates_[i] == Fate::kReject) RejectRecord(i, std::string(records.Records()[i].bad));
-    if (fates_[i] != Fate::kNew) continue;
-    if (!bounded) {
-      order.push_back(i);
-    } else if (MapNew(i, out, mapper, account) && ++fresh >= max_new) {
-      CutAt(i + 1);
-      break;
-    }
+  for (std::size_t i = 0; i < taken_; ++i) {
+    if (fates_[i] == Fate::kReject) RejectRecord(i, std::string(all[i].bad));
+    if (fates_[i] == Fate::kNew) order.push_back(i);
   }
   // Sorted by key: two lanes that insert the same ids wait for each other in one order, never in a circle.
-  const auto& all = records.Records();
   std::sort(order.begin(), order.end(),
             [&](std::size_t a, std::size_t b) { return all[a].head.id < all[b].head.id; });
-  for (const std::size_t i : order) fresh += MapNew(i, out, mapper, account) ? 1 : 0;
-  if (fresh == 0) {
-    copy.clear();
-  } else {
+  bool any = false;
+  for (const std::size_t i : order) any = MapNew(i, out, mapper, account) || any;
+  if (any) {
     out.End();
+  } else {
+    copy.clear();
   }
 }
 
 // A record counts as met even if it is rejected or outside the job's filter: the upstream has it.
 void PreparedBatch::Meet() {
   const auto& all = records.Records();
-  met.reserve(all.size());
-  for (std::size_t i = 0; i < all.size(); ++i) {
+  met.reserve(taken_);
+  for (std::size_t i = 0; i < taken_; ++i) {
     if (all[i].head.id.empty()) {
       unnamed = true;
       continue;
@@ -238,19 +272,19 @@ void PreparedBatch::Count() {
     counts.updated += fate == Fate::kChanged;
     counts.unchanged += fate == Fate::kUnchanged;
   }
-  if (records.Empty()) return;
-  end_position = records.Records().back().page_position + 1;
-  end_digest = records.Records().back().digest;
+  if (taken_ == 0) return;
+  end_position = records.Records()[taken_ - 1].page_position + 1;
+  end_digest = records.Records()[taken_ - 1].digest;
 }
 
-void PreparedBatch::Split(std::size_t middle, PreparedBatch& first, PreparedBatch& second) const {
-  const auto& all = records.Records();
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    (i < middle ? first : second).records.Add(records.Raw(all[i]), all[i]);
-  }
-  first.lookup = second.lookup = lookup;
-  first.races = second.races = races;
-  first.as_text = second.as_text = as_text;
+void PreparedBatch::CopyTo(std::size_t begin, std::size_t end, PreparedBatch& part) const {
+  part.records.Clear();
+  for (std::size_t i = begin; i < end; ++i)
+    part.records.Add(records.Raw(records.Records()[i]), records.Records()[i]);
+  part.lookup = lookup;
+  part.as_text = as_text;
+  part.races = races;
+  part.max_new = max_new;
 }
 
 }  // namespace weir::worker

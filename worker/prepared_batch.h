@@ -24,8 +24,12 @@ struct PreparedBatch {
     bool stale = false;
   };
 
+  static constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+
   RecordBatch records;
-  std::int64_t max_new = std::numeric_limits<std::int64_t>::max();
+  // So many new records are taken, and what comes before the last of them; the rest stays in `records`: the
+  // batch may have to be written again, when fewer of them are new.
+  std::int64_t max_new = kNoLimit;
   bool lookup = true;
   bool as_text = false;  // the table does not take the binary format of COPY
   int races = 0;         // times another lane had one of its ids first
@@ -46,8 +50,11 @@ struct PreparedBatch {
   void Take(RecordBatch& batch, std::int64_t limit);
   void Clear();
   void ResetEncoding();
-  // The last of several records with one id wins (DESIGN §3, Dedupe); the others count as duplicates.
+  // The last of several records with one id wins (DESIGN §3, Dedupe), of those that are taken; the others
+  // count as duplicates.
   void DropDuplicates();
+  // Records that EncodeRows took: all, or as many as max_new lets through.
+  std::size_t Taken() const { return taken_; }
   // The look-up, after DropDuplicates. Ids that nobody has found yet, sorted: neighbours in the index are
   // asked for together. Views into `records`.
   std::vector<std::string_view> UnknownIds() const;
@@ -62,14 +69,18 @@ struct PreparedBatch {
   // `page` is noted in rejects.
   void EncodeRows(const TableSpec& table, RecordMapper& mapper, const std::string& account,
                   std::int64_t page);
-  void Split(std::size_t middle, PreparedBatch& first, PreparedBatch& second) const;
+  // Records [begin, end) as a batch of their own, to be encoded.
+  void CopyTo(std::size_t begin, std::size_t end, PreparedBatch& part) const;
   // The position in the page where this batch begins; kept for a batch without records.
   void StartAt(std::int64_t position, std::int64_t digest);
 
  private:
   enum class Fate : std::uint8_t { kPass, kDuplicate, kReject, kNew, kChanged, kUnchanged };
-  void Classify();
-  void CutAt(std::size_t count);
+  void ClearRows();
+  void Settle();
+  bool IsKnown(std::size_t index) const { return stored_[first_of_[index]].has_value(); }
+  void EncodeTaken(const TableSpec& table, RecordMapper& mapper, const std::string& account);
+  void EncodeUpTo(const TableSpec& table, RecordMapper& mapper, const std::string& account);
   bool MapNew(std::size_t index, CopyFormat& out, RecordMapper& mapper, const std::string& account);
   void EncodeNewRows(CopyFormat& out, RecordMapper& mapper, const std::string& account);
   void EncodeChangedRows(const TableSpec& table, RecordMapper& mapper);
@@ -79,8 +90,10 @@ struct PreparedBatch {
   void Meet();
 
   std::vector<Fate> fates_;
-  std::unordered_map<std::string_view, std::size_t> index_;  // of an id: the record that counts
-  std::vector<std::optional<Stored>> stored_;                // by record
+  std::size_t taken_ = 0;
+  std::unordered_map<std::string_view, std::size_t> index_;  // of an id: the first record that has it
+  std::vector<std::size_t> first_of_;                        // by record: the first one with its id
+  std::vector<std::optional<Stored>> stored_;                // by the first record that has the id
   std::int64_t page_ = 0;
 };
 

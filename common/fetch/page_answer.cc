@@ -14,7 +14,10 @@ constexpr std::size_t kErrorBodyBytes = 4096;
 
 PageAnswer::PageAnswer(const Config& config, const Source& source, TaskContext context,
                        const PageRequest& page)
-    : config_(config), source_(source), context_(std::move(context)) {
+    : config_(config),
+      source_(source),
+      context_(std::move(context)),
+      conditional_(IsConditional(page.request)) {
   ReaderLimits limits;
   limits.max_record_bytes = static_cast<std::size_t>(config.max_record_bytes);
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
@@ -45,7 +48,9 @@ Result<bool> PageAnswer::OnBody(std::string_view bytes) {
 Verdict PageAnswer::Judge(std::string_view body_start) const {
   TaskContext now = context_;
   now.now_ms = AnsweredAt(head_, context_.now_ms);
-  return source_.Judge(now, head_, body_start);
+  Verdict verdict = source_.Judge(now, head_, body_start);
+  if (std::holds_alternative<NotModified>(verdict) && !conditional_) return NotAskedForChanges();
+  return verdict;
 }
 
 const Verdict& PageAnswer::Judged() {

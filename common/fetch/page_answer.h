@@ -44,6 +44,7 @@ class PageAnswer : public BodySink {
   const Config& config_;
   const Source& source_;
   const TaskContext context_;
+  const bool conditional_;                // it was asked what changed, so that "nothing" is an answer
   std::unique_ptr<RecordReader> reader_;  // none: a document
   HttpResponseHead head_;
   Verdict verdict_;

@@ -39,6 +39,13 @@ bool HttpResponseHead::IsHtml() const {
   return EqualsIgnoreCase(type, "text/html") || EqualsIgnoreCase(type, "application/xhtml+xml");
 }
 
+bool IsConditional(const HttpRequest& request) {
+  return std::any_of(request.headers.begin(), request.headers.end(), [](const HttpHeader& header) {
+    return EqualsIgnoreCase(header.name, "If-None-Match") ||
+           EqualsIgnoreCase(header.name, "If-Modified-Since");
+  });
+}
+
 std::string PercentEncode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;

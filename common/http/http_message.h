@@ -43,6 +43,9 @@ struct HttpResponseHead {
   bool IsHtml() const;
 };
 
+// True when it asks only for what changed since: then a 304 is an answer to it.
+bool IsConditional(const HttpRequest& request);
+
 // Percent-encodes all but RFC 3986's unreserved characters; for one path segment or one query value.
 std::string PercentEncode(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include "common/base/json_text.h"
 #include "common/ledger/hex.h"
 #include "common/ledger/tasks.h"
+#include "common/sources/field_columns.h"
 
 namespace weir::ledger {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 std::string Number(std::int64_t value) { return std::to_string(value); }
 
 constexpr std::size_t kMaxDoubt = 200;
+constexpr std::size_t kMaxHeader = 512;
 
 std::string Doubt(const std::string& text) { return Printable(text, kMaxDoubt); }
 
@@ -38,14 +40,19 @@ std::string ReadRangesSql(const pg::Session& session, const ClaimedTask& task,
       AccountKeySql(session, task), literal);
 }
 
+// A header's value, as received: kept only if the database can hold it, and a later request may send it back.
+std::string HeaderSql(const pg::Session& session, const std::string& value) {
+  return session.Quote(IsPlainText(value, kMaxHeader) ? value : "");
+}
+
 std::string ArchiveSql(const pg::Session& session, const ClaimedTask& task, const ArchiveState& archive) {
   return fmt::format(
       "insert into weir.archives values ({}, {}, {}, {}, {}) on conflict (source, stream, account, key) do "
       "update set "
       "etag = excluded.etag, last_modified = excluded.last_modified, complete = excluded.complete, read_at = "
       "now(); ",
-      AccountKeySql(session, task), session.Quote(archive.key), session.Quote(archive.etag),
-      session.Quote(archive.last_modified), archive.complete);
+      AccountKeySql(session, task), session.Quote(archive.key), HeaderSql(session, archive.etag),
+      HeaderSql(session, archive.last_modified), archive.complete);
 }
 
 // The first goes on in the task's lane, others beside it.

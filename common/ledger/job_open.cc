@@ -120,7 +120,8 @@ constexpr std::string_view kJobAccountsSql = R"sql(
    where id = $1::int8)sql";
 
 // What an expired job left behind goes on in this one, from where it stood: the unfinished and dead tasks, of
-// the plan too, of accounts whose plan was begun and whose mode is the same, their counters from 0. A plan's
+// the plan too, of accounts whose plan was begun and whose mode is the same, their counters from 0. A page
+// that was invalid and had rejected records is read whole again (replay.cc). A plan's
 // first question is asked anew if it had no answer; one that has had its answer has left tasks.
 constexpr std::string_view kContinueSql = R"sql(
   with carried as (
@@ -142,8 +143,11 @@ constexpr std::string_view kContinueSql = R"sql(
     returning a.account, a.meter, a.lanes)
   insert into weir.tasks (job_id, account, meter, lane, kind, lo, hi, key, budget, page, position, digest)
   select $1::int8, t.account, c.meter, t.lane % c.lanes, t.kind, t.lo, t.hi, t.key,
-         case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page, t.position, t.digest
+         case when t.budget is not null then greatest(t.budget - t.inserted, 0) end, t.page,
+         case when d.rejects then 0 else t.position end, case when d.rejects then 0 else t.digest end
     from weir.tasks t join carried c on c.account = t.account
+    cross join lateral (select t.state = 'dead' and t.error_class = 'invalid' and exists (
+      select from weir.rejects r where r.task_id = t.id and r.page = t.page) as rejects) d
    where t.job_id = $2::int8 and t.state in ('expired', 'dead')
    order by t.id)sql";
 

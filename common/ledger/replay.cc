@@ -22,14 +22,25 @@ std::string CandidatesSql() {
 }
 
 // Puts the dead tasks $1 back and reopens their accounts and jobs. Their jobs' rows are locked. What is open
-// stays as it is: a paused job is not resumed by this.
+// stays as it is: a paused job is not resumed by this. A page that was invalid and had rejected records
+// is read again from its start, as if these had never been met: it may have stored nothing, and their cause
+// be mended.
 constexpr std::string_view kReplaySql = R"sql(
-  with replayed as (
-    update weir.tasks t set state = 'planned', attempts = 0, crashes = 0, replays = t.replays + 1, epoch = t.epoch + 1,
+  with forgotten as (
+    delete from weir.rejects r using weir.tasks t
+     where t.id = any($1::int8[]) and t.state = 'dead' and t.error_class = 'invalid' and r.task_id = t.id and r.page = t.page
+    returning r.task_id),
+  counted as (select task_id, count(*) as rejects from forgotten group by task_id),
+  whole as (
+    select t.id, c.rejects from weir.tasks t left join counted c on c.task_id = t.id where t.id = any($1::int8[])),
+  replayed as (
+    update weir.tasks t set position = case when w.rejects is null then t.position else 0 end,
+           digest = case when w.rejects is null then t.digest else 0 end,
+           fetched = t.fetched - coalesce(w.rejects, 0), rejected = t.rejected - coalesce(w.rejects, 0), state = 'planned', attempts = 0, crashes = 0, replays = t.replays + 1, epoch = t.epoch + 1,
            owner = null, not_before = null, finished_at = null, dispatched_at = null, error_class = null,
            http_status = null, error_message = null, error_hint = null, error_request = null, error_head = null,
            error_body = null, letter_due = false, letter_message = null, letter_from = null
-     where t.id = any($1::int8[]) and t.state = 'dead'
+      from whole w where t.id = w.id and t.state = 'dead'
     returning t.job_id, t.account),
   accounts as (
     update weir.job_accounts a set state = case when a.state in ('queued', 'running', 'paused') then a.state

@@ -134,5 +134,26 @@ TEST_F(ReplayTest, OfOneSyncOnlyTheNewestJobIsReopened) {
   EXPECT_EQ(GetJob(session_, blocked)->state, "partial");
 }
 
+// It may have stored nothing at all: then passing over its records would claim them as read.
+TEST_F(ReplayTest, AnInvalidPageThatRejectedRecordsIsReadAgainFromItsStart) {
+  const JobId id = Ended();
+  for (const char* page : {"1", "2"}) {
+    Run(std::string("update weir.tasks set page = 4, position = 3, digest = 9, fetched = 7, inserted = 3, "
+                    "rejected = 4 "
+                    "where kind = 1 and lo = ") +
+        page);
+    Run(std::string("insert into weir.rejects select id, p, n, account, null, 'no', '' from weir.tasks, "
+                    "(values (3, 0), (4, 0), (4, 1), (4, 2)) as r (p, n) where kind = 1 and lo = ") +
+        page);
+  }
+  EXPECT_EQ(Replayed({.job = id}).size(), 2U);
+  const std::string row =
+      "select position || ' ' || digest || ' ' || fetched || ' ' || rejected || ' ' || inserted || ' ' || "
+      "(select count(*) from weir.rejects r where r.task_id = t.id) from weir.tasks t where kind = 1 and lo "
+      "= ";
+  EXPECT_EQ(Text(row + "1"), "3 9 7 4 3 4") << "one that is gone goes on where it stood";
+  EXPECT_EQ(Text(row + "2"), "0 0 4 1 3 1") << "the rejects of other pages stay";
+}
+
 }  // namespace
 }  // namespace weir::ledger

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
+#include <utility>
 
 #include "common/sources/json_string.h"
 
@@ -47,67 +47,103 @@ std::optional<std::string> AsId(const JsonField& field) {
   if (field.text.size() > 6 * kMaxIdBytes) return std::nullopt;  // even if all of it were escapes
   std::string scratch;
   const auto text = AsText(field, scratch);
-  if (!text || text->empty() || text->size() > kMaxIdBytes) return std::nullopt;
-  const bool control = std::any_of(text->begin(), text->end(),
-                                   [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-  if (control || !simdjson::validate_utf8(text->data(), text->size())) return std::nullopt;
+  if (!text || !IsPlainText(*text, kMaxIdBytes)) return std::nullopt;
   return std::string(*text);
+}
+
+bool IsPlainText(std::string_view text, std::size_t max_bytes) {
+  if (text.empty() || text.size() > max_bytes) return false;
+  const bool control = std::any_of(text.begin(), text.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  return !control && simdjson::validate_utf8(text.data(), text.size());
+}
+
+void ColumnWriter::Null() {
+  ++next_;
+  row_.Null();
+}
+
+void ColumnWriter::NullThatDoesNotFit() {
+  if (drift_ != nullptr && next_ < columns_.size()) {
+    drift_->Add(columns_[next_].name, DriftKind::kType, columns_[next_].type, "number that does not fit");
+  }
+  Null();
+}
+
+void ColumnWriter::Text(std::string_view text) {
+  ++next_;
+  row_.Text(text);
 }
 
 void ColumnWriter::Text(const JsonField& field) {
   if (const auto text = AsText(field, scratch_)) {
-    row_.Text(*text);
+    Text(*text);
   } else {
-    row_.Null();
+    Null();
   }
 }
 
 void ColumnWriter::TextOrNull(std::string_view text) {
   if (text.empty()) {
-    row_.Null();
+    Null();
   } else {
-    row_.Text(text);
+    Text(text);
   }
 }
 
 void ColumnWriter::Bool(const JsonField& field) {
-  if (const auto value = AsBool(field)) {
-    row_.Bool(*value);
-  } else {
-    row_.Null();
-  }
+  const auto value = AsBool(field);
+  if (!value) return Null();
+  ++next_;
+  row_.Bool(*value);
 }
 
-void ColumnWriter::Int(const JsonField& field) { IntOrNull(AsInt(field)); }
+void ColumnWriter::Int(const JsonField& field) {
+  const auto value = AsInt(field);
+  if (!value && field.kind == JsonField::Kind::kNumber) return NullThatDoesNotFit();
+  IntOrNull(value);
+}
 
 void ColumnWriter::IntOrNull(std::optional<std::int64_t> value) {
-  using Limits = std::numeric_limits<std::int32_t>;
-  if (value && *value >= Limits::min() && *value <= Limits::max()) {
-    row_.Int(*value);
-  } else {
-    row_.Null();
-  }
+  if (!value) return Null();
+  const std::string_view type = next_ < columns_.size() ? columns_[next_].type : "integer";
+  if (type == "smallint" && !std::in_range<std::int16_t>(*value)) return NullThatDoesNotFit();
+  if (type == "integer" && !std::in_range<std::int32_t>(*value)) return NullThatDoesNotFit();
+  ++next_;
+  row_.Int(*value);
 }
 
 void ColumnWriter::Time(const JsonField& field, std::int64_t unit_ms) {
-  if (const auto ms = AsTime(field, unit_ms)) {
-    row_.Timestamp(*ms);
-  } else {
-    row_.Null();
-  }
+  const auto ms = AsTime(field, unit_ms);
+  if (!ms && field.kind == JsonField::Kind::kNumber) return NullThatDoesNotFit();
+  TimeOrNull(ms);
+}
+
+void ColumnWriter::TimeOrNull(std::optional<std::int64_t> unix_ms) {
+  if (!unix_ms) return Null();
+  ++next_;
+  row_.Timestamp(*unix_ms);
 }
 
 void ColumnWriter::Double(const JsonField& field) {
-  if (field.kind == JsonField::Kind::kNumber) {
-    double value = 0;
-    const char* const end = field.text.data() + field.text.size();
-    const auto [stop, error] = std::from_chars(field.text.data(), end, value);
-    if (error == std::errc() && stop == end) {
-      row_.Number(field.text);
-      return;
-    }
-  }
-  row_.Null();
+  if (field.kind != JsonField::Kind::kNumber) return Null();
+  double value = 0;
+  const char* const end = field.text.data() + field.text.size();
+  const auto [stop, error] = std::from_chars(field.text.data(), end, value);
+  if (error != std::errc() || stop != end) return NullThatDoesNotFit();
+  ++next_;
+  row_.Number(field.text);
+}
+
+void ColumnWriter::Numeric(const JsonField& field) {
+  if (field.kind != JsonField::Kind::kNumber) return Null();
+  ++next_;
+  row_.Number(field.text);
+}
+
+void ColumnWriter::Array(const JsonField& field) {
+  if (field.kind != JsonField::Kind::kArray) return Null();
+  Text(field.text);
 }
 
 }  // namespace weir

@@ -137,6 +137,14 @@ Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std
   return HttpError(ErrorClass::kInvalid, status, "an answer that HTTP does not know", body_start);
 }
 
+Error NotAskedForChanges() {
+  Error e = MakeError(ErrorClass::kTransient,
+                      "HTTP 304: \"not modified\" for a request that did not ask for changes",
+                      "a cache before the upstream may answer in its place");
+  e.http_status = 304;
+  return e;
+}
+
 std::optional<milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms) {
   constexpr std::int64_t kMaxSeconds = 10LL * 365 * 86'400;  // any more is clamped anyway
   value = Trim(value);

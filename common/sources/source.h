@@ -330,6 +330,9 @@ Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std
 // A document without the byte order mark that some servers put before it.
 std::string_view WithoutByteOrderMark(std::string_view text);
 
+// A 304 to a request that did not ask what changed: nothing was read. kTransient.
+Error NotAskedForChanges();
+
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);
 

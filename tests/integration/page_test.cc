@@ -1,6 +1,7 @@
 // The protocol of DESIGN §4 on a real PostgreSQL: each invariant has a test named after it.
 #include <gtest/gtest.h>
 
+#include "common/ledger/failures.h"
 #include "tests/integration/worker_fixture.h"
 
 namespace weir::testing {
@@ -185,6 +186,43 @@ TEST_F(PageTest, PoisonRecordsAreRejectedAloneAndTheRestIsKept) {
   EXPECT_EQ(std::to_string(status.totals.rejected), Text("select count(*) from weir.rejects"));
   EXPECT_EQ(Text("select count(*) from weir.rejects where reason = ''"), "0");
   ExpectEqualsUpstream("lichess", "alice");
+}
+
+// A column NOT NULL that somebody added: nothing can be stored, so nothing counts as read.
+TEST_F(PageTest, APageOfWhichNothingCouldBeStoredIsDeadAndReadWholeOnceMended) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=120"));
+  ASSERT_TRUE(session_.Script("alter table lichess.games add owner text not null"));
+  const auto failed = Sync(Request("lichess", {"alice"}));
+  EXPECT_EQ(failed.state, "failed");
+  ASSERT_EQ(failed.accounts.size(), 1U);
+  EXPECT_EQ(failed.accounts[0].error_class, "invalid");
+  EXPECT_EQ(failed.totals.inserted, 0);
+  EXPECT_EQ(failed.totals.rejected, 120);
+  EXPECT_EQ(Text("select count(*) from weir.rejects"), "120");
+  EXPECT_EQ(Text("select count(*) from weir.read_ranges"), "0");
+  ExpectSums(failed.totals);
+  ASSERT_TRUE(session_.Script("alter table lichess.games drop owner"));
+  ASSERT_TRUE(ledger::Replay(session_, {.job = failed.id}, {}));
+  Worker worker(this, "worker-b");
+  const auto mended = Finish(worker, failed.id);
+  EXPECT_EQ(mended.state, "succeeded");
+  EXPECT_EQ(mended.totals.inserted, 120);
+  EXPECT_EQ(mended.totals.rejected, 0);
+  EXPECT_EQ(mended.totals.fetched, 120) << "what was rejected counts once, as what became of it";
+  EXPECT_EQ(Text("select count(*) from weir.rejects"), "0");
+  ExpectSums(mended.totals);
+  ExpectEqualsUpstream("lichess", "alice");
+}
+
+// Weir's own tables may refuse a page's end: no game is to blame.
+TEST_F(PageTest, AnEndThatTheDatabaseRefusesRejectsNoRecord) {
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=120"));
+  ASSERT_TRUE(session_.Script("alter table weir.archives add check (etag = 'never')"));
+  const auto status = Sync(Request("chesscom", {"hikaru"}));
+  EXPECT_EQ(status.state, "failed");
+  EXPECT_EQ(status.totals.rejected, 0);
+  EXPECT_EQ(status.totals.inserted, 120);
+  EXPECT_EQ(Text("select sum(crashes) from weir.tasks"), "0");
 }
 
 TEST_F(PageTest, OneBadAccountNeverStopsTheOthers) {

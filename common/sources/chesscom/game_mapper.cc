@@ -106,7 +106,7 @@ class GameMapper final : public RecordMapper {
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
     if (auto ok = game_.Whole(raw); !ok) return Fail(std::move(ok.error()));
-    ColumnWriter out(row, scratch_);
+    ColumnWriter out(row, scratch_, GameColumns(), &drift_);
     out.Time(Get(kEndTime), 1000);
     out.Time(Get(kStartTime), 1000);
     out.Bool(Get(kRated));

@@ -33,43 +33,21 @@ Result<RecordHead> HeadOf(const JsonField& id, const char* what) {
 // Writes columns from a record's fields.
 class Columns {
  public:
-  Columns(const RecordCheck& record, RowSink& row, std::string& scratch)
-      : record_(record), row_(row), scratch_(scratch), writer_(row, scratch) {}
+  Columns(const RecordCheck& record, RowSink& row, std::string& scratch, const std::vector<Column>& columns,
+          DriftLog* drift)
+      : record_(record), scratch_(scratch), writer_(row, scratch, columns, drift) {}
 
   void Text(std::size_t i) { writer_.Text(record_.Field(i)); }
   void Bool(std::size_t i) { writer_.Bool(record_.Field(i)); }
-  void Time(std::size_t i) {
-    if (const auto ms = TimeOf(record_.Field(i), scratch_)) {
-      row_.Timestamp(*ms);
-    } else {
-      row_.Null();
-    }
-  }
-  // A numeric column takes any JSON number: RecordCheck bounds its digits.
-  void Numeric(std::size_t i) {
-    const JsonField& field = record_.Field(i);
-    if (field.kind == Kind::kNumber) {
-      row_.Number(field.text);
-    } else {
-      row_.Null();
-    }
-  }
-  // A jsonb column: an array as it stands in the record.
-  void Array(std::size_t i) {
-    const JsonField& field = record_.Field(i);
-    if (field.kind == Kind::kArray) {
-      row_.Text(field.text);
-    } else {
-      row_.Null();
-    }
-  }
+  void Time(std::size_t i) { writer_.TimeOrNull(TimeOf(record_.Field(i), scratch_)); }
+  void Numeric(std::size_t i) { writer_.Numeric(record_.Field(i)); }
+  void Array(std::size_t i) { writer_.Array(record_.Field(i)); }
   void ArrayOf(std::size_t i, std::size_t or_else) {
     Array(record_.Field(i).kind == Kind::kArray ? i : or_else);
   }
 
  private:
   const RecordCheck& record_;
-  RowSink& row_;
   std::string& scratch_;
   ColumnWriter writer_;
 };
@@ -149,7 +127,7 @@ class OpportunityMapper final : public RecordMapper {
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
     if (auto ok = record_.Whole(raw); !ok) return Fail(std::move(ok.error()));
-    Columns out(record_, row, scratch_);
+    Columns out(record_, row, scratch_, OpportunityColumns(), &drift_);
     out.Text(kName);
     out.Numeric(kValue);
     for (std::size_t i = kStatus; i <= kContactPhone; ++i) out.Text(i);
@@ -190,7 +168,7 @@ class PipelineMapper final : public RecordMapper {
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
     if (auto ok = record_.Whole(raw); !ok) return Fail(std::move(ok.error()));
-    Columns out(record_, row, scratch_);
+    Columns out(record_, row, scratch_, PipelineColumns(), &drift_);
     out.Text(1);
     out.Array(2);
     out.Bool(3);

@@ -150,7 +150,7 @@ class GameMapper final : public RecordMapper {
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {
     if (auto ok = game_.Whole(raw); !ok) return Fail(std::move(ok.error()));
     if (!AsTime(Get(kCreatedAt))) return Fail(ErrorClass::kBadRecord, "the game has no createdAt");
-    ColumnWriter out(row, scratch_);
+    ColumnWriter out(row, scratch_, GameColumns(), &drift_);
     out.Time(Get(kCreatedAt));
     out.Time(Get(kLastMoveAt));
     out.Bool(Get(kRated));
