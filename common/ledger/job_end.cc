@@ -18,7 +18,7 @@ constexpr std::string_view kCloseTasksSql = R"sql(
    where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
-// refused credentials, wherever in it they came; other dead data tasks fail it when nothing else was done.
+// refused credentials or a refused table, wherever in it they came; other dead data tasks fail it when nothing else was done.
 // $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
@@ -28,9 +28,9 @@ constexpr std::string_view kEndAccountsSql = R"sql(
         select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
                count(*) filter (where state = 'dead' and kind = 0) as dead_discovers,
                count(*) filter (where state = 'dead' and kind <> 0) as dead,
-               count(*) filter (where state = 'dead' and error_class = 'auth') as refused,
+               count(*) filter (where state = 'dead' and error_class in ('auth', 'schema')) as refused,
                count(*) filter (where state = 'done' and kind <> 0) as done,
-               (array_agg(id order by (error_class = 'auth') desc, id) filter (where state = 'dead'))[1] as first_dead,
+               (array_agg(id order by (error_class in ('auth', 'schema')) desc, id) filter (where state = 'dead'))[1] as first_dead,
                min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
      where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')

@@ -69,6 +69,9 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
+// "waits for the database: REASON", without the reason where it is not known.
+std::string WaitsForDatabase(std::string_view reason);
+
 // Two spaces of indent, a line end after it; bytes that are not UTF-8 become U+FFFD.
 void PrintJson(std::ostream& out, const nlohmann::ordered_json& value);
 
