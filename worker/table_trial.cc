@@ -26,10 +26,10 @@ Result<void> TryTable(pg::Session& session, const TableSpec& table, std::string_
     names += fmt::format(", {}", column.name);
     values += fmt::format(", {}", EmptyOf(column.type));
   }
-  auto tried = session.Script(
-      fmt::format("begin; set local lock_timeout = '2s'; insert into {}.{} ({}, raw, content_hash) values ({}, '{{}}', "
-                  "0); rollback",
-                  table.schema, table.name, names, values));
+  auto tried = session.Script(fmt::format(
+      "begin; set local lock_timeout = '2s'; insert into {}.{} ({}, raw, content_hash) values ({}, '{{}}', "
+      "0); rollback",
+      table.schema, table.name, names, values));
   if (tried || tried.error().error_class == ErrorClass::kBadRecord) return {};
   return Fail(tried.error());
 }

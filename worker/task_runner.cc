@@ -21,7 +21,8 @@ std::string_view TraceId(std::string_view traceparent) {
 
 // For the ledger, when what was to be said of a task cannot be stored there.
 Error Unstorable(const Error& error) {
-  Error plain = MakeError(error.error_class, "what went wrong cannot be written down; the worker's log has it");
+  Error plain =
+      MakeError(error.error_class, "what went wrong cannot be written down; the worker's log has it");
   plain.http_status = error.http_status;
   return plain;
 }
@@ -154,7 +155,7 @@ TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milli
   work.effort.busy_ms = took.count();
   work.effort.sent = work.task.requests + work.sent;
   const bool wrote = CountRecords(work);
-  CloseTry(work, wrote || (done && work.task.selector.kind == SelectorKind::kDiscover));
+  CloseTry(work, wrote, done.has_value());
   Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
   next.freed = work.freed;
   next.claimed = next.unwritten ? work.task.epoch : Epoch{};
@@ -273,7 +274,8 @@ TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
 TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& failed) {
   if (work.pause && !work.refused) return Yield(work);
   const Error& error = work.refused ? *work.refused : failed;
-  Log(LogLevel::kWarn, work.refused ? "a page is not asked for: the database does not take it" : "a page failed",
+  Log(LogLevel::kWarn,
+      work.refused ? "a page is not asked for: the database does not take it" : "a page failed",
       {{"class", std::string(ToString(error.error_class))},
        {"error", error.message},
        {"page", work.task.page}});
@@ -321,7 +323,9 @@ TaskRunner::Next TaskRunner::Park(TaskWork& work, const Error& error, millisecon
   const bool database = error.error_class == ErrorClass::kDatabase;
   return {.lane_wait = wait,
           .again = false,
-          .waiting_for = database ? kDatabase : count_attempt ? "backoff" : "throttled"};
+          .waiting_for = database        ? kDatabase
+                         : count_attempt ? "backoff"
+                                         : "throttled"};
 }
 
 TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
@@ -339,8 +343,8 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
 // lease, or after a pause between two pages, it is tried again here.
 TaskRunner::Next TaskRunner::Yield(TaskWork& work) {
   auto session = shared_.pool->Acquire();
-  const auto yielded = session ? ledger::YieldTask(**session, work.task, work.effort)
-                               : Result<void>(Fail(session.error()));
+  const auto yielded =
+      session ? ledger::YieldTask(**session, work.task, work.effort) : Result<void>(Fail(session.error()));
   const Pause pause = work.pause.value_or(Pause{kLeasePoll, "lease"});
   return {.lane_wait = pause.wait,
           .again = true,

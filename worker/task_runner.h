@@ -36,7 +36,7 @@ struct Shared {
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
-  BufferPool* buffers = nullptr;          // none = each executor its own
+  BufferPool* buffers = nullptr;  // none = each executor its own
   WriteGate* gate = nullptr;
   std::atomic<bool>* aborting = nullptr;  // the drain is over: stop at once, spend no attempt
 };
@@ -93,7 +93,7 @@ class TaskRunner {
   std::optional<Pause> MayWrite(TaskWork& work);
   Result<void> TryTable(const TaskWork& work);
   std::chrono::milliseconds RefusedBy(TaskWork& work, const Error& error);
-  void CloseTry(TaskWork& work, bool wrote);
+  void CloseTry(TaskWork& work, bool wrote, bool done);
   Next OnDatabaseError(TaskWork& work, const Error& error);
   Next OnRefusal(TaskWork& work, Error error);
   bool CountRecords(const TaskWork& work);

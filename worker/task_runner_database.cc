@@ -1,5 +1,5 @@
-// What a task does when the database does not take what it read: wait, ask the upstream nothing meanwhile, say
-// so in the ledger, or end.
+// What a task does when the database does not take what it read: wait, ask the upstream nothing meanwhile,
+// say so in the ledger, or end.
 
 #include <fmt/core.h>
 
@@ -82,9 +82,12 @@ milliseconds TaskRunner::RefusedBy(TaskWork& work, const Error& error) {
   return shared_.gate->Failed(TableOf(work), error, shared_.clock->Boot());
 }
 
-// The attempt is over; `wrote` = its table took something.
-void TaskRunner::CloseTry(TaskWork& work, bool wrote) {
-  if (wrote) {
+// The attempt is over; `wrote` = its table took rows. A page that was let through to try, and had nothing
+// new, is an answer, too: its table took the trial's row. One that was under way when another failed says
+// nothing.
+void TaskRunner::CloseTry(TaskWork& work, bool wrote, bool done) {
+  const bool plan = work.task.selector.kind == SelectorKind::kDiscover;
+  if (wrote || (done && (work.trying || plan))) {
     shared_.gate->Took(TableOf(work));
   } else if (work.trying) {
     shared_.gate->Left(TableOf(work));

@@ -107,8 +107,8 @@ PollLoop::Parts WorkerApp::LoopParts() {
   return parts;
 }
 
-// A server that says itself that it takes no connection now is waited for: to end, and be started again, would only
-// ask it more often.
+// A server that says itself that it takes no connection now is waited for: to end, and be started again,
+// would only ask it more often.
 Result<void> WorkerApp::AwaitDatabase(pg::Session& session, const std::atomic<int>& stop) const {
   for (milliseconds wait{250};; wait = std::min(2 * wait, kConnectAgain)) {
     auto ok = pg::Check(session, ledger::AllMigrations());

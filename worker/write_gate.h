@@ -12,8 +12,8 @@ namespace weir::worker {
 
 // What is asked of an upstream while the database does not take what comes of it: nothing. After a write to a
 // table failed, all of the worker's lanes wait; when the pause is over, one of them tries (the table by a row
-// that is rolled back, then a page), and the others wait for how that ends. The pause doubles with each failure
-// and is forgotten when a write is taken. One a worker; thread-safe. Times are Clock::Boot.
+// that is rolled back, then a page), and the others wait for how that ends. The pause doubles with each
+// failure and is forgotten when a write is taken. One a worker; thread-safe. Times are Clock::Boot.
 class WriteGate {
  public:
   using Millis = std::chrono::milliseconds;
@@ -48,8 +48,8 @@ class WriteGate {
   void Took(const std::string& table);
   // The try ended without a write: the next may have it.
   void Left(const std::string& table);
-  // Another worker's write failed, as the ledger says: the table is tried before it is used, unless this worker has
-  // written to it, since what the ledger says may be old.
+  // Another worker's write failed, as the ledger says: the table is tried before it is used, unless this
+  // worker has written to it, since what the ledger says may be old.
   void Suspect(const std::string& table, const Error& error);
 
  private:

@@ -86,7 +86,8 @@ TEST(WriteGate, WhatTheLedgerTellsIsTriedAtOnce) {
   EXPECT_EQ(gate.Ask(kTable, milliseconds(0)).way, Way::kWait) << "what it knows by itself stands";
   gate.Took(kTable);
   gate.Suspect(kTable, Of("53100"));
-  EXPECT_EQ(gate.Ask(kTable, milliseconds(0)).way, Way::kOpen) << "its own write is newer than an old task's error";
+  EXPECT_EQ(gate.Ask(kTable, milliseconds(0)).way, Way::kOpen)
+      << "its own write is newer than an old task's error";
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ constexpr std::string_view kCloseTasksSql = R"sql(
    where job_id = $1::int8 and state in ('planned', 'dispatched', 'running', 'parked'))sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account, and so do
-// refused credentials or a refused table, wherever in it they came; other dead data tasks fail it when nothing else was done.
-// $2: a sweep follows where all was read.
+// refused credentials or a refused table, wherever in it they came; other dead data tasks fail it when
+// nothing else was done. $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, s.*

@@ -66,7 +66,8 @@ Result<std::vector<LaneStatus>> ListLanes(pg::Session& session, const std::strin
 
 Result<DatabaseWaits> ListDatabaseWaits(pg::Session& session) {
   auto rows = session.Exec(
-      "select (select count(*) from weir.lanes where waiting_for = 'database' and not_before > clock_timestamp()), "
+      "select (select count(*) from weir.lanes where waiting_for = 'database' and not_before > "
+      "clock_timestamp()), "
       "coalesce((select error_message from weir.tasks where state = 'parked' and error_class = 'database' "
       "order by id limit 1), '')");
   if (!rows) return Fail(rows.error());

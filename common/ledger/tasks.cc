@@ -16,8 +16,8 @@ std::string Number(std::int64_t value) { return std::to_string(value); }
 
 pg::Param Optional(const std::string& text) { return text.empty() ? pg::Param() : pg::Param(text); }
 
-// What an upstream or a library said, as the database takes it: bytes that are not UTF-8 and U+0000 must not keep
-// a task from ending. Lines stay lines.
+// What an upstream or a library said, as the database takes it: bytes that are not UTF-8 and U+0000 must not
+// keep a task from ending. Lines stay lines.
 std::string Storable(std::string_view text) {
   constexpr std::size_t kMost = 16 << 10;
   std::string out;
@@ -61,7 +61,8 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort) {
   // One statement, so that an account's other tasks die with the one that found its credentials or its table
-  // refused, or none does. One that runs may have been read whole, and is being committed; else it is refused itself.
+  // refused, or none does. One that runs may have been read whole, and is being committed; else it is refused
+  // itself.
   const bool whole_account =
       error.error_class == ErrorClass::kAuth || error.error_class == ErrorClass::kSchema;
   return Fenced(session.Exec(

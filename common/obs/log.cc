@@ -92,7 +92,8 @@ void Write(LogLevel level, std::string_view message, const std::vector<LogField>
   LogLimiter& limiter = TheOutput().limiter;
   const auto now = SystemClock().Boot();
   for (const auto& [repeated, times] : limiter.TakeRepeated(now)) {
-    WriteLine(LogLevel::kWarn, "a line was repeated, and not written", {{"line", repeated}, {"times", times}});
+    WriteLine(LogLevel::kWarn, "a line was repeated, and not written",
+              {{"line", repeated}, {"times", times}});
   }
   if (limiter.Admit(message, now)) WriteLine(level, message, own);
 }

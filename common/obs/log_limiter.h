@@ -10,10 +10,10 @@
 
 namespace weir {
 
-// Keeps a loop that fails again and again from filling the disk with one line: of each message so many lines in a
-// window are let through, and the rest are counted. Messages are told apart by their text alone, and of texts
-// without end (a client library's) those beyond `messages` at a time count as one. Thread-safe; time is the
-// caller's.
+// Keeps a loop that fails again and again from filling the disk with one line: of each message so many lines
+// in a window are let through, and the rest are counted. Messages are told apart by their text alone, and of
+// texts without end (a client library's) those beyond `messages` at a time count as one. Thread-safe; time is
+// the caller's.
 class LogLimiter {
  public:
   using Millis = std::chrono::milliseconds;

@@ -38,7 +38,8 @@ TEST_F(LogLimiterTest, LinesHeldBackAreNotForgottenByALaterOne) {
 
 TEST_F(LogLimiterTest, MessagesWithoutEndCountAsOne) {
   int written = 0;
-  for (int i = 0; i < 1'000; ++i) written += limiter_.Admit("text " + std::to_string(i), milliseconds(0)) ? 1 : 0;
+  for (int i = 0; i < 1'000; ++i)
+    written += limiter_.Admit("text " + std::to_string(i), milliseconds(0)) ? 1 : 0;
   EXPECT_EQ(written, 4 + 3) << "four of their own, then three for all others";
   const auto repeated = limiter_.TakeRepeated(milliseconds(100));
   ASSERT_EQ(repeated.size(), 1u);

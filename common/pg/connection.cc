@@ -147,9 +147,8 @@ Result<void> Connection::Prepare() {
   PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(conn_, 1) != 0) return Fail(Refused());
   // What a role or a database may have changed, and the code counts on. UTC keeps texts of times stable.
-  if (auto r = Run(
-          "set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on; "
-          "set client_encoding = 'UTF8'");
+  if (auto r = Run("set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on; "
+                   "set client_encoding = 'UTF8'");
       !r)
     return r;
   // A client that is cut off without a word must not keep its locks for the hours that TCP would wait by

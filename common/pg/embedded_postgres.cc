@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 using Millis = std::chrono::milliseconds;
 
 constexpr std::uintmax_t kMaxLog = 10 << 20;
-// A new data folder with its first log file takes 40 MB, weir's database 8 more; a server that starts writes some
-// hundred KB before it serves.
+// A new data folder with its first log file takes 40 MB, weir's database 8 more; a server that starts writes
+// some hundred KB before it serves.
 constexpr std::uintmax_t kRoomToInit = 64 << 20;
 constexpr std::uintmax_t kRoomToStart = 4 << 20;
 constexpr Millis kLook{20};  // between two tries to connect
@@ -69,10 +69,11 @@ Result<void> EmbeddedPostgres::HaveRoom(std::uintmax_t bytes) const {
   const std::uintmax_t left =
       options_.free_space ? options_.free_space(folder.string()) : fs::space(folder, error).available;
   if (error || left >= bytes) return {};
-  return Fail(ErrorClass::kDatabase,
-              fmt::format("the disk of {} is full: the private PostgreSQL needs {} MiB to start, and {} are left",
-                          home_.path(), bytes >> 20, left >> 20),
-              "free disk space, or choose another WEIR_HOME");
+  return Fail(
+      ErrorClass::kDatabase,
+      fmt::format("the disk of {} is full: the private PostgreSQL needs {} MiB to start, and {} are left",
+                  home_.path(), bytes >> 20, left >> 20),
+      "free disk space, or choose another WEIR_HOME");
 }
 
 Result<std::string> EmbeddedPostgres::Start() {

@@ -18,7 +18,7 @@ struct EmbeddedPostgresOptions {
   std::vector<std::string> settings;  // further "name=value" of the server
   // Bytes that are free for `folder`; empty = the system's own answer.
   std::function<std::uintmax_t(const std::string& folder)> free_space = {};
-  bool durable = true;                // false: no fsync, for tests
+  bool durable = true;  // false: no fsync, for tests
   // The server ends (immediate shutdown) when the thread that called Start does. Only for tests.
   bool dies_with_parent = false;
   std::chrono::milliseconds start_timeout{60'000};

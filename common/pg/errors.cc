@@ -22,7 +22,8 @@ std::string_view HintFor(std::string_view state) {
       {"53200", "the database server is out of memory"},
       {"53300", "raise max_connections of the server or run fewer workers"},
       {"25006", "the server is read-only: point database.url at the primary"},
-      {"0A000", "weir writes by COPY: it needs a plain table, and with row-level security a user with bypassrls"},
+      {"0A000",
+       "weir writes by COPY: it needs a plain table, and with row-level security a user with bypassrls"},
       {"42501", "grant the user of database.url the rights on weir's schemas and on all tables in them"},
       {"42P01", "is the schema up to date? `weir migrate status`; was a table dropped or renamed by hand?"},
       {"42703", "is the schema up to date? `weir migrate status`; was a column dropped or renamed by hand?"},
@@ -33,7 +34,8 @@ std::string_view HintFor(std::string_view state) {
   for (const auto& [code, hint] : kHints) {
     if (state == code) return hint;
   }
-  if (IsRefusal(state)) return "weir's tables, their rights, triggers and policies must let it work as migrated";
+  if (IsRefusal(state))
+    return "weir's tables, their rights, triggers and policies must let it work as migrated";
   return {};
 }
 
@@ -69,8 +71,8 @@ std::string FirstLine(std::string_view text) {
 }
 
 bool IsDataError(std::string_view sqlstate) {
-  // 22: values; 23: constraints; 44: a view's check; P0: what a trigger raises, of one record or of all, which
-  // splitting tells; 54000 and 54001: over a limit of the server (an index row, a jsonb's depth).
+  // 22: values; 23: constraints; 44: a view's check; P0: what a trigger raises, of one record or of all,
+  // which splitting tells; 54000 and 54001: over a limit of the server (an index row, a jsonb's depth).
   return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate.starts_with("44") ||
          sqlstate.starts_with("P0") || sqlstate == "54000" || sqlstate == "54001";
 }
@@ -88,8 +90,8 @@ bool IsOutage(std::string_view sqlstate) {
 
 bool IsRefusal(std::string_view sqlstate) {
   if (IsLostStatement(sqlstate)) return false;
-  // 0A: not possible with this relation; 3D, 3F: no such database, schema; 42: names, types, rights; the rest:
-  // what functions and triggers do wrong.
+  // 0A: not possible with this relation; 3D, 3F: no such database, schema; 42: names, types, rights; the
+  // rest: what functions and triggers do wrong.
   for (const char* refusal : {"09", "0A", "0L", "0P", "27", "2F", "38", "39", "3D", "3F", "42"}) {
     if (sqlstate.starts_with(refusal)) return true;
   }

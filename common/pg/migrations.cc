@@ -139,7 +139,8 @@ std::vector<MadeSchema> SchemasMade(std::string_view sql) {
     if (at != 0 && sql[at - 1] != '\n') continue;
     const auto end = std::min(sql.find(';', at), sql.size());
     const std::string_view name = sql.substr(at + kCreate.size(), end - at - kCreate.size());
-    const bool plain = name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos;
+    const bool plain =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos;
     if (plain) made.push_back({std::string(name), at, std::min(end + 1, sql.size()) - at});
   }
   return made;
@@ -177,7 +178,8 @@ Result<void> MayMakeSchemas(Session& session, const std::vector<Migration>& list
   }
   const auto rows = session.Exec(
       "select coalesce(string_agg(n.name, ', ') filter (where s.oid is null), ''), "
-      "coalesce(string_agg(n.name, ', ') filter (where s.oid is not null and not has_schema_privilege(s.oid, 'create')), ''), "
+      "coalesce(string_agg(n.name, ', ') filter (where s.oid is not null and not has_schema_privilege(s.oid, "
+      "'create')), ''), "
       "has_database_privilege(current_database(), 'create'), current_user, current_database(), "
       "coalesce(string_agg(format('create schema %s authorization %I', n.name, current_user), '; ') "
       "         filter (where s.oid is null), '') "
@@ -191,9 +193,9 @@ Result<void> MayMakeSchemas(Session& session, const std::vector<Migration>& list
                             rows->Text(0, 5)));
   }
   if (!rows->Text(0, 1).empty()) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("{} may not make tables in the schemas {}", who, rows->Text(0, 1)),
-                fmt::format("have an administrator run, for each: alter schema … owner to {}", rows->Text(0, 3)));
+    return Fail(
+        ErrorClass::kConfig, fmt::format("{} may not make tables in the schemas {}", who, rows->Text(0, 1)),
+        fmt::format("have an administrator run, for each: alter schema … owner to {}", rows->Text(0, 3)));
   }
   return {};
 }
@@ -241,9 +243,10 @@ Result<bool> Step(Session& session, const std::vector<Migration>& list, Choose c
     if (!sql) return Fail(sql.error());
     const auto table = WithoutPresentSchemas(session, kMakeTable);
     if (!table) return Fail(table.error());
-    applied = Apply(session, title, *sql,
-                    fmt::format("{}; insert into weir_meta.migrations (number, name, checksum) values ({}, {}, '{}')",
-                                *table, next->number, session.Quote(next->name), Checksum(*migration)));
+    applied = Apply(
+        session, title, *sql,
+        fmt::format("{}; insert into weir_meta.migrations (number, name, checksum) values ({}, {}, '{}')",
+                    *table, next->number, session.Quote(next->name), Checksum(*migration)));
   } else {
     applied = Apply(session, title, migration->down,
                     fmt::format("delete from weir_meta.migrations where number = {}", next->number));

@@ -45,15 +45,14 @@ struct MigrationStatus {
 // By number. Reads only.
 Result<std::vector<MigrationStatus>> Status(Session& session, const std::vector<Migration>& list);
 // Applies what is pending; returns the numbers it applied. Errors: kConfig (changed or unknown ones are
-// there, or the server is not fit, see server_check.h: nothing is done), kDatabase (one failed: those before it
-// stay).
+// there, or the server is not fit, see server_check.h: nothing is done), kDatabase (one failed: those before
+// it stay).
 Result<std::vector<int>> Up(Session& session, const std::vector<Migration>& list);
 // Reverts what is applied with a number above `to_number` (0 = all), newest first; returns the numbers it
 // reverted. Errors as Up.
 Result<std::vector<int>> Down(Session& session, const std::vector<Migration>& list, int to_number);
-// Whether this program may work on this database: the server is fit (CheckServer), every migration of the list
-// is applied as it is, and no other.
-// Errors: kConfig, with what to run.
+// Whether this program may work on this database: the server is fit (CheckServer), every migration of the
+// list is applied as it is, and no other. Errors: kConfig, with what to run.
 Result<void> Check(Session& session, const std::vector<Migration>& list);
 
 }  // namespace weir::pg

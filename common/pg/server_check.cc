@@ -16,9 +16,9 @@ Result<std::int64_t> BackendOf(Session& session) {
   return rows->Int(0, 0);
 }
 
-// Whether the backend of `session` serves others, too, while the session is there. Only a pooler's can: it names
-// another backend than the one that answers. One by transaction gives the backend that was used last to whoever
-// comes next, or takes turns; where it cannot be shown, it is taken to give each client its own.
+// Whether the backend of `session` serves others, too, while the session is there. Only a pooler's can: it
+// names another backend than the one that answers. One by transaction gives the backend that was used last to
+// whoever comes next, or takes turns; where it cannot be shown, it is taken to give each client its own.
 Result<bool> SharesBackend(Session& session) {
   const auto own = BackendOf(session);
   if (!own) return Fail(own.error());
@@ -57,12 +57,13 @@ Result<void> CheckServer(Session& session) {
   const auto shares = SharesBackend(session);
   if (!shares) return Fail(shares.error());
   if (!*shares) return {};
-  return Fail(ErrorClass::kConfig,
-              fmt::format("the pooler at {} gives a connection to each transaction, and weir needs one for each "
-                          "session",
-                          session.Describe()),
-              "set its pool_mode to session, or point database.url at PostgreSQL itself (or at the pooler's port "
-              "for sessions)");
+  return Fail(
+      ErrorClass::kConfig,
+      fmt::format("the pooler at {} gives a connection to each transaction, and weir needs one for each "
+                  "session",
+                  session.Describe()),
+      "set its pool_mode to session, or point database.url at PostgreSQL itself (or at the pooler's port "
+      "for sessions)");
 }
 
 Result<void> CheckWritable(Session& session) {
@@ -70,15 +71,16 @@ Result<void> CheckWritable(Session& session) {
       session.Exec("select pg_is_in_recovery(), current_setting('transaction_read_only') = 'on'");
   if (!rows) return Fail(rows.error());
   if (rows->Bool(0, 0)) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("PostgreSQL at {} is read-only: it is a standby", session.Describe()),
-                "point database.url at the primary (target_session_attrs=read-write finds it among several hosts)");
+    return Fail(
+        ErrorClass::kConfig,
+        fmt::format("PostgreSQL at {} is read-only: it is a standby", session.Describe()),
+        "point database.url at the primary (target_session_attrs=read-write finds it among several hosts)");
   }
   if (rows->Bool(0, 1)) {
-    return Fail(ErrorClass::kConfig,
-                fmt::format("PostgreSQL at {} is read-only: default_transaction_read_only is on",
-                            session.Describe()),
-                "set it off for the user of database.url: alter role … set default_transaction_read_only = off");
+    return Fail(
+        ErrorClass::kConfig,
+        fmt::format("PostgreSQL at {} is read-only: default_transaction_read_only is on", session.Describe()),
+        "set it off for the user of database.url: alter role … set default_transaction_read_only = off");
   }
   return {};
 }

@@ -8,12 +8,13 @@
 
 namespace weir::pg {
 
-// Whether a server, as database.url reaches it, can serve weir at all. Each call runs a statement or two on the
-// session, outside of a transaction. Errors: kConfig with what to change, so that nothing is begun that would
-// only wait; and what the session itself says.
+// Whether a server, as database.url reaches it, can serve weir at all. Each call runs a statement or two on
+// the session, outside of a transaction. Errors: kConfig with what to change, so that nothing is begun that
+// would only wait; and what the session itself says.
 
 // The database is UTF8, and a connection is a session: its locks, its prepared statements and what it listens
-// to are there in its next transaction. A pooler that hands out connections by transaction keeps none of them.
+// to are there in its next transaction. A pooler that hands out connections by transaction keeps none of
+// them.
 Result<void> CheckServer(Session& session);
 
 // Transactions may write: no hot standby, no read-only default.

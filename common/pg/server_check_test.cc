@@ -117,7 +117,7 @@ class PoolerTest : public ServerCheckTest {
     for (const char* path : {"/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"}) {
       if (access(path, X_OK) == 0) program_ = path;
     }
-    if (program_.empty()) GTEST_SKIP() << "pgbouncer is not installed (./dev setup test)";
+    ASSERT_FALSE(program_.empty()) << "pgbouncer is not installed: ./dev setup test";
     std::string pattern = "/tmp/weir-pooler-XXXXXX";
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     dir_ = pattern;
@@ -139,7 +139,8 @@ class PoolerTest : public ServerCheckTest {
     const std::string folder = Setting("unix_socket_directories");
     const std::string host = folder.empty() ? "127.0.0.1" : folder;
     std::ofstream(dir_ + "/pooler.ini")
-        << "[databases]\n* = host=" << host << " port=" << Setting("port") << " user=" << db_.Query("select user")
+        << "[databases]\n* = host=" << host << " port=" << Setting("port")
+        << " user=" << db_.Query("select user")
         << "\n[pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = " << dir_
         << "\nauth_type = any\npool_mode = " << mode << "\n"
         << more;

@@ -43,7 +43,7 @@ struct Session::Impl {
   // Ends a batch: with `error`, or with what its results said.
   Result<void> Settle();
   Result<void> Prepare(std::string_view sql, const std::string& name);
-  Error OfPrepared(Error error, std::string_view name);
+  Error OfPrepared(Error failed, std::string_view name);
 
   Connection connection;
   std::set<std::string, std::less<>> prepared;
@@ -169,11 +169,11 @@ Result<Rows> Session::Exec(std::string_view sql, const ParamsList& params, std::
 
 // Of a prepared statement whose result somebody's change of a table altered, 0A000 says no more than that it
 // must be prepared again.
-Error Session::Impl::OfPrepared(Error error, std::string_view name) {
-  const bool altered = !name.empty() && error.sqlstate == "0A000";
-  if (altered) error.error_class = ErrorClass::kDatabase;
-  if (altered || IsLostStatement(error.sqlstate)) (void)connection.Lose("its prepared statements are gone");
-  return error;
+Error Session::Impl::OfPrepared(Error failed, std::string_view name) {
+  const bool altered = !name.empty() && failed.sqlstate == "0A000";
+  if (altered) failed.error_class = ErrorClass::kDatabase;
+  if (altered || IsLostStatement(failed.sqlstate)) (void)connection.Lose("its prepared statements are gone");
+  return failed;
 }
 
 Result<Rows> Session::Script(std::string_view sql) {

@@ -139,9 +139,8 @@ class Session {
 // "host:port/database as user" of a connection string, without its password; "" if it cannot be read.
 std::string DescribeUrl(const std::string& url);
 
-// What a SQLSTATE says of the same statement later on. Those of none of these are not known: try again, but not
-// for ever.
-// It blames the data: splitting the batch finds the record. kBadRecord.
+// What a SQLSTATE says of the same statement later on. Those of none of these are not known: try again, but
+// not for ever. It blames the data: splitting the batch finds the record. kBadRecord.
 bool IsDataError(std::string_view sqlstate);
 // The server is ill, or the way to it ("" = the connection broke): waiting may cure it. kDatabase.
 bool IsOutage(std::string_view sqlstate);

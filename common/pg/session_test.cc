@@ -60,14 +60,16 @@ TEST_F(SessionTest, TheEncodingIsUtf8WhateverTheUrlOrTheRoleSays) {
   SessionOptions options = db_.Options();
   const bool is_uri = options.url.find("://") != std::string::npos;
   options.url += !is_uri ? " client_encoding=SJIS"
-                         : (options.url.find('?') == std::string::npos ? "?" : "&") + std::string("client_encoding=SJIS");
+                         : (options.url.find('?') == std::string::npos ? "?" : "&") +
+                               std::string("client_encoding=SJIS");
   Session session(options);
   const auto rows = session.Exec("show client_encoding");
   ASSERT_TRUE(rows) << rows.error().message;
   EXPECT_EQ(rows->Text(0, 0), "UTF8");
 }
 
-// Whoever alters a table changes what a prepared look-up answers: the session begins again, nothing is refused.
+// Whoever alters a table changes what a prepared look-up answers: the session begins again, nothing is
+// refused.
 TEST_F(SessionTest, APreparedStatementThatATableOutgrewIsPreparedAgain) {
   const auto look = [&] { return session_.Exec("select * from item", {}, "look"); };
   ASSERT_TRUE(look());
@@ -80,12 +82,16 @@ TEST_F(SessionTest, APreparedStatementThatATableOutgrewIsPreparedAgain) {
 }
 
 TEST_F(SessionTest, AnErrorSaysWhetherWaitingCuresIt) {
-  db_.Query("create function full_disk() returns void language plpgsql as $$begin raise exception using errcode = '53100', "
-            "message = 'No space left on device'; end$$");
+  db_.Query(
+      "create function full_disk() returns void language plpgsql as $$begin raise exception using errcode = "
+      "'53100', "
+      "message = 'No space left on device'; end$$");
   EXPECT_EQ(session_.Script("select full_disk()").error().error_class, ErrorClass::kDatabase);
   EXPECT_EQ(session_.Script("select no_such_column from item").error().error_class, ErrorClass::kSchema);
-  EXPECT_EQ(session_.Script("do $$begin raise exception 'no'; end$$").error().error_class, ErrorClass::kBadRecord);
-  for (const char* outage : {"", "08006", "40P01", "53100", "53300", "55P03", "57014", "57P01", "58030", "25006", "26000"}) {
+  EXPECT_EQ(session_.Script("do $$begin raise exception 'no'; end$$").error().error_class,
+            ErrorClass::kBadRecord);
+  for (const char* outage :
+       {"", "08006", "40P01", "53100", "53300", "55P03", "57014", "57P01", "58030", "25006", "26000"}) {
     EXPECT_TRUE(IsOutage(outage)) << outage;
     EXPECT_FALSE(IsRefusal(outage)) << outage;
   }

@@ -102,10 +102,24 @@ std::optional<Check> CheckWrites(pg::Session& session) {
                "what is read cannot be written; the lanes go on by themselves once it can"};
 }
 
+std::vector<Check> CheckPrivate(const Config& config) {
+  std::vector<Check> checks = {CheckPrivateDatabase(config)};
+  if (!HasPrivateDatabase(config)) return checks;
+  const pg::EmbeddedPostgres server({.home = config.home, .settings = {}});
+  if (server.RunningPid() == 0) return checks;
+  pg::SessionOptions options;
+  options.url = server.Url();
+  options.connect_timeout = options.statement_deadline = kPatience;
+  pg::Session session(std::move(options));
+  if (!pg::Check(session, ledger::AllMigrations())) return checks;  // being started: nothing waits yet
+  if (auto writes = CheckWrites(session)) checks.push_back(std::move(*writes));
+  return checks;
+}
+
 }  // namespace
 
 std::vector<Check> CheckDatabase(const Config& config) {
-  if (config.database_url.empty()) return {CheckPrivateDatabase(config)};
+  if (config.database_url.empty()) return CheckPrivate(config);
   pg::SessionOptions options;
   options.url = config.database_url.Reveal();
   options.connect_timeout = options.statement_deadline = kPatience;

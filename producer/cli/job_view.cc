@@ -149,7 +149,8 @@ void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
     if (a.waiting_for != "database" || ++waiting > kMostAccounts) continue;
     PrintWarning(io, fmt::format("{} {}", Printable(a.account, 200), WaitsForDatabase(a.waiting_reason)));
   }
-  if (waiting > kMostAccounts) PrintWarning(io, "and so do " + Counted(waiting - kMostAccounts, "more account"));
+  if (waiting > kMostAccounts)
+    PrintWarning(io, "and so do " + Counted(waiting - kMostAccounts, "more account"));
   int failed = 0;
   for (const ledger::AccountStatus& a : job.accounts) {
     if (a.error_class.empty() || ++failed > kMostAccounts) continue;

@@ -119,8 +119,8 @@ Result<void> SyncRunner::Open() {
     if (auto writable = pg::CheckWritable(*session_); !writable) return Fail(writable.error());
     const int workers = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
     const ConnectionNeed need = ConnectionsOfSync(workers, config_.sessions);
-    const auto few = pg::CheckConnections(
-        *session_, fmt::format("weir sync with {} local workers", workers), need.least, need.full);
+    const auto few = pg::CheckConnections(*session_, fmt::format("weir sync with {} local workers", workers),
+                                          need.least, need.full);
     if (!few) return Fail(few.error());
     if (!few->empty()) callbacks_.say(*few);
   }
@@ -247,9 +247,9 @@ void SyncRunner::SayFull() {
   const bool full = limit->used >= limit->most;
   if (full && !full_said_) {
     const int workers = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
-    callbacks_.say(cli::WaitsForDatabase(fmt::format(
-        "too many connections: {} allows {}, and {} are in use; this sync may need {}", limit->of, limit->most,
-        limit->used, ConnectionsOfSync(workers, config_.sessions).full)));
+    callbacks_.say(cli::WaitsForDatabase(
+        fmt::format("too many connections: {} allows {}, and {} are in use; this sync may need {}", limit->of,
+                    limit->most, limit->used, ConnectionsOfSync(workers, config_.sessions).full)));
   }
   full_said_ = full;
 }

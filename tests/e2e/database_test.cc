@@ -75,17 +75,24 @@ TEST_F(DatabaseFit, ALastingErrorOfTheDatabaseAsksTheUpstreamOnceAndIsSaid) {
   Players({"lichess/anna=5"});
   postgres_->Query("create sequence public.tries");
   postgres_->Query(
-      "create function public.full_disk() returns trigger language plpgsql as $$begin perform nextval('public.tries'); "
-      "raise exception using errcode = '53100', message = 'could not extend file: No space left on device'; end$$");
+      "create function public.full_disk() returns trigger language plpgsql as $$begin perform "
+      "nextval('public.tries'); "
+      "raise exception using errcode = '53100', message = 'could not extend file: No space left on device'; "
+      "end$$");
   postgres_->Query(
-      "create trigger full_disk before insert on lichess.games for each row execute function public.full_disk()");
+      "create trigger full_disk before insert on lichess.games for each row execute function "
+      "public.full_disk()");
   const auto sync = StartSync("lichess", {"anna"});
   const std::string waits = "waits for the database: PostgreSQL: could not extend file";
   EXPECT_TRUE(sync->WaitForErr(waits, kPatience)) << sync->Err();
+  ASSERT_TRUE(Await("select last_value >= 2 from public.tries"));
+  ASSERT_TRUE(
+      Await("select coalesce(bool_or(waiting_for = 'database' and not_before > clock_timestamp() + interval "
+            "'6 s'), "
+            "false) from weir.lanes"));
   EXPECT_THAT(Weir({"lanes"}).out, HasSubstr(waits));
   EXPECT_THAT(Weir({"status", Text("select max(id) from weir.jobs")}).err, HasSubstr(waits));
   EXPECT_THAT(Weir({"doctor"}).out, HasSubstr(waits));
-  ASSERT_TRUE(Await("select last_value >= 2 from public.tries"));
   EXPECT_EQ(Requests("lichess.games"), 1);
   EXPECT_EQ(Text("select sum(requests) from weir.tasks where kind <> 0"), "1");
   postgres_->Query("drop trigger full_disk on lichess.games");

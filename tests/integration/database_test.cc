@@ -1,5 +1,5 @@
-// A database that does not take what was read, or is not as weir made it: what the upstream is asked meanwhile,
-// what the ledger says, and how it ends.
+// A database that does not take what was read, or is not as weir made it: what the upstream is asked
+// meanwhile, what the ledger says, and how it ends.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,11 +19,15 @@ class DatabaseTest : public WorkerFixture {
 
   std::int64_t Number(const std::string& sql) { return std::stoll(Text(sql)); }
   // What every insert into the table runs into.
-  void Raise(const std::string& sqlstate, const std::string& message, const std::string& when = "before insert") {
-    Text("create or replace function public.raises() returns trigger language plpgsql as $f$begin raise exception "
-         "using errcode = '" +
-         sqlstate + "', message = '" + message + "'; end$f$");
-    Text("create trigger raises " + when + " on chesscom.games for each row execute function public.raises()");
+  void Raise(const std::string& sqlstate, const std::string& message,
+             const std::string& when = "before insert") {
+    Text(
+        "create or replace function public.raises() returns trigger language plpgsql as $f$begin raise "
+        "exception "
+        "using errcode = '" +
+        sqlstate + "', message = '" + message + "'; end$f$");
+    Text("create trigger raises " + when +
+         " on chesscom.games for each row execute function public.raises()");
   }
   void RaiseNoMore() { Text("drop trigger raises on chesscom.games"); }
   // The job's plan is made; its pages are ready.
@@ -123,7 +127,8 @@ TEST_F(DatabaseTest, ALostColumnEndsTheAccountWithWhatAndWhere) {
   EXPECT_THAT(account.error_message, HasSubstr("pgn"));
   EXPECT_THAT(account.error_message, HasSubstr("42703"));
   EXPECT_THAT(account.error_hint, HasSubstr("weir replay " + std::to_string(job.value)));
-  EXPECT_EQ(Number("select count(*) from weir.lanes where not_before > clock_timestamp() + interval '2 s'"), 0)
+  EXPECT_EQ(Number("select count(*) from weir.lanes where not_before > clock_timestamp() + interval '2 s'"),
+            0)
       << "the lane is free";
   // Mended and replayed, it goes on.
   Text("alter table chesscom.games add column pgn text");
@@ -165,8 +170,10 @@ TEST_F(DatabaseTest, WhatNobodyKnowsIsTriedAFewTimesAndThenDead) {
 
 // A trigger may refuse one record: that one is rejected, the rest is kept.
 TEST_F(DatabaseTest, ARecordThatATriggerRefusesIsRejectedAlone) {
-  Text("create function public.raises() returns trigger language plpgsql as $f$begin "
-       "if new.id = (select min(id) from public.unwanted) then raise exception 'not this one'; end if; return new; end$f$");
+  Text(
+      "create function public.raises() returns trigger language plpgsql as $f$begin "
+      "if new.id = (select min(id) from public.unwanted) then raise exception 'not this one'; end if; return "
+      "new; end$f$");
   Text("create table public.unwanted (id text)");
   const auto before = Sync(Request("chesscom", {"hikaru"}));
   ASSERT_EQ(before.totals.inserted, 300);
@@ -196,10 +203,14 @@ TEST_F(DatabaseTest, ADeathThatIsNotWrittenIsTriedAgainAndNotForgotten) {
   Worker worker(this, "a");
   const JobId job = Planned(worker);
   ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"html"}]})"));
-  Text("create function public.no_death() returns trigger language plpgsql as $f$begin raise exception using errcode = "
-       "'42501', message = 'no death here'; end$f$");
-  Text("create trigger no_death before update on weir.tasks for each row when (new.state = 'dead') execute function "
-       "public.no_death()");
+  Text(
+      "create function public.no_death() returns trigger language plpgsql as $f$begin raise exception using "
+      "errcode = "
+      "'42501', message = 'no death here'; end$f$");
+  Text(
+      "create trigger no_death before update on weir.tasks for each row when (new.state = 'dead') execute "
+      "function "
+      "public.no_death()");
   const auto ready = Ready();
   ASSERT_FALSE(ready.empty());
   worker.Deliver(ready[0]);
