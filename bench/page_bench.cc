@@ -79,6 +79,7 @@ class Executors {
                                 .finished = &finished_,
                                 .metrics = &metrics_,
                                 .buffers = &buffers_,
+                                .gate = &gate_,
                                 .aborting = &aborting_};
     for (int i = 0; i < config.executors; ++i) {
       runners_.push_back(std::make_unique<worker::TaskRunner>(shared));
@@ -106,6 +107,7 @@ class Executors {
   SystemClock clock_;
   Metrics metrics_{"weir-page-bench", "0"};
   worker::BufferPool buffers_;
+  worker::WriteGate gate_;
   std::atomic<bool> aborting_{false};
   AccountBook accounts_;
   pg::SessionPool pool_;

@@ -116,7 +116,7 @@ int main(int argc, char** argv) {
   sigaction(SIGINT, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
   weir::worker::WorkerApp worker(std::move(*config), Identify());
-  if (auto ok = worker.Start(); !ok) return Complain(ok.error());
+  if (auto ok = worker.Start(stop_signals); !ok) return Complain(ok.error());
   weir::worker::ForgetStartPages();
   worker.Run(stop_signals);
   return 0;

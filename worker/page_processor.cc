@@ -109,6 +109,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     ++work.effort.requests;
     ++work.requests;
+    ++work.sent;
     work.last_request = request.method + " " + Printable(request.target);
     work.last_head.clear();
     const auto asked = parts_.clock->Boot();

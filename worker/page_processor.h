@@ -39,9 +39,12 @@ struct TaskWork {
   StreamMetrics* metrics = nullptr;
   std::vector<QuotaRule> quota;
   std::int64_t requests = 0;            // sent since the lane was charged last
+  std::int64_t sent = 0;                // since the claim, and before it where its row does not say so
   std::chrono::milliseconds began{0};   // the first of them, not after
   std::vector<RateWindow> rate_limits;  // what the last answer told
   std::optional<Pause> pause;           // why the work stopped between two pages
+  std::optional<Error> refused;         // … because the database takes nothing: what it said
+  bool trying = false;                  // this is the page that WriteGate let through
   // The last answer was read: what the lane waits for since then, and until when (Clock::Boot). The commit
   // takes its time of that.
   std::optional<Pause> answered;

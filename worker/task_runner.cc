@@ -16,12 +16,19 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLeasePoll{500};
 constexpr milliseconds kSaveEvery{1'000};
 constexpr milliseconds kQuotaLead{500};
-constexpr char kDatabase[] = "database";
 constexpr char kQuota[] = "quota";
 
 // The trace id of a traceparent, 00-<trace id>-<span id>-<flags>.
 std::string_view TraceId(std::string_view traceparent) {
   return traceparent.size() >= 35 && traceparent[2] == '-' ? traceparent.substr(3, 32) : traceparent;
+}
+
+// For the ledger, when what was to be said of a task cannot be stored there.
+Error Unstorable(const Error& error) {
+  Error plain =
+      MakeError(error.error_class, "what went wrong cannot be written down; the worker's log has it");
+  plain.http_status = error.http_status;
+  return plain;
 }
 
 PageProcessor::Parts PartsOf(const Shared& shared, Fetcher* fetcher, BatchWriter* writer) {
@@ -60,6 +67,7 @@ void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work.delivery.returns;
     work.delivery.alone = work.delivery.alone || next.alone;
+    work.delivery.requests = std::max(work.delivery.requests, next.requests);
     shared_.scheduler->GiveBack(work.lane, std::move(work.delivery), next.lane_wait);
     return;
   }
@@ -85,11 +93,6 @@ std::optional<Error> TaskRunner::AbortReason(const ledger::ClaimedTask& task) co
   return std::nullopt;
 }
 
-TaskRunner::Next TaskRunner::DatabaseIll(int returns) {
-  const auto shift = std::min(returns, 4);
-  return {.lane_wait = milliseconds(250 << shift), .again = true, .waiting_for = kDatabase};
-}
-
 // Whoever opened the job may not have had the account's token, and another one may have it since; or the
 // quota has fewer requests now than the job has lanes. The requests count against what is known here.
 std::optional<TaskRunner::Next> TaskRunner::MoveIfMisplaced(const TaskWork& work) {
@@ -99,9 +102,9 @@ std::optional<TaskRunner::Next> TaskRunner::MoveIfMisplaced(const TaskWork& work
   const int lanes = other ? settings.lanes : MeterWords{work.task.lanes, settings.quota}.LanesWithinQuota();
   if (!other && lanes >= work.task.lanes) return std::nullopt;
   auto session = shared_.pool->Acquire();
-  if (!session) return DatabaseIll(0);
+  if (!session) return DatabaseIll();
   const auto moved = ledger::MoveAccount(**session, work.task, other ? settings.meter : meter, lanes);
-  if (!moved) return moved.error().error_class == ErrorClass::kFenced ? Next{} : DatabaseIll(0);
+  if (!moved) return moved.error().error_class == ErrorClass::kFenced ? Next{} : DatabaseIll();
   if (!*moved) return std::nullopt;
   Log(LogLevel::kInfo, "an account goes to the lanes of its own meter",
       {{"account", Printable(work.task.account, 64)}, {"meter", settings.meter}, {"lanes", lanes}});
@@ -131,7 +134,7 @@ ledger::ClaimOptions TaskRunner::ClaimOf(const LaneScheduler::Work& work) const 
 }
 
 TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
-  const int returns = work.delivery.returns;
+  returns_ = work.delivery.returns;
   const ledger::TaskMessage& message = work.delivery.message;
   const LogScope scope({{"job", std::to_string(message.job.value)},
                         {"task", std::to_string(message.task.value)},
@@ -140,16 +143,19 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   std::optional<ledger::ClaimedTask> task;
   {
     auto session = shared_.pool->Acquire();
-    if (!session) return DatabaseIll(returns);
+    if (!session) return DatabaseIll();
     bool held = false;
     auto lane = HaveLane(**session, work.lane, held);
-    if (!lane) return DatabaseIll(returns);
+    if (!lane) {
+      LogError(LogLevel::kWarn, "a lane's lease could not be had", lane.error());
+      return DatabaseIll();
+    }
     if (!held) return *lane;
     SaveBefore(**session, work.lane);
     auto claim = ledger::ClaimTask(**session, work.delivery.message.task, ClaimOf(work));
     if (!claim) {
-      Log(LogLevel::kWarn, "a claim failed", {{"error", claim.error().message}});
-      return DatabaseIll(returns);
+      LogError(LogLevel::kWarn, "a claim failed", claim.error());
+      return DatabaseIll();
     }
     if (claim->kind == ledger::ClaimResult::Kind::kPoison) {
       Log(LogLevel::kError, "a page that crashes its worker is given up",
@@ -172,19 +178,24 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   if (opened) {
     if (const auto moved = MoveIfMisplaced(page)) return *moved;
   }
+  page.sent = page.effort.requests = std::max<std::int64_t>(0, work.delivery.requests - page.task.requests);
   page.metrics =
       &shared_.metrics->For(page.task.source, page.task.stream,
                             work.delivery.interactive ? LaneClass::kInteractive : LaneClass::kBulk);
+  Doubt(page);
   const Result<void> done = opened ? Process(page) : Result<void>(Fail(opened.error()));
   return End(page, done, shared_.clock->Boot() - began);
 }
 
 TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milliseconds took) {
   work.effort.busy_ms = took.count();
-  CountRecords(work);
+  work.effort.sent = work.task.requests + work.sent;
+  const bool wrote = CountRecords(work);
+  CloseTry(work, wrote, done.has_value());
   Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
   next.freed = work.freed;
-  next.claimed = next.waiting_for == kDatabase ? work.task.epoch : Epoch{};
+  next.claimed = next.unwritten ? work.task.epoch : Epoch{};
+  next.requests = next.unwritten ? work.effort.sent : 0;
   Pause pace = Pace(work);
   if (work.answered) pace = {work.answered_until - shared_.clock->Boot(), work.answered->waiting_for};
   if (!work.freed && pace.wait > next.lane_wait) {
@@ -230,6 +241,7 @@ void TaskRunner::FreeLane(TaskWork& work) {
 // Before a request: a window of the quota may be full, and what is sent may have to be written down first.
 std::optional<Pause> TaskRunner::MayBegin(TaskWork& work) {
   const LaneId& lane = work.task.lane;
+  if (auto pause = MayWrite(work)) return pause;
   work.began = shared_.clock->Boot();
   const Limiter::Turn turn = shared_.limiter->Ask(lane, {work.quota, work.task.lanes}, work.began);
   if (turn.wait > milliseconds(0)) return Pause{turn.wait, kQuota};
@@ -282,14 +294,15 @@ Result<void> TaskRunner::Process(TaskWork& work) {
   return done;
 }
 
-// What this attempt committed, however it ended.
-void TaskRunner::CountRecords(const TaskWork& work) {
+// What this attempt committed, however it ended. Whether any row of its table was.
+bool TaskRunner::CountRecords(const TaskWork& work) {
   const BatchCounts counts = writer_.TakeCommitted();
   work.metrics->Records(RecordOutcome::kInserted, counts.inserted);
   work.metrics->Records(RecordOutcome::kUpdated, counts.updated);
   work.metrics->Records(RecordOutcome::kUnchanged, counts.unchanged);
   work.metrics->Records(RecordOutcome::kRejected, counts.rejected);
   work.metrics->Records(RecordOutcome::kDuplicate, counts.duplicates);
+  return counts.inserted + counts.updated > 0;
 }
 
 TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
@@ -300,9 +313,11 @@ TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
   return {.lane_wait = pause.wait, .again = false, .waiting_for = pause.waiting_for};
 }
 
-TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
-  if (work.pause) return Yield(work);
-  Log(LogLevel::kWarn, "a page failed",
+TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& failed) {
+  if (work.pause && !work.refused) return Yield(work);
+  const Error& error = work.refused ? *work.refused : failed;
+  Log(LogLevel::kWarn,
+      work.refused ? "a page is not asked for: the database does not take it" : "a page failed",
       {{"class", std::string(ToString(error.error_class))},
        {"error", error.message},
        {"page", work.task.page}});
@@ -313,7 +328,9 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
     case ErrorClass::kStopped:
       return Yield(work);
     case ErrorClass::kDatabase:
-      return DatabaseIll(0);
+      return OnDatabaseError(work, error);
+    case ErrorClass::kSchema:
+      return OnRefusal(work, error);
     case ErrorClass::kThrottled: {
       work.metrics->Throttled();
       const auto asked = error.retry_after ? error.retry_after
@@ -336,19 +353,29 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
 
 TaskRunner::Next TaskRunner::Park(TaskWork& work, const Error& error, milliseconds wait, bool count_attempt) {
   auto session = shared_.pool->Acquire();
-  if (!session) return DatabaseIll(0);
+  if (!session) return DatabaseIll();
   work.metrics->Retry(error.error_class);
   work.metrics->Task(TaskResult::kParked);
   auto parked = ledger::ParkTask(**session, work.task, wait, count_attempt, error, work.effort);
-  if (!parked && parked.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
-  return {.lane_wait = wait, .again = false, .waiting_for = count_attempt ? "backoff" : "throttled"};
+  if (!parked && parked.error().error_class == ErrorClass::kBadRecord) {
+    parked = ledger::ParkTask(**session, work.task, wait, count_attempt, Unstorable(error), work.effort);
+  }
+  if (Unwritten(parked, "a task could not be parked")) return DatabaseIll();
+  const bool database = error.error_class == ErrorClass::kDatabase;
+  return {.lane_wait = wait,
+          .again = false,
+          .waiting_for = database        ? kDatabase
+                         : count_attempt ? "backoff"
+                                         : "throttled"};
 }
 
 TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
   auto session = shared_.pool->Acquire();
-  if (!session) return DatabaseIll(0);
+  if (!session) return DatabaseIll();
   auto killed = ledger::KillTask(**session, work.task, error, work.last_request, work.last_head, work.effort);
-  if (!killed && killed.error().error_class == ErrorClass::kDatabase) return DatabaseIll(0);
+  if (!killed && killed.error().error_class == ErrorClass::kBadRecord)
+    killed = ledger::KillTask(**session, work.task, Unstorable(error), "", "", work.effort);
+  if (Unwritten(killed, "a task could not be given up")) return DatabaseIll();
   work.metrics->Task(TaskResult::kDead);
   return {};
 }
@@ -357,9 +384,13 @@ TaskRunner::Next TaskRunner::Kill(TaskWork& work, const Error& error) {
 // lease, or after a pause between two pages, it is tried again here.
 TaskRunner::Next TaskRunner::Yield(TaskWork& work) {
   auto session = shared_.pool->Acquire();
-  if (session) (void)ledger::YieldTask(**session, work.task, work.effort);
+  const auto yielded =
+      session ? ledger::YieldTask(**session, work.task, work.effort) : Result<void>(Fail(session.error()));
   const Pause pause = work.pause.value_or(Pause{kLeasePoll, "lease"});
-  return {.lane_wait = pause.wait, .again = true, .waiting_for = pause.waiting_for};
+  return {.lane_wait = pause.wait,
+          .again = true,
+          .waiting_for = pause.waiting_for,
+          .unwritten = Unwritten(yielded, "a task could not be given back")};
 }
 
 bool TaskRunner::SaveLane(const LaneId& lane, milliseconds wait, const std::string& waiting_for) {

@@ -22,6 +22,7 @@
 #include "worker/lane_scheduler.h"
 #include "worker/limiter.h"
 #include "worker/page_processor.h"
+#include "worker/write_gate.h"
 
 namespace weir::worker {
 
@@ -39,7 +40,8 @@ struct Shared {
   Limiter* limiter = nullptr;
   FinishedQueue* finished = nullptr;
   Metrics* metrics = nullptr;
-  BufferPool* buffers = nullptr;          // none = each executor its own
+  BufferPool* buffers = nullptr;  // none = each executor its own
+  WriteGate* gate = nullptr;
   std::atomic<bool>* aborting = nullptr;  // the drain is over: stop at once, spend no attempt
 };
 
@@ -66,7 +68,9 @@ class TaskRunner {
     bool alone = false;  // … and then with nothing beside it
     std::string waiting_for{};
     bool freed = false;              // the lane is at its next task: what it waits for is that one's to say
+    bool unwritten = false;          // the ledger does not know yet that the claim has ended
     std::optional<Epoch> claimed{};  // Delivery::claimed, if that is new
+    std::int64_t requests = 0;       // Delivery::requests
   };
 
   void Settle(LaneScheduler::Work work, Next next);
@@ -87,8 +91,19 @@ class TaskRunner {
   Next Park(TaskWork& work, const Error& error, std::chrono::milliseconds wait, bool count_attempt);
   Next Kill(TaskWork& work, const Error& error);
   Next Yield(TaskWork& work);
-  Next DatabaseIll(int returns);
-  void CountRecords(const TaskWork& work);
+  // The database (task_runner_database.cc).
+  static constexpr char kDatabase[] = "database";
+  static constexpr std::chrono::milliseconds kLedgerRetry{4'000};  // nothing is asked of an upstream for it
+  Next DatabaseIll(std::chrono::milliseconds longest = kLedgerRetry);
+  static bool Unwritten(const Result<void>& written, const char* what);
+  void Doubt(const TaskWork& work);
+  std::optional<Pause> MayWrite(TaskWork& work);
+  Result<void> TryTable(const TaskWork& work);
+  std::chrono::milliseconds RefusedBy(TaskWork& work, const Error& error);
+  void CloseTry(TaskWork& work, bool wrote, bool done);
+  Next OnDatabaseError(TaskWork& work, const Error& error);
+  Next OnRefusal(TaskWork& work, Error error);
+  bool CountRecords(const TaskWork& work);
   bool SaveLane(const LaneId& lane, std::chrono::milliseconds wait, const std::string& waiting_for);
   void SaveBefore(pg::Session& session, const LaneId& lane);
   void SaveAfter(const LaneId& lane, const Next& next);
@@ -98,6 +113,7 @@ class TaskRunner {
   Fetcher fetcher_;
   BatchWriter writer_;
   PageProcessor processor_;
+  int returns_ = 0;  // Delivery::returns of the task at work
 };
 
 }  // namespace weir::worker

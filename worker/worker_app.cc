@@ -7,6 +7,7 @@
 #include "common/config/version.h"
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
+#include "common/pg/server_check.h"
 #include "worker/return_tasks.h"
 
 namespace weir::worker {
@@ -18,6 +19,7 @@ constexpr milliseconds kPoll{100};
 constexpr milliseconds kRenewEvery{1'000};
 // Leases are renewed four times in their length, so that one that is late loses nothing.
 milliseconds RenewEvery(milliseconds lease) { return std::min(kRenewEvery, lease / 4); }
+constexpr milliseconds kConnectAgain{5'000};
 constexpr milliseconds kCloseTimeout{5'000};
 // A database that is cut off without a word is given up in time to work again within half a minute.
 constexpr milliseconds kStatementDeadline{20'000};
@@ -117,9 +119,26 @@ PollLoop::Parts WorkerApp::LoopParts() {
   return parts;
 }
 
-Result<void> WorkerApp::Start() {
+// A server that says itself that it takes no connection now is waited for: to end, and be started again,
+// would only ask it more often.
+Result<void> WorkerApp::AwaitDatabase(pg::Session& session, const std::atomic<int>& stop) const {
+  for (milliseconds wait{250};; wait = std::min(2 * wait, kConnectAgain)) {
+    auto ok = pg::Check(session, ledger::AllMigrations());
+    const bool full = !ok && (ok.error().sqlstate == "53300" || ok.error().sqlstate == "57P03");
+    if (!full || stop.load() != 0) return ok;
+    LogError(LogLevel::kWarn, "waiting for the database", ok.error());
+    for (milliseconds left = wait; left > milliseconds(0) && stop.load() == 0; left -= kPoll)
+      std::this_thread::sleep_for(kPoll);
+  }
+}
+
+Result<void> WorkerApp::Start(const std::atomic<int>& stop) {
   pg::Session session(SessionOptionsFor("check"));
-  if (auto ok = pg::Check(session, ledger::AllMigrations()); !ok) return ok;
+  if (auto ok = AwaitDatabase(session, stop); !ok) return ok;
+  // One renews the leases.
+  const auto few = pg::CheckConnections(session, "a worker", 2, config_.sessions + 1);
+  if (!few) return Fail(few.error());
+  if (!few->empty()) Log(LogLevel::kWarn, *few);
   const milliseconds asked = clock_.Boot();
   auto database = ledger::DatabaseMillis(session);
   if (!database) return Fail(database.error());
@@ -195,6 +214,7 @@ void WorkerApp::StartThreads() {
                       .finished = &finished_,
                       .metrics = &metrics_,
                       .buffers = &buffers_,
+                      .gate = &gate_,
                       .aborting = &aborting_};
   finished_.OnPush([this] { loop_.Wake(); });
   keeper_thread_ = std::thread([this] { KeepLanes(); });

@@ -40,12 +40,13 @@ class WorkerApp {
   ~WorkerApp();
 
   // Checks the schema and the address it listens on. Errors: kConfig, kDatabase.
-  Result<void> Start();
+  Result<void> Start(const std::atomic<int>& stop);
   // Until `stop` is set; then drains: running tasks may end within worker.drain_timeout, the rest is given
   // back with no attempt spent. A `stop` above 1 (a second signal) cuts the drain short.
   void Run(const std::atomic<int>& stop);
 
  private:
+  Result<void> AwaitDatabase(pg::Session& session, const std::atomic<int>& stop) const;
   void StartThreads();
   void KeepLanes();
   void Execute(TaskRunner* runner);
@@ -71,6 +72,7 @@ class WorkerApp {
   ClaimWatch claims_;
   HeldTasks held_;
   Limiter limiter_;
+  WriteGate gate_;
   FinishedQueue finished_;
   GarbageKeeper garbage_;
   PollLoop loop_;

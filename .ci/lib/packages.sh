@@ -30,6 +30,7 @@ run   ca-certificates        HTTPS
 run   postgresql             the private database of `weir sync`, and the one of the tests
 kafka default-jre-headless   Apache Kafka, for the tests
 kafka maven                  fetches the jars of Apache Kafka
+test  pgbouncer              a pooler, to be refused
 test  prometheus             promtool, which checks the metrics
 test  python3                reads the test report; the benchmarks
 lint  clang-format           formatting

@@ -5,7 +5,7 @@
 namespace weir {
 namespace {
 
-constexpr std::array<std::pair<ErrorClass, std::string_view>, 16> kNames{{
+constexpr std::array<std::pair<ErrorClass, std::string_view>, 17> kNames{{
     {ErrorClass::kTransient, "transient"},
     {ErrorClass::kThrottled, "throttled"},
     {ErrorClass::kAuth, "auth"},
@@ -13,6 +13,7 @@ constexpr std::array<std::pair<ErrorClass, std::string_view>, 16> kNames{{
     {ErrorClass::kGone, "gone"},
     {ErrorClass::kInvalid, "invalid"},
     {ErrorClass::kDatabase, "database"},
+    {ErrorClass::kSchema, "schema"},
     {ErrorClass::kBadRecord, "bad_record"},
     {ErrorClass::kPoison, "poison"},
     {ErrorClass::kFenced, "fenced"},

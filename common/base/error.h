@@ -18,6 +18,7 @@ enum class ErrorClass {
   kGone,       // not there (404, 410 as the source defines them); dead
   kInvalid,    // an answer that is not one: malformed, truncated for good, over a cap; dead at once
   kDatabase,   // PostgreSQL is ill: the lane waits, no attempt is spent
+  kSchema,  // PostgreSQL refuses a statement for good (a column, right, policy): the account's tasks are dead
   kBadRecord,  // one record is rejected alone
   kPoison,     // the task crashed its worker three times; dead
   kFenced,     // a newer epoch owns the task: stop, write nothing

@@ -48,7 +48,7 @@ constexpr std::string_view kClaimSql = R"sql(
   returning t.state, t.job_id, t.epoch, t.meter, t.lane, j.source, j.stream, t.account, coalesce(a.canonical, t.account),
             ja.mode, j.since_ms, j.until_ms, j.record_limit, t.kind, t.lo, t.hi, t.key, t.budget, ja.empty_at_start,
             j.now_ms, j.traceparent, t.attempts, t.page, t.position, t.digest, t.inserted, ja.lanes,
-            coalesce(a.memo, ''))sql";
+            coalesce(a.memo, ''), t.requests, coalesce(t.error_class, ''), coalesce(t.error_message, ''))sql";
 
 std::string ClaimSql() {
   const std::string crashed = "(t.state = 'running' and t.owner is distinct from $2)::int";
@@ -89,6 +89,9 @@ ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
   task.inserted = rows.Int(0, 25);
   task.lanes = std::max(1, static_cast<int>(rows.Int(0, 26)));
   task.account_memo = rows.Text(0, 27);
+  task.requests = rows.Int(0, 28);
+  task.last_error_class = rows.Text(0, 29);
+  task.last_error = rows.Text(0, 30);
   return task;
 }
 

@@ -25,7 +25,7 @@ constexpr std::string_view kMarkSql = R"sql(
    where id = $1::int8)sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
-// not whole, and so do refused credentials, wherever in it they came; other dead tasks fail it when no page
+// not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks fail it when no page
 // was read. What was read but is not proven whole makes it partial.
 // $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
@@ -36,9 +36,9 @@ constexpr std::string_view kEndAccountsSql = R"sql(
         select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
                count(*) filter (where state = 'dead' and kind = 0) as dead_discovers,
                count(*) filter (where state = 'dead' and kind <> 0) as dead,
-               count(*) filter (where state = 'dead' and error_class = 'auth') as refused,
+               count(*) filter (where state = 'dead' and error_class in ('auth', 'schema')) as refused,
                count(*) filter (where state = 'done' and kind <> 0) as done,
-               (array_agg(id order by (error_class = 'auth') desc, id) filter (where state = 'dead'))[1] as first_dead,
+               (array_agg(id order by (error_class in ('auth', 'schema')) desc, id) filter (where state = 'dead'))[1] as first_dead,
                min(incomplete) as incomplete,
                min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s

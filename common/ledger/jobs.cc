@@ -29,12 +29,14 @@ constexpr std::string_view kAccountsSql = R"sql(
          coalesce(extract(epoch from coalesce(a.finished_at, clock_timestamp()) - a.started_at), 0)::float8,
          t.pages, t.fetched, t.inserted, t.updated, t.unchanged, t.rejected, t.duplicates, t.dead_pages, t.requests,
          t.planned_tasks, t.finished_tasks, a.planned and coalesce(t.open_discovers, 0) = 0,
-         case when t.open_tasks > 0 then coalesce(l.waiting_for, case when t.parked = t.open_tasks then 'backoff' end, '')
+         case when t.open_tasks > 0
+              then coalesce(l.waiting_for, case when t.parked = t.open_tasks
+                                                then case when t.unwritten is null then 'backoff' else 'database' end end, '')
               else '' end,
          case when t.open_tasks > 0 then coalesce(l.ms, case when t.parked = t.open_tasks then t.parked_ms end, 0)
               else 0 end,
          a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met,
-         a.carried, a.estimate, coalesce(a.incomplete_reason, '')
+         a.carried, a.estimate, coalesce(a.incomplete_reason, ''), coalesce(t.unwritten, '')
     from weir.job_accounts a
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
@@ -46,7 +48,9 @@ constexpr std::string_view kAccountsSql = R"sql(
              count(*) filter (where kind = 0 and state in ('planned', 'dispatched', 'running', 'parked')) as open_discovers,
              count(*) filter (where state in ('planned', 'dispatched', 'running', 'parked')) as open_tasks,
              count(*) filter (where state = 'parked' and not_before > clock_timestamp()) as parked,
-             extract(epoch from min(not_before) filter (where state = 'parked') - clock_timestamp()) * 1000 as parked_ms
+             extract(epoch from min(not_before) filter (where state = 'parked') - clock_timestamp()) * 1000 as parked_ms,
+             max(error_message) filter (where error_class = 'database'
+                                          and state in ('planned', 'dispatched', 'running', 'parked')) as unwritten
         from weir.tasks where job_id = any($1::int8[]) group by job_id, account) t using (job_id, account)
     left join lateral (
       select (array_agg(coalesce(waiting_for, 'pace') order by not_before))[1] as waiting_for,
@@ -85,6 +89,7 @@ AccountStatus ReadAccount(const pg::Rows& rows, int i) {
   a.carried = rows.Int(i, 28);
   if (!rows.IsNull(i, 29)) a.estimate = rows.Int(i, 29);
   a.incomplete_reason = rows.Text(i, 30);
+  if (a.waiting_for == "database") a.waiting_reason = rows.Text(i, 31);
   return a;
 }
 

@@ -44,6 +44,7 @@ struct AccountStatus {
   bool planned = false;             // its plan is complete: planned_tasks is the whole
   std::string waiting_for;          // "" or what its lane waits for: "throttled", "backoff", "database", …
   std::int64_t waiting_ms = 0;      // for how much longer
+  std::string waiting_reason{};     // of "database": what it said last; "" = not known
   std::string error_class, error_message, error_hint;
   std::string incomplete_reason{};  // partial: why what was read is not proven to be all; "" = it is
   std::string sweep, sweep_reason;  // weir.job_accounts.sweep; "" = none follows

@@ -23,11 +23,19 @@ struct LaneStatus {
   std::string waiting_for;  // "throttled", "backoff", "database", "quota", …; "" = it does not wait
   std::string until;        // RFC 3339
   std::int64_t waiting_ms = 0;
+  std::string waiting_reason{};  // of "database": what it said last; "" = not known
 };
 
 // The lanes of all meters that were ever used, by meter and number; with `account`, those of the meters its
 // jobs were counted against. An account's name is compared without case. Errors: kNotFound when no job has
 // it.
 Result<std::vector<LaneStatus>> ListLanes(pg::Session& session, const std::string& account);
+
+// What keeps lanes from writing, for `weir doctor`.
+struct DatabaseWaits {
+  std::int64_t lanes = 0;  // that wait for the database now
+  std::string reason;      // what it said last to one of them; "" = not known, or none waits
+};
+Result<DatabaseWaits> ListDatabaseWaits(pg::Session& session);
 
 }  // namespace weir::ledger

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/base/json_text.h"
 #include "common/ledger/hex.h"
 #include "common/ledger/leave_running.h"
 
@@ -15,6 +16,20 @@ using std::chrono::milliseconds;
 std::string Number(std::int64_t value) { return std::to_string(value); }
 
 pg::Param Optional(const std::string& text) { return text.empty() ? pg::Param() : pg::Param(text); }
+
+// What an upstream or a library said, as the database takes it: bytes that are not UTF-8 and U+0000 must not
+// keep a task from ending. Lines stay lines.
+std::string Storable(std::string_view text) {
+  constexpr std::size_t kMost = 16 << 10;
+  std::string out;
+  while (!text.empty() && out.size() < kMost) {
+    const auto end = std::min(text.find('\n'), text.size());
+    out += Printable(text.substr(0, end), kMost - out.size());
+    if (end < text.size()) out += '\n';
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
 
 // Runs an update that names the epoch; no row = fenced.
 Result<void> Fenced(Result<pg::Rows> rows) {
@@ -29,7 +44,7 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
                       const std::optional<Error>& error, const Effort& effort) {
   static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'parked'") + R"sql(,
         not_before = clock_timestamp() + $3::int8 * interval '1 ms',
-        attempts = attempts + $4::int, crashes = 0, requests = requests + $5::int8, busy_ms = busy_ms + $6::int8,
+        attempts = attempts + $4::int, crashes = 0, requests = greatest(requests + $5::int8, $12::int8), busy_ms = busy_ms + $6::int8,
         error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, error_body = $11
       where id = $1::int8 and epoch = $2::int8 and state = 'running')sql";
   return Fenced(session.Exec(
@@ -38,19 +53,21 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
        Number(effort.requests), Number(effort.busy_ms),
        error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
        error ? pg::Param(Number(error->http_status)) : pg::Param(),
-       error ? Optional(error->message) : pg::Param(), error ? Optional(error->hint) : pg::Param(),
-       error ? Optional(error->body_start) : pg::Param()},
+       error ? Optional(Storable(error->message)) : pg::Param(),
+       error ? Optional(Storable(error->hint)) : pg::Param(),
+       error ? Optional(Storable(error->body_start)) : pg::Param(), Number(effort.sent)},
       "task_park"));
 }
 
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort) {
   // One statement, so that an account's other tasks are sure to die with the one that found its credentials
-  // refused, or none does: from now on none of them is claimed. The leader ends them (CloseRefused).
-  const bool whole_account = error.error_class == ErrorClass::kAuth;
+  // or its table refused, or none does: from now on none of them is claimed. The leader ends them (CloseRefused).
+  const bool whole_account =
+      error.error_class == ErrorClass::kAuth || error.error_class == ErrorClass::kSchema;
   static const std::string kSql = "with mine as (update weir.tasks t set " + LeaveRunning("'dead'") + R"sql(,
           finished_at = clock_timestamp(), attempts = attempts + 1,
-          requests = requests + $5::int8, busy_ms = busy_ms + $6::int8, error_class = $7, http_status = $8::int,
+          requests = greatest(requests + $5::int8, $17::int8), busy_ms = busy_ms + $6::int8, error_class = $7, http_status = $8::int,
           error_message = $9, error_hint = $10, error_request = $11, error_head = $12, error_body = $13,
           letter_due = true, letter_message = decode($15, 'hex'), letter_from = $16
         where id = $1::int8 and epoch = $2::int8 and state = 'running' returning id)
@@ -58,24 +75,26 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
         update weir.job_accounts set refused_by = $1::int8
         where $14::bool and job_id = $3::int8 and account = $4 and refused_by is null and exists (select from mine))
       select id from mine)sql";
-  return Fenced(
-      session.Exec(kSql,
-                   {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
-                    Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
-                    Number(error.http_status), error.message, Optional(error.hint), Optional(request),
-                    Optional(head), Optional(error.body_start), whole_account ? "true" : "false",
-                    ToHex(task.letter.message), Optional(task.letter.from)},
-                   "task_kill"));
+  return Fenced(session.Exec(
+      kSql,
+      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
+       Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
+       Number(error.http_status), Storable(error.message), Optional(Storable(error.hint)),
+       Optional(Storable(request)), Optional(Storable(head)), Optional(Storable(error.body_start)),
+       whole_account ? "true" : "false", ToHex(task.letter.message), Optional(task.letter.from),
+       Number(effort.sent)},
+      "task_kill"));
 }
 
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort) {
   static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'dispatched'") +
-                                  ", dispatched_at = clock_timestamp(), requests = requests + $3::int8, "
-                                  "busy_ms = busy_ms + $4::int8 "
+                                  ", dispatched_at = clock_timestamp(), "
+                                  "requests = greatest(requests + $3::int8, $5::int8), busy_ms = busy_ms + $4::int8 "
                                   "where id = $1::int8 and epoch = $2::int8 and state = 'running'";
   return Fenced(session.Exec(
       kSql,
-      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms)},
+      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms),
+       Number(effort.sent)},
       "task_yield"));
 }
 

@@ -42,8 +42,10 @@ struct ClaimedTask {
   std::int64_t page = 0;
   std::int64_t position = 0;
   std::int64_t digest = 0;
-  std::int64_t inserted = 0;  // by this task, committed before this claim
-  int lanes = 1;              // of its meter, when the job was opened
+  std::int64_t inserted = 0;                 // by this task, committed before this claim
+  int lanes = 1;                             // of its meter, when the job was opened
+  std::int64_t requests = 0;                 // sent for it before this claim
+  std::string last_error_class, last_error;  // why it was parked last; may be long past
   Letter letter;
 };
 
@@ -138,13 +140,17 @@ std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, 
 struct Effort {
   std::int64_t requests = 0;
   std::int64_t busy_ms = 0;
+  // Sent for the task in all, as far as its worker knows: no less is noted by who ends the claim, since what
+  // a failed batch was to note is lost.
+  std::int64_t sent = 0;
 };
 
 // Errors of all below: kFenced when a newer epoch owns the task.
 // Back to the ledger until `wait` from now; `count_attempt` for failures that count.
 Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, std::chrono::milliseconds wait,
                       bool count_attempt, const std::optional<Error>& error, const Effort& effort);
-// Dead with its reason, its dead letter due. kAuth ends the account's other open tasks of this job too.
+// Dead with its reason, its dead letter due. kAuth and kSchema end the account's other open tasks of this job
+// too.
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort);
 // Gives the claim back unharmed (shutdown, rebalance): no attempt, no crash is counted.

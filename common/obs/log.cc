@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "common/base/clock.h"
+#include "common/obs/log_limiter.h"
 #include "common/obs/log_line.h"
 
 namespace weir {
@@ -22,6 +23,7 @@ struct Output {
   bool json = false;
   std::string program = "weir";
   std::unique_ptr<spdlog::logger> logger;
+  LogLimiter limiter;
 };
 
 // Each line is one call of the sink, which holds its mutex for it: lines of several threads do not mix.
@@ -75,13 +77,25 @@ std::optional<LogLevel> ParseLevel(std::string_view text) {
   return std::nullopt;
 }
 
-void Write(LogLevel level, std::string_view message, const std::vector<LogField>& own) {
+void WriteLine(LogLevel level, std::string_view message, const std::vector<LogField>& own) {
   const Output& output = TheOutput();
   const std::vector<const LogField*> fields = MergeFields(ScopeFields(), own);
   const std::string line = output.json
                                ? JsonLine(SystemClock().UnixMillis(), level, output.program, message, fields)
                                : TextLine(message, fields);
   output.logger->log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
+}
+
+// Whoever asks for debug lines wants them all.
+void Write(LogLevel level, std::string_view message, const std::vector<LogField>& own) {
+  if (level == LogLevel::kDebug) return WriteLine(level, message, own);
+  LogLimiter& limiter = TheOutput().limiter;
+  const auto now = SystemClock().Boot();
+  for (const auto& [repeated, times] : limiter.TakeRepeated(now)) {
+    WriteLine(LogLevel::kWarn, "a line was repeated, and not written",
+              {{"line", repeated}, {"times", times}});
+  }
+  if (limiter.Admit(message, now)) WriteLine(level, message, own);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ bool LogEnabled(LogLevel level);
 
 // Writes one line with the thread's LogScope fields and these; of two with one key the innermost counts. Any
 // thread. Bytes that are not UTF-8 and control characters are made harmless; `message` is cut at 4 KiB, and
-// so is each value.
+// so is each value. Above debug a message that comes again and again is written 20 times in ten seconds; how
+// often it came besides is written when they are over (LogLimiter).
 void Log(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 // The same with what went wrong: error class, message, hint, HTTP status, SQLSTATE.
 void LogError(LogLevel level, std::string_view message, const Error& error,

@@ -46,7 +46,7 @@ class StreamMetrics {
   friend class Metrics;
   static constexpr std::size_t kOutcomes = 5;
   static constexpr std::size_t kStatusClasses = 6;  // none, 1xx … 5xx
-  static constexpr std::size_t kClasses = 16;
+  static constexpr std::size_t kClasses = 17;
   static constexpr std::size_t kResults = 4;
 
   StreamMetrics() = default;

@@ -101,24 +101,24 @@ Result<void> Connection::Dial() {
                 "database.url looks like postgresql://user:password@host:5432/database");
   }
   const std::string user_timeout = std::to_string(options_.statement_deadline.count());
-  // What stands before dbname yields to what the URL itself says.
+  // What stands before dbname yields to what the URL itself says; what stands behind it does not.
   const char* keywords[] = {"application_name",
-                            "client_encoding",
                             "keepalives",
                             "keepalives_idle",
                             "keepalives_interval",
                             "keepalives_count",
                             "tcp_user_timeout",
                             "dbname",
+                            "client_encoding",
                             nullptr};
   const char* values[] = {options_.application_name.c_str(),
-                          "UTF8",
                           "1",
                           "10",
                           "5",
                           "3",
                           user_timeout.c_str(),
                           options_.url.c_str(),
+                          "UTF8",
                           nullptr};
   // Resolving the host's name is the one step of libpq that blocks beyond our deadline.
   conn_ = PQconnectStartParams(keywords, values, 1);
@@ -147,7 +147,9 @@ Result<void> Connection::Prepare() {
   PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(conn_, 1) != 0) return Fail(Refused());
   // What a role or a database may have changed, and the code counts on. UTC keeps texts of times stable.
-  if (auto r = Run("set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on"); !r)
+  if (auto r = Run("set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on; "
+                   "set client_encoding = 'UTF8'");
+      !r)
     return r;
   // A client that is cut off without a word must not keep its locks for the hours that TCP would wait by
   // itself: the leader's lock is held by a connection. Where the system cannot, it stays so. (No effect on a

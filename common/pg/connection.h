@@ -59,6 +59,7 @@ class Connection {
   void SetDeadline(Millis deadline) { options_.statement_deadline = deadline; }
   std::string Describe() const { return DescribeUrl(options_.url); }
   void Interrupt();
+  const SessionOptions& options() const { return options_; }
 
  private:
   enum class Woken { kReady, kTimeout };

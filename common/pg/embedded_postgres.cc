@@ -23,6 +23,10 @@ namespace fs = std::filesystem;
 using Millis = std::chrono::milliseconds;
 
 constexpr std::uintmax_t kMaxLog = 10 << 20;
+// A new data folder with its first log file takes 40 MB, weir's database 8 more; a server that starts writes
+// some hundred KB before it serves.
+constexpr std::uintmax_t kRoomToInit = 64 << 20;
+constexpr std::uintmax_t kRoomToStart = 4 << 20;
 constexpr Millis kLook{20};             // between two tries to connect
 constexpr Millis kBackendsEnd{10'000};  // after their postmaster
 
@@ -58,9 +62,28 @@ std::string EmbeddedPostgres::Url(const std::string& database) const {
                      QuoteValue(database));
 }
 
+Result<void> EmbeddedPostgres::HaveRoom(std::uintmax_t bytes) const {
+  std::error_code error;
+  fs::path folder = home_.path();
+  while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
+  const std::uintmax_t left =
+      options_.free_space ? options_.free_space(folder.string()) : fs::space(folder, error).available;
+  if (error || left >= bytes) return {};
+  return Fail(
+      ErrorClass::kDatabase,
+      fmt::format("the disk of {} is full: the private PostgreSQL needs {} MiB to start, and {} are left",
+                  home_.path(), bytes >> 20, left >> 20),
+      "free disk space, or choose another WEIR_HOME");
+}
+
 Result<std::string> EmbeddedPostgres::Start() {
   const SystemClock clock;
   const Millis until = clock.Boot() + options_.start_timeout;
+  // Before anything is written: on a full disk that fails in as many ways as there are files.
+  const bool made = fs::exists(home_.Data());
+  if (home_.RunningPid() == 0) {
+    if (auto r = HaveRoom(made ? kRoomToStart : kRoomToInit); !r) return Fail(r.error());
+  }
   if (auto r = home_.Make(); !r) return Fail(r.error());
   const Result<int> turn = home_.LockTurn(options_.start_timeout);
   if (!turn) return Fail(turn.error());

@@ -3,6 +3,8 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,7 +16,9 @@ namespace weir::pg {
 struct EmbeddedPostgresOptions {
   std::string home;                   // WEIR_HOME, absolute
   std::vector<std::string> settings;  // further "name=value" of the server
-  bool durable = true;                // false: no fsync, for tests
+  // Bytes that are free for `folder`; empty = the system's own answer.
+  std::function<std::uintmax_t(const std::string& folder)> free_space = {};
+  bool durable = true;  // false: no fsync, for tests
   // The server ends (immediate shutdown) when the thread that called Start does. Only for tests.
   bool dies_with_parent = false;
   std::chrono::milliseconds start_timeout{60'000};
@@ -55,6 +59,8 @@ class EmbeddedPostgres {
   using Millis = std::chrono::milliseconds;
   enum class Came { kReady, kEnded, kLate };
 
+  // Fails at once when the disk has not that much left.
+  Result<void> HaveRoom(std::uintmax_t bytes) const;
   Result<void> InitData();
   std::string Settings() const;
   // True if one runs and answers; false if none runs (any more).

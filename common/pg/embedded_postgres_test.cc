@@ -58,6 +58,31 @@ class EmbeddedPostgresTest : public ::testing::Test {
   std::vector<std::string> homes_;
 };
 
+TEST_F(EmbeddedPostgresTest, AFullDiskIsSaidBeforeAnythingIsMade) {
+  EmbeddedPostgresOptions options = Options(root_ + "/home");
+  std::uintmax_t left = 63 << 20;
+  std::string asked;
+  options.free_space = [&](const std::string& folder) {
+    asked = folder;
+    return left;
+  };
+  const auto full = EmbeddedPostgres(options).Start();
+  ASSERT_FALSE(full);
+  EXPECT_EQ(asked, root_);
+  EXPECT_THAT(full.error().message, HasSubstr("the disk of " + root_ + "/home is full"));
+  EXPECT_THAT(full.error().message, HasSubstr("63 are left"));
+  EXPECT_THAT(full.error().hint, HasSubstr("WEIR_HOME"));
+  EXPECT_FALSE(fs::exists(root_ + "/home"));
+  left = 64 << 20;
+  EmbeddedPostgres server(options);
+  KillAtEnd(server);
+  const auto url = server.Start();
+  ASSERT_TRUE(url) << url.error().message;
+  ASSERT_TRUE(server.Stop());
+  left = (4 << 20) - 1;
+  EXPECT_FALSE(server.Start()) << "what is made needs some room, too";
+}
+
 TEST_F(EmbeddedPostgresTest, StartAdoptStopAndStartKeepTheData) {
   EmbeddedPostgres first(Options(root_ + "/deep/home"));
   const auto url = first.Start();

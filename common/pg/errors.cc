@@ -17,14 +17,16 @@ namespace {
 constexpr std::size_t kMaxMessage = 300;
 
 std::string_view HintFor(std::string_view state) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kHints{{
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kHints{{
       {"53100", "free disk space on the database server"},
       {"53200", "the database server is out of memory"},
       {"53300", "raise max_connections of the server or run fewer workers"},
       {"25006", "the server is read-only: point database.url at the primary"},
-      {"42501", "grant the user of database.url the rights on weir's schemas"},
-      {"42P01", "is the schema up to date? `weir migrate status`"},
-      {"42703", "is the schema up to date? `weir migrate status`"},
+      {"0A000",
+       "weir writes by COPY: it needs a plain table, and with row-level security a user with bypassrls"},
+      {"42501", "grant the user of database.url the rights on weir's schemas and on all tables in them"},
+      {"42P01", "is the schema up to date? `weir migrate status`; was a table dropped or renamed by hand?"},
+      {"42703", "is the schema up to date? `weir migrate status`; was a column dropped or renamed by hand?"},
       {"3F000", "is the schema up to date? `weir migrate status`"},
       {"57P01", "the server is restarting or an administrator ended the connection"},
       {"57P03", "the server is starting up or shutting down"},
@@ -32,6 +34,8 @@ std::string_view HintFor(std::string_view state) {
   for (const auto& [code, hint] : kHints) {
     if (state == code) return hint;
   }
+  if (IsRefusal(state))
+    return "weir's tables, their rights, triggers and policies must let it work as migrated";
   return {};
 }
 
@@ -67,10 +71,34 @@ std::string FirstLine(std::string_view text) {
 }
 
 bool IsDataError(std::string_view sqlstate) {
-  // 22: values; 23: constraints; 54000 and 54001: over a limit of the server (an index row, a jsonb's depth).
-  return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate == "54000" ||
-         sqlstate == "54001";
+  // 22: values; 23: constraints; 44: a view's check; P0: what a trigger raises, of one record or of all,
+  // which splitting tells; 54000 and 54001: over a limit of the server (an index row, a jsonb's depth).
+  return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate.starts_with("44") ||
+         sqlstate.starts_with("P0") || sqlstate == "54000" || sqlstate == "54001";
 }
+
+bool IsOutage(std::string_view sqlstate) {
+  // None: the connection broke. 08: likewise; 25: read-only, or a transaction that broke; 40: serialization,
+  // deadlock; 53: resources; 57: shutdown, cancelled; 58: the server's system.
+  if (sqlstate.empty() || IsLostStatement(sqlstate)) return true;
+  if (sqlstate == "55P03" || sqlstate == "55006") return true;  // locked; in use
+  for (const char* outage : {"08", "25", "40", "53", "57", "58"}) {
+    if (sqlstate.starts_with(outage)) return true;
+  }
+  return false;
+}
+
+bool IsRefusal(std::string_view sqlstate) {
+  if (IsLostStatement(sqlstate)) return false;
+  // 0A: not possible with this relation; 3D, 3F: no such database, schema; 42: names, types, rights; the
+  // rest: what functions and triggers do wrong.
+  for (const char* refusal : {"09", "0A", "0L", "0P", "27", "2F", "38", "39", "3D", "3F", "42"}) {
+    if (sqlstate.starts_with(refusal)) return true;
+  }
+  return false;
+}
+
+bool IsLostStatement(std::string_view sqlstate) { return sqlstate == "26000" || sqlstate == "42P05"; }
 
 Error FromResult(const PGresult* result) {
   const char* state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
@@ -86,8 +114,8 @@ Error FromResult(const PGresult* result) {
     return Make(ErrorClass::kBadRecord, fmt::format("PostgreSQL refused the data: {} ({})", text, code), {},
                 code);
   }
-  return Make(ErrorClass::kDatabase, fmt::format("PostgreSQL: {} ({})", text, code),
-              std::string(HintFor(code)), code);
+  return Make(IsRefusal(code) ? ErrorClass::kSchema : ErrorClass::kDatabase,
+              fmt::format("PostgreSQL: {} ({})", text, code), std::string(HintFor(code)), code);
 }
 
 Error FromConnectFailure(const PGconn* conn, const std::string& where) {

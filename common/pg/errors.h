@@ -14,6 +14,9 @@ namespace weir::pg {
 Error FromResult(const PGresult* result);
 // A failed connect, in PQERRORS_VERBOSE. `where` as DescribeUrl.
 Error FromConnectFailure(const PGconn* conn, const std::string& where);
+// A prepared statement that the session made is not there, or one that it makes is: the session is not what
+// it was, and must begin again.
+bool IsLostStatement(std::string_view sqlstate);
 // The first line of a libpq text, safe to show.
 std::string FirstLine(std::string_view text);
 

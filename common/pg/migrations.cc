@@ -9,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/pg/server_check.h"
+
 namespace weir::pg {
 namespace {
 
@@ -18,7 +20,7 @@ constexpr std::string_view kLock = "select pg_advisory_xact_lock(x'776569726d696
 constexpr std::chrono::hours kDeadline{6};
 
 constexpr std::string_view kMakeTable =
-    "create schema if not exists weir_meta; "
+    "create schema weir_meta;\n"
     "create table if not exists weir_meta.migrations (number int primary key, name text not null, "
     "checksum text not null, applied_at timestamptz not null default now())";
 
@@ -125,6 +127,79 @@ Result<void> Apply(Session& session, const std::string& title, std::string_view 
   return {};
 }
 
+// The schemas that `sql` makes: of its statements "create schema NAME" and no more.
+struct MadeSchema {
+  std::string name;
+  std::size_t at = 0, size = 0;  // of the statement, with its semicolon
+};
+std::vector<MadeSchema> SchemasMade(std::string_view sql) {
+  constexpr std::string_view kCreate = "create schema ";
+  std::vector<MadeSchema> made;
+  for (auto at = sql.find(kCreate); at != std::string_view::npos; at = sql.find(kCreate, at + 1)) {
+    if (at != 0 && sql[at - 1] != '\n') continue;
+    const auto end = std::min(sql.find(';', at), sql.size());
+    const std::string_view name = sql.substr(at + kCreate.size(), end - at - kCreate.size());
+    const bool plain =
+        name.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos;
+    if (plain) made.push_back({std::string(name), at, std::min(end + 1, sql.size()) - at});
+  }
+  return made;
+}
+
+Result<bool> SchemaExists(Session& session, const std::string& name) {
+  const auto rows = session.Exec("select exists (select from pg_namespace where nspname = $1)", {name});
+  if (!rows) return Fail(rows.error());
+  return rows->Bool(0, 0);
+}
+
+// `sql` without the making of schemas that are there: an administrator may have made them, for a user who may
+// make none. (`if not exists` asks for that right, too.)
+Result<std::string> WithoutPresentSchemas(Session& session, std::string_view sql) {
+  std::string text(sql);
+  const std::vector<MadeSchema> made = SchemasMade(sql);
+  for (auto schema = made.rbegin(); schema != made.rend(); ++schema) {
+    const auto exists = SchemaExists(session, schema->name);
+    if (!exists) return Fail(exists.error());
+    if (*exists) text.erase(schema->at, schema->size);
+  }
+  return text;
+}
+
+// Says which schemas an administrator has to make, or to give, before all that is pending can be applied.
+Result<void> MayMakeSchemas(Session& session, const std::vector<Migration>& list,
+                            const std::vector<MigrationStatus>& all) {
+  std::vector<std::string> names;
+  for (const MadeSchema& schema : SchemasMade(kMakeTable)) names.push_back(schema.name);
+  for (const MigrationStatus& status : all) {
+    if (status.state != MigrationState::kPending) continue;
+    const auto migration =
+        std::find_if(list.begin(), list.end(), [&](const Migration& m) { return m.number == status.number; });
+    for (const MadeSchema& schema : SchemasMade(migration->up)) names.push_back(schema.name);
+  }
+  const auto rows = session.Exec(
+      "select coalesce(string_agg(n.name, ', ') filter (where s.oid is null), ''), "
+      "coalesce(string_agg(n.name, ', ') filter (where s.oid is not null and not has_schema_privilege(s.oid, "
+      "'create')), ''), "
+      "has_database_privilege(current_database(), 'create'), current_user, current_database(), "
+      "coalesce(string_agg(format('create schema %s authorization %I', n.name, current_user), '; ') "
+      "         filter (where s.oid is null), '') "
+      "from unnest($1::text[]) n (name) left join pg_namespace s on s.nspname = n.name",
+      {ArrayLiteral(names)});
+  if (!rows) return Fail(rows.error());
+  const std::string who = fmt::format("user {} of database {}", rows->Text(0, 3), rows->Text(0, 4));
+  if (!rows->Text(0, 0).empty() && !rows->Bool(0, 2)) {
+    return Fail(ErrorClass::kConfig, fmt::format("{} may not make the schemas {}", who, rows->Text(0, 0)),
+                fmt::format("have an administrator run there: {} (or: grant create on the database)",
+                            rows->Text(0, 5)));
+  }
+  if (!rows->Text(0, 1).empty()) {
+    return Fail(
+        ErrorClass::kConfig, fmt::format("{} may not make tables in the schemas {}", who, rows->Text(0, 1)),
+        fmt::format("have an administrator run, for each: alter schema … owner to {}", rows->Text(0, 3)));
+  }
+  return {};
+}
+
 // Begins a transaction under the lock and reads the state anew: another process may have been faster.
 Result<std::vector<MigrationStatus>> Begin(Session& session, const std::vector<Migration>& list) {
   const auto begun = session.Script("begin; " + std::string(kLock));
@@ -160,20 +235,31 @@ Result<bool> Step(Session& session, const std::vector<Migration>& list, Choose c
   if (!next) return false;
   const auto migration =
       std::find_if(list.begin(), list.end(), [&](const Migration& m) { return m.number == next->number; });
-  const bool up = next->state == MigrationState::kPending;
-  const std::string record =
-      up ? fmt::format("{}; insert into weir_meta.migrations (number, name, checksum) values ({}, {}, '{}')",
-                       kMakeTable, next->number, session.Quote(next->name), Checksum(*migration))
-         : fmt::format("delete from weir_meta.migrations where number = {}", next->number);
   const std::string title = Title(next->number, next->name);
-  if (auto r = Apply(session, title, up ? migration->up : migration->down, record); !r)
-    return Fail(r.error());
+  Result<void> applied;
+  if (next->state == MigrationState::kPending) {
+    if (auto r = MayMakeSchemas(session, list, *all); !r) return Fail(r.error());
+    const auto sql = WithoutPresentSchemas(session, migration->up);
+    if (!sql) return Fail(sql.error());
+    const auto table = WithoutPresentSchemas(session, kMakeTable);
+    if (!table) return Fail(table.error());
+    applied = Apply(
+        session, title, *sql,
+        fmt::format("{}; insert into weir_meta.migrations (number, name, checksum) values ({}, {}, '{}')",
+                    *table, next->number, session.Quote(next->name), Checksum(*migration)));
+  } else {
+    applied = Apply(session, title, migration->down,
+                    fmt::format("delete from weir_meta.migrations where number = {}", next->number));
+  }
+  if (!applied) return Fail(applied.error());
   done.push_back(next->number);
   return true;
 }
 
 Result<std::vector<int>> Walk(Session& session, const std::vector<Migration>& list, Choose choose,
                               int to_number) {
+  if (auto fit = CheckServer(session); !fit) return Fail(fit.error());
+  if (auto writable = CheckWritable(session); !writable) return Fail(writable.error());
   const LongDeadline deadline(session);
   std::vector<int> done;
   while (true) {
@@ -215,6 +301,7 @@ Result<std::vector<int>> Down(Session& session, const std::vector<Migration>& li
 }
 
 Result<void> Check(Session& session, const std::vector<Migration>& list) {
+  if (auto fit = CheckServer(session); !fit) return fit;
   const auto all = Status(session, list);
   if (!all) return Fail(all.error());
   if (auto r = Refuse(*all); !r) return r;

@@ -38,19 +38,21 @@ struct MigrationStatus {
 // may create. The checksum is XXH3-64 of `up`, in hex.
 //
 // Each migration is one transaction that holds an advisory lock, so several processes may run Up at a time:
-// each change is made once. The session must be idle and outside a transaction; on an error it is rolled
+// each change is made once. A schema that is there is used, not made ("create schema NAME;" at the begin of a
+// line is left out). The session must be idle and outside a transaction; on an error it is rolled
 // back.
 
 // By number. Reads only.
 Result<std::vector<MigrationStatus>> Status(Session& session, const std::vector<Migration>& list);
 // Applies what is pending; returns the numbers it applied. Errors: kConfig (changed or unknown ones are
-// there: nothing is done), kDatabase (one failed: those before it stay).
+// there, or the server is not fit, see server_check.h: nothing is done), kDatabase (one failed: those before
+// it stay).
 Result<std::vector<int>> Up(Session& session, const std::vector<Migration>& list);
 // Reverts what is applied with a number above `to_number` (0 = all), newest first; returns the numbers it
 // reverted. Errors as Up.
 Result<std::vector<int>> Down(Session& session, const std::vector<Migration>& list, int to_number);
-// Whether this program may work on this database: every migration of the list applied as it is, and no other.
-// Errors: kConfig, with what to run.
+// Whether this program may work on this database: the server is fit (CheckServer), every migration of the
+// list is applied as it is, and no other. Errors: kConfig, with what to run.
 Result<void> Check(Session& session, const std::vector<Migration>& list);
 
 }  // namespace weir::pg

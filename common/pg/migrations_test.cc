@@ -105,6 +105,41 @@ TEST_F(MigrationsTest, AFailedMigrationLeavesNothingOfItself) {
   EXPECT_EQ(Up(session_, {kFirst, ends}).error().error_class, ErrorClass::kInternal);
 }
 
+// An administrator may have made them, for a user who may make none.
+TEST_F(MigrationsTest, SchemasThatAreThereAreUsed) {
+  const std::string role = db_.database() + "_role";
+  db_.Query("create role " + role + " login");
+  for (const char* schema : {"weir", "weir_meta"})
+    db_.Query("create schema " + std::string(schema) + " authorization " + role);
+  session_.Script("set session authorization " + role);
+  const auto up = Up(session_, {kFirst, kSecond});
+  ASSERT_TRUE(up) << up.error().message;
+  EXPECT_EQ(Tables(), "a,b");
+  EXPECT_TRUE(Check(session_, {kFirst, kSecond})) << "the migration is the same";
+  session_.Reset();
+  db_.Query("drop owned by " + role);
+  db_.Query("drop role " + role);
+}
+
+TEST_F(MigrationsTest, SchemasThatCannotBeMadeAreSaid) {
+  const std::string role = db_.database() + "_role";
+  db_.Query("create role " + role + " login");
+  db_.Query("create schema weir");
+  session_.Script("set session authorization " + role);
+  const auto missing = Up(session_, {kFirst});
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().error_class, ErrorClass::kConfig);
+  EXPECT_THAT(missing.error().message, HasSubstr("may not make the schemas weir_meta"));
+  EXPECT_THAT(missing.error().hint, HasSubstr("create schema weir_meta authorization " + role));
+  db_.Query("create schema weir_meta authorization " + role);
+  const auto foreign = Up(session_, {kFirst});
+  ASSERT_FALSE(foreign);
+  EXPECT_THAT(foreign.error().message, HasSubstr("may not make tables in the schemas weir"));
+  session_.Reset();
+  db_.Query("drop owned by " + role);
+  db_.Query("drop role " + role);
+}
+
 TEST_F(MigrationsTest, ConcurrentUpsApplyEachOnce) {
   const std::vector<Migration> list{kFirst, kSecond};
   std::vector<std::thread> threads;

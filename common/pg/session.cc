@@ -43,6 +43,7 @@ struct Session::Impl {
   // Ends a batch: with `error`, or with what its results said.
   Result<void> Settle();
   Result<void> Prepare(std::string_view sql, const std::string& name);
+  Error OfPrepared(Error failed, std::string_view name);
 
   Connection connection;
   std::set<std::string, std::less<>> prepared;
@@ -73,6 +74,8 @@ void Session::Reset() {
 }
 
 std::chrono::milliseconds Session::StatementDeadline() const { return impl_->connection.Deadline(); }
+
+const SessionOptions& Session::Options() const { return impl_->connection.options(); }
 
 int Session::BackendPid() const { return Connected() ? PQbackendPID(impl_->connection.raw()) : 0; }
 
@@ -126,7 +129,7 @@ Result<void> Session::Impl::Prepare(std::string_view sql, const std::string& nam
   if (!PQsendPrepare(connection.raw(), name.c_str(), std::string(sql).c_str(), 0, nullptr)) {
     return Fail(connection.Refused());
   }
-  if (const auto r = Collect(); !r) return Fail(r.error());
+  if (const auto r = Collect(); !r) return Fail(OfPrepared(r.error(), {}));
   prepared.insert(name);
   return {};
 }
@@ -160,8 +163,17 @@ Result<Rows> Session::Exec(std::string_view sql, const ParamsList& params, std::
   }
   if (!sent) return Fail(impl_->connection.Refused());
   Result<ResultPtr> result = impl_->Collect();
-  if (!result) return Fail(result.error());
+  if (!result) return Fail(impl_->OfPrepared(std::move(result.error()), name));
   return Rows(result->release());
+}
+
+// Of a prepared statement whose result somebody's change of a table altered, 0A000 says no more than that it
+// must be prepared again.
+Error Session::Impl::OfPrepared(Error failed, std::string_view name) {
+  const bool altered = !name.empty() && failed.sqlstate == "0A000";
+  if (altered) failed.error_class = ErrorClass::kDatabase;
+  if (altered || IsLostStatement(failed.sqlstate)) (void)connection.Lose("its prepared statements are gone");
+  return failed;
 }
 
 Result<Rows> Session::Script(std::string_view sql) {
@@ -282,7 +294,7 @@ Result<void> Session::Impl::Settle() {
   if (auto r = Rollback(); !r && !error) return r;
   // The fence first: what failed after it was not the task's to write.
   if (fenced) return Fail(ErrorClass::kFenced, "a newer claim owns the task");
-  if (error) return Fail(*error);
+  if (error) return Fail(OfPrepared(*error, {}));
   if (left_open) return Fail(ErrorClass::kInternal, "a batch without commit");
   if (results < 2) return Fail(ErrorClass::kInternal, "a batch without a fence");
   return {};

@@ -121,6 +121,7 @@ class Session {
   void Interrupt();
 
   std::string Quote(std::string_view text) const;  // a literal with its quotes
+  const SessionOptions& Options() const;
 
   // Begun with `begin` and not ended yet, or failed and not rolled back yet.
   bool InTransaction() const;
@@ -138,8 +139,13 @@ class Session {
 // "host:port/database as user" of a connection string, without its password; "" if it cannot be read.
 std::string DescribeUrl(const std::string& url);
 
-// True for a SQLSTATE that blames the data (splitting the batch finds the record), not the server.
+// What a SQLSTATE says of the same statement later on. Those of none of these are not known: try again, but
+// not for ever. It blames the data: splitting the batch finds the record. kBadRecord.
 bool IsDataError(std::string_view sqlstate);
+// The server is ill, or the way to it ("" = the connection broke): waiting may cure it. kDatabase.
+bool IsOutage(std::string_view sqlstate);
+// Waiting cures nothing: somebody must change a table, a right, a trigger, a policy. kSchema.
+bool IsRefusal(std::string_view sqlstate);
 
 // Sessions shared by executors. Thread-safe. A session that comes back failed, inside a transaction or with a
 // batch pending is Reset before it is handed out again. Every lease must be gone before the pool is.

@@ -55,6 +55,55 @@ TEST_F(SessionTest, ExecTakesParametersAndNulls) {
   EXPECT_EQ(rows->Double(0, 4), 2.5);
 }
 
+TEST_F(SessionTest, TheEncodingIsUtf8WhateverTheUrlOrTheRoleSays) {
+  db_.Query("alter database " + db_.database() + " set client_encoding = 'LATIN1'");
+  SessionOptions options = db_.Options();
+  const bool is_uri = options.url.find("://") != std::string::npos;
+  options.url += !is_uri ? " client_encoding=SJIS"
+                         : (options.url.find('?') == std::string::npos ? "?" : "&") +
+                               std::string("client_encoding=SJIS");
+  Session session(options);
+  const auto rows = session.Exec("show client_encoding");
+  ASSERT_TRUE(rows) << rows.error().message;
+  EXPECT_EQ(rows->Text(0, 0), "UTF8");
+}
+
+// Whoever alters a table changes what a prepared look-up answers: the session begins again, nothing is
+// refused.
+TEST_F(SessionTest, APreparedStatementThatATableOutgrewIsPreparedAgain) {
+  const auto look = [&] { return session_.Exec("select * from item", {}, "look"); };
+  ASSERT_TRUE(look());
+  db_.Query("alter table item add column more int");
+  const auto stale = look();
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().error_class, ErrorClass::kDatabase) << stale.error().message;
+  session_.Reset();
+  EXPECT_TRUE(look());
+}
+
+TEST_F(SessionTest, AnErrorSaysWhetherWaitingCuresIt) {
+  db_.Query(
+      "create function full_disk() returns void language plpgsql as $$begin raise exception using errcode = "
+      "'53100', "
+      "message = 'No space left on device'; end$$");
+  EXPECT_EQ(session_.Script("select full_disk()").error().error_class, ErrorClass::kDatabase);
+  EXPECT_EQ(session_.Script("select no_such_column from item").error().error_class, ErrorClass::kSchema);
+  EXPECT_EQ(session_.Script("do $$begin raise exception 'no'; end$$").error().error_class,
+            ErrorClass::kBadRecord);
+  for (const char* outage :
+       {"", "08006", "40P01", "53100", "53300", "55P03", "57014", "57P01", "58030", "25006", "26000"}) {
+    EXPECT_TRUE(IsOutage(outage)) << outage;
+    EXPECT_FALSE(IsRefusal(outage)) << outage;
+  }
+  for (const char* refusal : {"42703", "42501", "42P01", "0A000", "3F000"}) {
+    EXPECT_TRUE(IsRefusal(refusal)) << refusal;
+    EXPECT_FALSE(IsOutage(refusal)) << refusal;
+  }
+  for (const char* unknown : {"XX000", "XX001", "55000"}) {
+    EXPECT_FALSE(IsRefusal(unknown) || IsOutage(unknown) || IsDataError(unknown)) << unknown;
+  }
+}
+
 TEST_F(SessionTest, ArraysAndQuotesSurviveTheRoundTrip) {
   const std::vector<std::string> values{"", "NULL", "a,b", "q\"q", "b\\s", "{x}", "née"};
   const auto texts = session_.Exec("select * from unnest($1::text[])", {ArrayLiteral(values)});

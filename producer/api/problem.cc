@@ -46,6 +46,7 @@ int StatusOf(ErrorClass error_class) {
     case ErrorClass::kConflict:
       return 409;
     case ErrorClass::kDatabase:
+    case ErrorClass::kSchema:
     case ErrorClass::kBroker:
     case ErrorClass::kStopped:
       return 503;

@@ -202,6 +202,7 @@ std::string TryFor(const Error& error, const CLI::App* command) {
     case ErrorClass::kConfig:
       return FullName(command) + " --help";
     case ErrorClass::kDatabase:
+    case ErrorClass::kSchema:
     case ErrorClass::kBroker:
       return "weir doctor";
     default:

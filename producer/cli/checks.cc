@@ -10,11 +10,14 @@
 #include "common/config/version.h"
 #include "common/http/fetcher.h"
 #include "common/kafka/producer.h"
+#include "common/ledger/lane_list.h"
 #include "common/ledger/migrations.h"
 #include "common/pg/embedded_postgres.h"
 #include "common/pg/server_binaries.h"
+#include "common/pg/server_check.h"
 #include "common/pg/session.h"
 #include "common/sources/source.h"
+#include "producer/cli/output.h"
 
 namespace weir::cli {
 namespace {
@@ -82,19 +85,57 @@ bool HasPrivateDatabase(const Config& config) {
   return fs::exists(config.home + "/postgres", ec);
 }
 
-Check CheckDatabase(const Config& config) {
-  if (config.database_url.empty()) return CheckPrivateDatabase(config);
+namespace {
+
+// A server that no command can work with.
+Check Unfit(const std::string& what, const Error& error) {
+  return {"database", "fail", what + ": " + error.message, error.hint,
+          error.error_class == ErrorClass::kConfig};
+}
+
+// What lanes wait for: a server may answer, and yet not take what they read.
+std::optional<Check> CheckWrites(pg::Session& session) {
+  const auto waits = ledger::ListDatabaseWaits(session);
+  if (!waits) return Failed("writes", waits.error());
+  if (waits->lanes == 0 && waits->reason.empty()) return std::nullopt;
+  return Check{"writes", "warn",
+               fmt::format("{} {}", Counted(waits->lanes, "lane"), WaitsForDatabase(waits->reason)),
+               "what is read cannot be written; the lanes go on by themselves once it can"};
+}
+
+std::vector<Check> CheckPrivate(const Config& config) {
+  std::vector<Check> checks = {CheckPrivateDatabase(config)};
+  if (!HasPrivateDatabase(config)) return checks;
+  const pg::EmbeddedPostgres server({.home = config.home, .settings = {}});
+  if (server.RunningPid() == 0) return checks;
+  pg::SessionOptions options;
+  options.url = server.Url();
+  options.connect_timeout = options.statement_deadline = kPatience;
+  pg::Session session(std::move(options));
+  if (!pg::Check(session, ledger::AllMigrations())) return checks;  // being started: nothing waits yet
+  if (auto writes = CheckWrites(session)) checks.push_back(std::move(*writes));
+  return checks;
+}
+
+}  // namespace
+
+std::vector<Check> CheckDatabase(const Config& config) {
+  if (config.database_url.empty()) return CheckPrivate(config);
   pg::SessionOptions options;
   options.url = config.database_url.Reveal();
   options.connect_timeout = options.statement_deadline = kPatience;
   pg::Session session(std::move(options));
   auto rows = session.Connect().and_then([&] { return session.Exec("show server_version"); });
-  if (!rows) return Failed("database", rows.error());
+  if (!rows) return {Failed("database", rows.error())};
   const std::string what =
       fmt::format("PostgreSQL {} at {}", rows->Text(0, 0), RedactDatabaseUrl(config.database_url.Reveal()));
+  if (auto fit = pg::CheckServer(session); !fit) return {Unfit(what, fit.error())};
+  if (auto writable = pg::CheckWritable(session); !writable) return {Unfit(what, writable.error())};
   if (auto known = pg::Check(session, ledger::AllMigrations()); !known)
-    return {"database", "fail", what + ": " + known.error().message, known.error().hint};
-  return {"database", "ok", what + ", schema up to date", ""};
+    return {{"database", "fail", what + ": " + known.error().message, known.error().hint}};
+  std::vector<Check> checks = {{"database", "ok", what + ", schema up to date", ""}};
+  if (auto writes = CheckWrites(session)) checks.push_back(std::move(*writes));
+  return checks;
 }
 
 Check CheckBroker(const Config& config) {

@@ -7,7 +7,7 @@
 namespace weir::cli {
 
 // What `weir doctor` looks at. Each takes a few seconds at most, starts nothing and changes nothing.
-Check CheckDatabase(const Config& config);
+std::vector<Check> CheckDatabase(const Config& config);
 Check CheckBroker(const Config& config);
 Check CheckHome(const Config& config);
 // One request to each source's base_url: any answer that is no block is good.

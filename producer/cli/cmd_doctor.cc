@@ -22,7 +22,7 @@ std::vector<Check> RunChecks(CommandContext& context, bool online) {
   checks.push_back(
       {kConfiguration, "ok", config->file.empty() ? "no file; defaults hold" : config->file, ""});
   checks.push_back(context.services->CheckHome(*config));
-  checks.push_back(context.services->CheckDatabase(*config));
+  for (Check& check : context.services->CheckDatabase(*config)) checks.push_back(std::move(check));
   checks.push_back(context.services->CheckBroker(*config));
   for (const AccountConfig& account : config->accounts) {
     const auto secrets = ResolveSecrets(account);
@@ -59,7 +59,9 @@ class DoctorCommand final : public Command {
         return c.state == "fail" && (name.empty() || c.name == name);
       });
     };
-    if (failed(kConfiguration) || failed(kSecrets)) return kUsage;
+    const bool unfit = std::any_of(checks.begin(), checks.end(),
+                                   [](const auto& c) { return c.state == "fail" && c.configured; });
+    if (failed(kConfiguration) || failed(kSecrets) || unfit) return kUsage;
     return failed("") ? kFailed : kOk;
   }
 

@@ -38,14 +38,16 @@ Json LaneJson(const ledger::LaneStatus& lane) {
           {"sent", lane.sent},
           {"waiting", lane.waiting},
           {"waiting_for", text(lane.waiting_for)},
+          {"waiting_reason", text(lane.waiting_reason)},
           {"until", text(lane.until)},
           {"waiting_ms", lane.waiting_ms}};
 }
 
 std::string WaitText(const ledger::LaneStatus& lane) {
   if (lane.until.empty()) return "-";
-  const std::string what = lane.waiting_for.empty() ? "pace" : lane.waiting_for;
-  return fmt::format("{}, {} more", what, FormatDuration(std::chrono::milliseconds(lane.waiting_ms)));
+  const std::string more = FormatDuration(std::chrono::milliseconds(lane.waiting_ms));
+  if (lane.waiting_for == "database") return WaitsForDatabase(lane.waiting_reason) + ", " + more + " more";
+  return fmt::format("{}, {} more", lane.waiting_for.empty() ? "pace" : lane.waiting_for, more);
 }
 
 void PrintLanes(const Io& io, const std::vector<ledger::LaneStatus>& lanes) {

@@ -128,7 +128,7 @@ class FakeServices final : public Services {
   Result<std::unique_ptr<SchemaStore>> OpenSchema(const Config&) override {
     return std::make_unique<FakeSchema>(ledger_);
   }
-  Check CheckDatabase(const Config&) override { return database; }
+  std::vector<Check> CheckDatabase(const Config&) override { return {database}; }
   Check CheckBroker(const Config&) override { return {"broker", "ok", "there", ""}; }
   Check CheckHome(const Config&) override { return {"home", "warn", "small", "make room"}; }
   std::vector<Check> CheckSources(const Config&) override {

@@ -78,6 +78,10 @@ Json JobJson(const ledger::JobStatus& job) {
     if (!a.error_class.empty()) {
       account["error"] = {{"class", a.error_class}, {"message", a.error_message}, {"hint", a.error_hint}};
     }
+    // Likewise.
+    if (!a.waiting_reason.empty()) {
+      account["waiting"] = {{"for", a.waiting_for}, {"reason", a.waiting_reason}};
+    }
     object["accounts"].push_back(std::move(account));
   }
   Json totals = Json::object();
@@ -175,6 +179,13 @@ void PrintShortfalls(const Io& io, const ledger::JobStatus& job) {
 }
 Remarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
+  int waiting = 0;
+  for (const ledger::AccountStatus& a : job.accounts) {
+    if (a.waiting_for != "database" || ++waiting > kMostAccounts) continue;
+    PrintWarning(io, fmt::format("{} {}", Printable(a.account, 200), WaitsForDatabase(a.waiting_reason)));
+  }
+  if (waiting > kMostAccounts)
+    PrintWarning(io, "and so do " + Counted(waiting - kMostAccounts, "more account"));
   int failed = 0;
   for (const ledger::AccountStatus& a : job.accounts) {
     if (a.error_class.empty() || ++failed > kMostAccounts) continue;

@@ -176,6 +176,11 @@ void PrintRemark(const Io& io, std::string_view text) {
   *io.err << Printable(text, 4096) << '\n' << std::flush;
 }
 
+std::string WaitsForDatabase(std::string_view reason) {
+  constexpr std::string_view kWaits = "waits for the database";
+  return reason.empty() ? std::string(kWaits) : fmt::format("{}: {}", kWaits, Printable(reason, 300));
+}
+
 void PrintWarning(const Io& io, std::string_view text) {
   *io.err << Paint("warning:", Colour::kYellow, io.err_colour) << " " << Printable(text, 2000) << "\n";
 }

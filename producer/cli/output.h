@@ -72,6 +72,9 @@ class Table {
   std::vector<std::vector<Cell>> rows_;
 };
 
+// "waits for the database: REASON", without the reason where it is not known.
+std::string WaitsForDatabase(std::string_view reason);
+
 // Two spaces of indent, a line end after it; safe to show (ShowableJson).
 void PrintJson(std::ostream& out, const nlohmann::ordered_json& value);
 

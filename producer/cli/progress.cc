@@ -30,6 +30,7 @@ bool Waits(const ledger::AccountStatus& a) { return !a.waiting_for.empty() && a.
 std::string WaitText(const ledger::AccountStatus& a) {
   const std::string left = Short(static_cast<double>(a.waiting_ms) / 1000);
   if (a.waiting_for == "throttled" || a.waiting_for == "quota") return "waiting for limit " + left;
+  if (a.waiting_for == "database") return WaitsForDatabase(a.waiting_reason);
   if (a.waiting_for == "backoff") return "trying again in " + left;
   return fmt::format("waiting for {} {}", Printable(a.waiting_for, 20), left);
 }

@@ -124,7 +124,7 @@ class RealServices final : public Services {
     return std::make_unique<DatabaseSchema>(std::move(*database));
   }
 
-  Check CheckDatabase(const Config& config) override { return cli::CheckDatabase(config); }
+  std::vector<Check> CheckDatabase(const Config& config) override { return cli::CheckDatabase(config); }
   Check CheckBroker(const Config& config) override { return cli::CheckBroker(config); }
   Check CheckHome(const Config& config) override { return cli::CheckHome(config); }
   std::vector<Check> CheckSources(const Config& config) override { return cli::CheckSources(config); }

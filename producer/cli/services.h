@@ -59,6 +59,7 @@ struct Check {
   std::string name;
   std::string state;  // "ok" | "warn" | "fail"
   std::string detail, hint;
+  bool configured = false;  // it fails for what is configured: exit 2
 };
 
 class Services {
@@ -69,7 +70,7 @@ class Services {
   virtual Result<std::unique_ptr<JobStore>> OpenJobs(const Config& config) = 0;
   virtual Result<std::unique_ptr<SchemaStore>> OpenSchema(const Config& config) = 0;
   // Each looks at one thing and takes a few seconds at most. Nothing is started or changed.
-  virtual Check CheckDatabase(const Config& config) = 0;
+  virtual std::vector<Check> CheckDatabase(const Config& config) = 0;
   virtual Check CheckBroker(const Config& config) = 0;
   virtual Check CheckHome(const Config& config) = 0;
   virtual std::vector<Check> CheckSources(const Config& config) = 0;  // asks each upstream for its front page

@@ -29,7 +29,7 @@ TEST_F(ServicesTest, ASchemaIsWantedBeforeJobsAreAsked) {
   ASSERT_FALSE(jobs);
   EXPECT_EQ(jobs.error().error_class, ErrorClass::kConfig);
   EXPECT_THAT(jobs.error().message + jobs.error().hint, HasSubstr("migrate up"));
-  EXPECT_EQ(services_->CheckDatabase(config_).state, "fail");
+  EXPECT_EQ(services_->CheckDatabase(config_).front().state, "fail");
 }
 
 TEST_F(ServicesTest, MigrationsGoUpAndDownAndTheLedgerAnswers) {
@@ -38,7 +38,7 @@ TEST_F(ServicesTest, MigrationsGoUpAndDownAndTheLedgerAnswers) {
   const auto applied = (*schema)->Up();
   ASSERT_TRUE(applied) << applied.error().message;
   ASSERT_GE(applied->size(), 2u);
-  EXPECT_EQ(services_->CheckDatabase(config_).state, "ok");
+  EXPECT_EQ(services_->CheckDatabase(config_).front().state, "ok");
   {
     auto jobs = services_->OpenJobs(config_);
     ASSERT_TRUE(jobs) << jobs.error().message;
@@ -63,7 +63,7 @@ TEST_F(ServicesTest, AnUnreachableDatabaseIsToldWithoutItsPassword) {
   ASSERT_FALSE(jobs);
   EXPECT_EQ(jobs.error().error_class, ErrorClass::kDatabase);
   EXPECT_THAT(jobs.error().message + jobs.error().hint, Not(HasSubstr("hunter2")));
-  const Check check = services_->CheckDatabase(config_);
+  const Check check = services_->CheckDatabase(config_).front();
   EXPECT_EQ(check.state, "fail");
   EXPECT_THAT(check.detail + check.hint, Not(HasSubstr("hunter2")));
 }

@@ -22,6 +22,7 @@ constexpr milliseconds kDeadline{600'000};
 // The server or the way to it is ill: wait for it. Anything else is the sweep's own trouble, and must not
 // hold up the job.
 bool IsOutage(const Error& error) {
+  if (error.error_class == ErrorClass::kSchema) return false;
   if (error.error_class != ErrorClass::kDatabase || error.sqlstate.empty()) return true;
   for (const char* ill : {"08", "25", "53", "57P", "58"}) {
     if (error.sqlstate.starts_with(ill)) return true;

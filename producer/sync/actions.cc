@@ -11,6 +11,7 @@
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
 #include "common/pg/migrations.h"
+#include "common/pg/server_check.h"
 #include "producer/cli/exit_code.h"
 #include "producer/cli/job_view.h"
 #include "producer/cli/progress_printer.h"
@@ -114,6 +115,7 @@ Result<int> Enqueue(const SyncOptions& options, CommandContext& context) {
   database.url = (*services)->DatabaseUrl();
   pg::Session session(database);
   if (auto known = pg::Check(session, ledger::AllMigrations()); !known) return Fail(known.error());
+  if (auto writable = pg::CheckWritable(session); !writable) return Fail(writable.error());
   auto opened = ledger::OpenJob(session, *request);
   if (!opened) return Fail(opened.error());
   if (context.output == cli::OutputFormat::kJson) {

@@ -12,6 +12,7 @@
 #include "common/obs/metrics.h"
 #include "common/obs/producer_metrics.h"
 #include "common/pg/migrations.h"
+#include "common/pg/server_check.h"
 #include "producer/api/control_api.h"
 #include "producer/engine/engine.h"
 #include "producer/sync/job_request.h"
@@ -24,6 +25,8 @@ using std::chrono::milliseconds;
 
 // A loop that has not gone round for so long hangs: whoever watches this process should start it anew.
 constexpr milliseconds kHangs{120'000};
+// To PostgreSQL: the leader's lock, the engine, the backlog's numbers, the control API.
+constexpr int kConnections = 4;
 
 HttpReply Health(bool healthy, const std::string& text) {
   HttpReply reply;
@@ -176,6 +179,9 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
     options.url = (*services)->DatabaseUrl();
     pg::Session session(options);
     if (auto known = pg::Check(session, ledger::AllMigrations()); !known) return Fail(known.error());
+    if (auto writable = pg::CheckWritable(session); !writable) return Fail(writable.error());
+    const auto few = pg::CheckConnections(session, "weir serve", kConnections, kConnections);
+    if (!few) return Fail(few.error());
   }
   Engine engine(EngineFor(config, (*services)->DatabaseUrl(), (*services)->Brokers()), clock);
   ProducerMetrics metrics(Version());

@@ -12,6 +12,8 @@
 #include "common/ledger/migrations.h"
 #include "common/obs/log.h"
 #include "common/pg/migrations.h"
+#include "common/pg/server_check.h"
+#include "producer/cli/output.h"
 #include "producer/embedded/child_process.h"
 
 namespace weir {
@@ -25,6 +27,7 @@ constexpr milliseconds kSayWhoLeads{10'000};
 constexpr milliseconds kNothingYet{3'000};  // after which the cause is looked for
 constexpr milliseconds kCheckGroupEvery{30'000};
 constexpr milliseconds kPatience{3'000};  // with Kafka's answer to that
+constexpr milliseconds kLookForRoom{5'000};
 // As the workers': a database that is cut off without a word is given up in time to work again within half a
 // minute.
 constexpr milliseconds kEngineDeadline{20'000};
@@ -46,6 +49,13 @@ bool IsDefault(const Config& config, const std::string& key) {
 }
 
 }  // namespace
+
+ConnectionNeed ConnectionsOfSync(int workers, int sessions) {
+  constexpr int kOwn = 3;  // who watches the job, the leader's lock, the engine
+  if (workers == 0) return {kOwn, kOwn};
+  // Each worker has one that renews its leases; and who starts them again has one.
+  return {kOwn + 2 * workers, kOwn + 1 + workers * (sessions + 1)};
+}
 
 int LocalWorkerCount(std::optional<int> asked, bool embedded_broker) {
   return asked.value_or(embedded_broker ? 2 : 0);
@@ -126,6 +136,13 @@ Result<void> SyncRunner::Open() {
   session_ = std::make_unique<pg::Session>(Database("weir sync"));
   if (!services_->PrivateDatabase()) {
     if (auto known = pg::Check(*session_, ledger::AllMigrations()); !known) return Fail(known.error());
+    if (auto writable = pg::CheckWritable(*session_); !writable) return Fail(writable.error());
+    const int workers = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
+    const ConnectionNeed need = ConnectionsOfSync(workers, config_.sessions);
+    const auto few = pg::CheckConnections(*session_, fmt::format("weir sync with {} local workers", workers),
+                                          need.least, need.full);
+    if (!few) return Fail(few.error());
+    if (!few->empty()) callbacks_.say(*few);
   }
   auto opened = ledger::OpenJob(*session_, request_.job);
   if (!opened) return Fail(opened.error());
@@ -207,7 +224,8 @@ std::optional<ledger::JobStatus> SyncRunner::Look() {
   if (!job) {
     session_->Reset();
     if (session_->Exec("listen weir_jobs")) return std::nullopt;
-    if (last_trouble_ != job.error().message) callbacks_.say(last_trouble_ = job.error().message);
+    if (last_trouble_ != job.error().message)
+      callbacks_.say(cli::WaitsForDatabase(last_trouble_ = job.error().message));
     return std::nullopt;
   }
   const auto workers = ledger::LiveWorkersMemory(*session_, kLiveWorker);
@@ -227,10 +245,14 @@ void SyncRunner::SayPaused(const ledger::JobStatus& job) {
 Result<void> SyncRunner::LookAround() {
   services_->Maintain();
   const auto trouble = engine_->Trouble();
-  if (trouble && trouble->message != last_trouble_)
-    callbacks_.say("waiting: " + (last_trouble_ = trouble->message));
+  if (trouble && trouble->message != last_trouble_) {
+    last_trouble_ = trouble->message;
+    const bool broker = trouble->error_class == ErrorClass::kBroker;
+    callbacks_.say(broker ? "waiting: " + last_trouble_ : cli::WaitsForDatabase(last_trouble_));
+  }
   if (!trouble) last_trouble_.clear();
   if (!trouble) SayWhoLeads();
+  SayFull();
   if (!workers_) return {};
   if (const int restarts = workers_->Restarts(); restarts > restarts_said_) {
     callbacks_.say(fmt::format("a worker ended and was started again ({} so far)", restarts));
@@ -276,6 +298,22 @@ Result<void> SyncRunner::CheckGroup() {
   }
   error.hint += fmt::format("; job {} stays open: run the same sync again to go on", opened_.id.value);
   return Fail(std::move(error));
+}
+
+// Workers and engine wait for connections that others have, and those who wait cannot say so in the database.
+void SyncRunner::SayFull() {
+  if (services_->PrivateDatabase() || clock_.Boot() < full_look_) return;
+  full_look_ = clock_.Boot() + kLookForRoom;
+  const auto limit = pg::ReadConnectionLimit(*session_);
+  if (!limit) return;
+  const bool full = limit->used >= limit->most;
+  if (full && !full_said_) {
+    const int workers = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
+    callbacks_.say(cli::WaitsForDatabase(
+        fmt::format("too many connections: {} allows {}, and {} are in use; this sync may need {}", limit->of,
+                    limit->most, limit->used, ConnectionsOfSync(workers, config_.sessions).full)));
+  }
+  full_said_ = full;
 }
 
 // Wakes when a job changes state. A look at a job of a million tasks takes its time: it must not be most of

@@ -59,6 +59,7 @@ class SyncRunner {
   Result<SyncOutcome> Watch();
   // One look: the job as it stands, shown. Nothing while the database does not answer.
   std::optional<ledger::JobStatus> Look();
+  void SayFull();
   void SayPaused(const ledger::JobStatus& job);
   void SayWhoLeads();
   Result<void> LookAround();
@@ -85,7 +86,16 @@ class SyncRunner {
   bool queued_ = false;  // nothing of the job has been begun
   std::chrono::milliseconds queued_since_{0};
   bool leader_said_ = false;
+  bool full_said_ = false;
+  std::chrono::milliseconds full_look_{0};
 };
+
+// How many connections to PostgreSQL a `weir sync` with so many local workers takes.
+struct ConnectionNeed {
+  int least = 0;  // with fewer nothing moves
+  int full = 0;
+};
+ConnectionNeed ConnectionsOfSync(int workers, int sessions);
 
 // How many local workers a sync starts: as many as asked for, else two on the embedded broker; on configured
 // brokers none, since workers of the cluster read there.

@@ -162,7 +162,7 @@ TEST_F(Crash, TheDatabaseOutOfReach) {
   network->ResetAll();
   // It is away until they have tried to reach it.
   const auto refused = network->stats().accepted;
-  EXPECT_TRUE(sync->WaitForErr("waiting: ", kPatience)) << sync->Err();
+  EXPECT_TRUE(sync->WaitForErr("waits for the database: ", kPatience)) << sync->Err();
   network->Refuse(false);
   ASSERT_TRUE(process::WaitUntil([&] { return network->stats().accepted > refused; }, kPatience));
   SetPace(0, 0);

@@ -258,7 +258,7 @@ TEST_F(HighLevelOAuth, TokensThatComeWhileTheDatabaseIsAwayAreKept) {
   network->ResetAll();
   Control("release", Json::object());
   ASSERT_TRUE(process::WaitUntil([&] { return Facts()["refreshes"] == 1; }, kPatience));
-  EXPECT_TRUE(sync->WaitForErr("waiting: ", kPatience)) << sync->Err();
+  EXPECT_TRUE(sync->WaitForErr("waits for the database: ", kPatience)) << sync->Err();
   EXPECT_EQ(Text("select state from weir.credentials"), "spending");
   network->Refuse(false);
   const Outcome outcome = Finish(*sync);

@@ -40,6 +40,7 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
       scheduler(&of->clock_),
       keeper({.worker = id, .host = "test", .pid = 1}, &of->clock_, &scheduler),
       limiter({.initial_delay_ms = 1, .max_delay_ms = 2}, of->config_.base_delay, of->config_.max_delay, 1),
+      gate(of->gate_pauses_),
       runner({.config = &of->config_,
               .clock = &of->clock_,
               .worker_id = id,
@@ -51,6 +52,7 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
               .limiter = &limiter,
               .finished = &finished,
               .metrics = &of->metrics_,
+              .gate = &gate,
               .aborting = &aborting}) {
   keeper.OnRelease([this, id](pg::Session& session, const LaneId& lane) {
     const auto kept = limiter.Memory(lane, fixture->clock_.Boot(), true);

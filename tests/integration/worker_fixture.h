@@ -43,6 +43,7 @@ class WorkerFixture : public ::testing::Test {
     worker::ClaimWatch claims;
     worker::HeldTasks held;
     worker::Limiter limiter;
+    worker::WriteGate gate;
     worker::FinishedQueue finished;
     std::atomic<bool> aborting{false};
     worker::TaskRunner runner;
@@ -67,6 +68,7 @@ class WorkerFixture : public ::testing::Test {
   SystemClock clock_;
   Metrics metrics_{"test", "0"};
   Config config_;
+  worker::WriteGate::Pauses gate_pauses_;  // of workers made from now on
   pg::Session session_;
   SweepLimits sweep_limits_;
   Sweeper sweeper_{session_, clock_, [this](std::string_view) { return sweep_limits_; }};
