@@ -47,7 +47,7 @@ std::string CheckVerdict(const HttpResponseHead& head, std::string_view body) {
     return "a redirect to nowhere is followed";
   }
   if (const auto* error = std::get_if<Error>(&verdict)) {
-    if (error->body_start.size() > 512 * 4) return "an error quotes too much of the body";
+    if (error->body_start.size() > 2'048) return "an error quotes too much of the body";
     return CheckWait(error->retry_after);
   }
   return {};
