@@ -14,6 +14,7 @@ import check_data  # noqa: E402
 import check_docs  # noqa: E402
 import check_layers  # noqa: E402
 import check_tests  # noqa: E402
+import mutants  # noqa: E402
 import project_files  # noqa: E402
 
 
@@ -288,6 +289,26 @@ class JunitSummaryTest(CheckTest):
 
     def test_left_out(self):
         self.assertEqual(self.summarize(["run"], "--strict", "--left-out", "2"), (1, "1 passed, 2 failed"))
+
+
+class MutantsTest(CheckTest):
+    MUTANT = {"name": "n", "file": "a.cc", "old": "x > 1", "new": "x > 0", "test": "t", "filter": "*"}
+
+    def problems(self, *listed):
+        return mutants.problems(list(listed), {"a.cc": "if (x > 1) y(); z > 1; z > 1;"}.get)
+
+    def test_good(self):
+        self.assertEqual(self.problems(self.MUTANT), [])
+
+    def test_what_no_longer_fits(self):
+        self.assert_finds(self.problems({**self.MUTANT, "old": "q"}), "0 times")
+        self.assert_finds(self.problems({**self.MUTANT, "old": "z > 1"}), "2 times")
+        self.assert_finds(self.problems({**self.MUTANT, "file": "b.cc"}), "0 times in b.cc")
+
+    def test_what_proves_nothing(self):
+        self.assert_finds(self.problems({**self.MUTANT, "new": "x > 1"}), "changes nothing")
+        self.assert_finds(self.problems(self.MUTANT, self.MUTANT), "twice")
+        self.assert_finds(self.problems({"name": "n"}), "has the keys")
 
 
 if __name__ == "__main__":

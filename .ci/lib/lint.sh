@@ -65,6 +65,7 @@ lint() {
     "$python .ci/check_data.py"
     "$python .ci/check_docs.py"
     "$python .ci/check_container.py"
+    "$python .ci/mutants.py --check"
   )
   for check in "${checks[@]}"; do
     say "lint: ${check#"$python "}"

@@ -39,6 +39,8 @@ lint  git                    lists the sources
 lint  python3                the checks in .ci/
 lint  python3-yaml           reads YAML files
 lint  shellcheck             checks the scripts
+fuzz  clang                  the compiler that has libFuzzer
+fuzz  libclang-rt-dev        libFuzzer and the sanitizers of clang
 chroot debootstrap           makes the Debian 13 chroot
 '
 
@@ -81,7 +83,7 @@ setup_packages() {
     die "this is not a Debian system: install the packages of .ci/lib/packages.sh yourself and set WEIR_SKIP_SETUP=1"
   local group name reason missing=() wanted=" $* "
   for group in "$@"; do
-    [[ " build run test kafka lint chroot " == *" $group "* ]] || die_usage "setup: unknown group $group"
+    [[ " build run test kafka lint fuzz chroot " == *" $group "* ]] || die_usage "setup: unknown group $group"
   done
   while read -r group name reason; do
     if [[ -z $group || $wanted != *" $group "* ]] || package_installed "$name"; then continue; fi

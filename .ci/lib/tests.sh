@@ -127,3 +127,14 @@ run_sanitized() {
   export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:second_deadlock_stack=1}
   run_ctest -L '^(unit|pg)$' "$@"
 }
+
+# mutants [NAME…]: each makes a test fail, or is named. In a copy of the sources, and unoptimised, since each is one more build.
+run_mutants() {
+  setup_packages build test run lint
+  trap cleanup_tests EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  mkdir -p build
+  start_postgres
+  "$(python_with_yaml)" .ci/mutants.py "${WEIR_PRESET:-dev}" "$(jobs_here)" "$@"
+}
