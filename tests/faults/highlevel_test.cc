@@ -20,6 +20,8 @@ TEST_F(ApacheKafkaHighLevel, EachLocationHasItsOwnTroubleAndNoOther) {
   for (const std::string& location : all) Location(location, {{"add", 2000}});
   // One lane can get most of a storm that tells no time; what it makes of it would fill the test.
   env_["WEIR_LANES_MAX_DELAY"] = "1s";
+  env_["WEIR_RETRY_BASE_DELAY"] = "50ms";
+  env_["WEIR_RETRY_MAX_DELAY"] = "200ms";
   Location("LocCasing", {{"casing", "camel"}});
   Location("LocNoTotal", {{"total_is", 0}});
   Location("LocGrows", {{"total_is", 1'000'000'000}});
@@ -37,7 +39,8 @@ TEST_F(ApacheKafkaHighLevel, EachLocationHasItsOwnTroubleAndNoOther) {
   for (const std::string& location : all) jobs[location] = Ask(location);
   ASSERT_TRUE(AwaitEnded());
   for (const char* whole : {"LocFine", "LocCasing", "LocStorm", "LocNoTotal", "LocGrows", "LocShrinks"}) {
-    EXPECT_EQ(StateOf(jobs[whole]), "succeeded") << whole;
+    // Who tells of more than came may be hiding some.
+    EXPECT_EQ(StateOf(jobs[whole]), whole == std::string("LocGrows") ? "partial" : "succeeded") << whole;
     ExpectCopy("highlevel", whole);
   }
   EXPECT_EQ(Number("select sum(attempts) from weir.tasks where account = 'LocStorm'"), 0);
@@ -47,7 +50,7 @@ TEST_F(ApacheKafkaHighLevel, EachLocationHasItsOwnTroubleAndNoOther) {
                     "state = 'dead'",
                     account));
   };
-  EXPECT_EQ(classes_of("LocRepeats"), "invalid");
+  EXPECT_EQ(classes_of("LocRepeats"), "transient") << "it was read again";
   EXPECT_EQ(classes_of("LocGone"), "auth");
   EXPECT_NE(StateOf(jobs["LocGone"]), "succeeded");
   EXPECT_GT(Number("select count(*) from highlevel.opportunities where account = 'LocGone'"), 0)

@@ -13,6 +13,9 @@ namespace {
 
 // An upstream whose totals are nonsense must not keep us asking: what is left then is one slice.
 constexpr std::int64_t kMaxSteps = 5'000;
+// Questions for one border. Where records are spread unevenly a good one may take dozens, and a sync with a
+// short deadline would read nothing: then a slice is too small, or is cut by places.
+constexpr std::int64_t kMaxTries = 4;
 constexpr std::int64_t kMaxTotal = 1'000'000'000'000;  // keeps the arithmetic within 64 bits
 
 std::int64_t EndDay(const BorderOptions& options) {
@@ -45,19 +48,22 @@ Result<void> SendSlice(const BorderSearch& search, const Cursor& from, std::opti
 Result<void> Ask(BorderSearch search, std::int64_t day, const TaskSink& sink) {
   search.asked_day = day;
   ++search.steps;
+  ++search.tries;
   return sink({{SelectorKind::kDiscover, search.left_ms, 0, search.Text()}, std::nullopt});
 }
 
-Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const TaskSink& sink);
+Result<void> AskFirst(BorderSearch search, std::int64_t stride, const BorderOptions& options,
+                      const TaskSink& sink);
 
-// Goes on behind a border whose slices are all sent.
+// Goes on behind a border whose slices are all sent; `stride` days behind it where it cut off too little, so
+// that totals that do not move are not asked for every few days.
 Result<void> CrossBorder(BorderSearch search, std::int64_t border, std::int64_t hi, std::int64_t behind,
-                         const BorderOptions& options, const TaskSink& sink) {
+                         std::int64_t stride, const BorderOptions& options, const TaskSink& sink) {
   search.from_day = border;
   search.left_day = border;
   search.left_ms = hi;
   search.left_total = behind;
-  return AskFirst(std::move(search), options, sink);
+  return AskFirst(std::move(search), stride, options, sink);
 }
 
 // All from the search's left edge to the border, as one slice, or cut further when it is too much for one.
@@ -76,14 +82,19 @@ Result<void> Settle(BorderSearch search, std::optional<std::int64_t> border, std
   if (!border) return SendSlice(search, {}, std::nullopt, options, sink);
   if (auto sent = SendSlice(search, {}, hi, options, sink); !sent) return sent;
   const std::int64_t behind = search.left_total - count;
-  return CrossBorder(std::move(search), *border, hi, behind, options, sink);
+  const std::int64_t stride = count < options.slice_records / 2 ? 2 * (*border - search.left_day) : 0;
+  return CrossBorder(std::move(search), *border, hi, behind, stride, options, sink);
 }
 
 // Goes on behind a left edge that is settled.
-Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const TaskSink& sink) {
+Result<void> AskFirst(BorderSearch search, std::int64_t stride, const BorderOptions& options,
+                      const TaskSink& sink) {
   search.near_day = search.left_day;
   search.far_day.reset();
-  const std::int64_t day = Guess(search.left_day, search.left_total, options);
+  search.tries = 0;
+  const std::int64_t day =
+      std::max(Guess(search.left_day, search.left_total, options),
+               std::min(search.left_day + stride, (search.left_day + EndDay(options)) / 2));
   const bool small = search.left_total <= options.slice_records + options.slice_records / 2;
   if (small || day >= EndDay(options) || search.steps >= kMaxSteps) {
     const std::int64_t left = search.left_total;
@@ -95,13 +106,13 @@ Result<void> AskFirst(BorderSearch search, const BorderOptions& options, const T
 }  // namespace
 
 std::string BorderSearch::Text() const {
-  return fmt::format("border;{};{};{};{};{};{};{};{}", KeyPart(from_day), left_day, left_ms, left_total,
-                     near_day, KeyPart(far_day), asked_day, steps);
+  return fmt::format("border;{};{};{};{};{};{};{};{};{}", KeyPart(from_day), left_day, left_ms, left_total,
+                     near_day, KeyPart(far_day), asked_day, steps, tries);
 }
 
 std::optional<BorderSearch> BorderSearch::Parse(std::string_view key) {
   const auto parts = KeyParts(key);
-  if (parts.size() != 9 || parts[0] != "border") return std::nullopt;
+  if ((parts.size() != 9 && parts.size() != 10) || parts[0] != "border") return std::nullopt;
   BorderSearch search;
   search.from_day = KeyNumber(parts[1]);
   search.far_day = KeyNumber(parts[6]);
@@ -113,6 +124,9 @@ std::optional<BorderSearch> BorderSearch::Parse(std::string_view key) {
     if (!value) return std::nullopt;
     *numbers[i] = *value;
   }
+  const auto tries = parts.size() == 10 ? KeyNumber(parts[9]) : 0;  // an older version did not count them
+  if (!tries) return std::nullopt;
+  search.tries = *tries;
   return search;
 }
 
@@ -134,8 +148,8 @@ Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options
   if (!answer.next) return SendSlice(search, {}, std::nullopt, options, sink);
   search.left_day = DayOf(answer.next->after_ms) - 1;
   search.left_ms = answer.next->after_ms;
-  if (search.left_total > 0) return AskFirst(std::move(search), options, sink);
-  return AskFirst(std::move(search), options, [&sink](NewTask task) {
+  if (search.left_total > 0) return AskFirst(std::move(search), 0, options, sink);
+  return AskFirst(std::move(search), 0, options, [&sink](NewTask task) {
     task.doubt = "the total is 0, and yet there are records";
     return sink(std::move(task));
   });
@@ -146,7 +160,7 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
   const std::int64_t wanted = options.slice_records;
   const std::int64_t behind = std::min(answer.total.value_or(0), kMaxTotal);
   const std::int64_t count = search.left_total - behind;
-  const bool may_ask = search.steps < kMaxSteps;
+  const bool may_ask = search.steps < kMaxSteps && search.tries < kMaxTries;
   const std::int64_t asked = search.asked_day;
   if (may_ask && count > 2 * wanted && asked - search.near_day > 1) {
     search.far_day = asked;
@@ -216,7 +230,27 @@ Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& 
   if (auto sent = SendSlice(cut.search, cut.from, hi, options, sink); !sent) return sent;
   if (!cut.border) return {};
   const std::int64_t behind = cut.search.left_total - cut.count;
-  return CrossBorder(std::move(cut.search), *cut.border, cut.hi, behind, options, sink);
+  return CrossBorder(std::move(cut.search), *cut.border, cut.hi, behind, 0, options, sink);
+}
+
+Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
+                      const TaskSink& sink) {
+  constexpr std::int64_t kMostLooksForNew = 2;
+  const auto answer = ParseMeta(document);
+  if (!answer) return Fail(answer.error());
+  if (!last.after || (!answer->records && !answer->next)) return {};
+  if (answer->next) {
+    const auto& next = *answer->next;
+    const bool behind =
+        last.after->IsStart() || (next.after_ms >= last.after->after_ms && next != *last.after);
+    if (!behind && !answer->records) return {};  // the place that was asked for, said again
+    if (!behind) return NotWhole("the upstream's next record does not lie behind the last one");
+    if (next.after_ms >= task.now_ms && last.looks >= kMostLooksForNew) return {};
+  }
+  const SlicePage rest{FirstDay(task.filter), LastDay(task.filter), *last.after, last.looks + 1};
+  return sink(
+      {{SelectorKind::kCursor, last.after->after_ms, std::numeric_limits<std::int64_t>::max(), rest.Text()},
+       std::nullopt});
 }
 
 }  // namespace weir::highlevel

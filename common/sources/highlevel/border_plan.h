@@ -24,6 +24,7 @@ struct BorderSearch {
   std::optional<std::int64_t> far_day;   // one known to cut off too much
   std::int64_t asked_day = 0;            // the border in question
   std::int64_t steps = 0;                // requests so far
+  std::int64_t tries = 0;                // of them for this slice: pages are not to wait for a good border
 
   std::string Text() const;
   static std::optional<BorderSearch> Parse(std::string_view key);
@@ -66,5 +67,11 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
 // The same for a cut's answer; without a place in it, nothing more is cut before the border.
 Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& options,
                      const TaskSink& sink);
+
+// The end was none if a record stands behind it: reading goes on from there. Records that were created since
+// the job began are read too, but not without end: they are the next incremental sync's.
+// Errors: kTransient for an answer that proves neither.
+Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
+                      const TaskSink& sink);
 
 }  // namespace weir::highlevel

@@ -3,12 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
 #include "common/sources/highlevel/border_plan.h"
 #include "common/sources/highlevel/mappers.h"
+#include "common/sources/highlevel/pipelines.h"
 #include "common/sources/highlevel/renewal.h"
 #include "common/sources/highlevel/search_page.h"
 #include "common/sources/highlevel/slice_end.h"
@@ -121,13 +121,13 @@ Result<SlicePage> AskedSlice(const TaskContext& task) {
   return page;
 }
 
-// Questions that a sync can do without: where to cut a crowded day, and how many there are at its end.
+// A question that a sync can do without: where to cut a crowded day.
 bool IsOptional(const TaskContext& task) {
-  return task.selector.kind == SelectorKind::kDiscover &&
-         (LastQuestion::Parse(task.selector.key) || RunCut::Parse(task.selector.key));
+  return task.selector.kind == SelectorKind::kDiscover && RunCut::Parse(task.selector.key);
 }
 
-// POST: what changed in the window, oldest change first.
+// POST: what changed in the window, oldest change first. Without `page`: whether pages count from 0 or from 1
+// depends on whom one asks.
 HttpRequest ChangesRequest(const TaskContext& task, const ChangesPage& page) {
   HttpRequest request;
   request.method = "POST";
@@ -136,10 +136,10 @@ HttpRequest ChangesRequest(const TaskContext& task, const ChangesPage& page) {
   std::string location;
   AppendJsonString(location, task.account.canonical);
   request.body = fmt::format(
-      R"({{"locationId":{},"limit":{},"page":{},"filters":[{{"field":"date_updated","operator":"range",)"
-      R"("value":{{"gte":"{}","lte":"{}"}}}}],"sort":[{{"field":"date_updated","direction":"asc"}}]}})",
-      location, highlevel::kPostPageRecords, page.page, FormatTime(page.from_ms),
-      FormatTime(task.selector.hi - 1));
+      R"({{"locationId":{},"limit":{},"filters":[{{"field":"date_updated","operator":"range",)"
+      R"("value":{{"gte":"{}","lte":"{}"}}}}],"sort":[{{"field":"date_updated","direction":"asc"}}]{}}})",
+      location, highlevel::kPostPageRecords, FormatTime(page.from_ms), FormatTime(task.selector.hi - 1),
+      page.after_id.empty() ? "" : fmt::format(R"(,"searchAfter":[{},"{}"])", page.from_ms, page.after_id));
   return request;
 }
 
@@ -157,25 +157,10 @@ Result<void> PlanChanges(const TaskContext& task, const AccountState& state, std
   const std::int64_t from = std::max<std::int64_t>(state.full_sync_began_ms.value_or(0) - overlap_ms, 0);
   for (const TimeRange& hole : Subtract({from, task.now_ms}, state.read)) {
     NewTask window;
-    window.selector = {SelectorKind::kCursor, hole.lo, hole.hi, ChangesPage{hole.lo, 1}.Text()};
+    window.selector = {SelectorKind::kCursor, hole.lo, hole.hi, ChangesPage{hole.lo}.Text()};
     if (auto sent = sink(std::move(window)); !sent) return sent;
   }
   return {};
-}
-
-// The end was none if a record stands behind it that was there when the job began: reading goes on from
-// there.
-Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
-                      const TaskSink& sink) {
-  const auto answer = highlevel::ParseMeta(document);
-  if (!last.after || !answer || !answer->next || answer->next->after_ms >= task.now_ms) return {};
-  const bool behind = last.after->IsStart() || answer->next->after_ms >= last.after->after_ms;
-  if (!behind || *answer->next == *last.after) return {};
-  const SlicePage rest{highlevel::FirstDay(task.filter), highlevel::LastDay(task.filter), *last.after,
-                       last.looks + 1};
-  return sink(
-      {{SelectorKind::kCursor, last.after->after_ms, std::numeric_limits<std::int64_t>::max(), rest.Text()},
-       std::nullopt});
 }
 
 Result<std::int64_t> OverlapMs(const SourceInfo& info, const AccountRef& account) {
@@ -256,6 +241,15 @@ Verdict HighLevelSource::Judge(const TaskContext& task, const HttpResponseHead& 
   if (task.stream != kPipelines && IsCasingRefusal(head, body_start)) {
     return AskAgain{std::string(CasingOf(Info(), task.account) == kCamel ? kSnake : kCamel)};
   }
+  // Its documentation knows one status of an answer that was read, for POST too; nothing is asked for
+  // conditionally. Another one's body may be a part, or nothing.
+  if (head.status != 200 && ((head.status > 200 && head.status < 300) || head.status == 304)) {
+    Error error = MakeError(ErrorClass::kTransient,
+                            fmt::format("HTTP {}: not the answer of HighLevel to a search", head.status));
+    error.http_status = head.status;
+    error.body_start = Printable(body_start);
+    return error;
+  }
   Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
   auto* e = std::get_if<Error>(&verdict);
   if (e == nullptr) return verdict;
@@ -280,8 +274,9 @@ std::optional<std::string> HighLevelSource::RenamedTo(std::string_view) const { 
 
 Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& state,
                                    std::string_view document, const TaskSink& sink) const {
-  if (task.stream == kPipelines) return sink({{SelectorKind::kPages, 0, 1, ""}, std::nullopt});
-  if (const auto last = LastQuestion::Parse(task.selector.key)) return PlanRest(task, *last, document, sink);
+  if (task.stream == kPipelines) return highlevel::PlanPipelines(document, sink);
+  if (const auto last = LastQuestion::Parse(task.selector.key))
+    return highlevel::PlanRest(task, *last, document, sink);
   const auto answer = highlevel::ParseMeta(document);
   const auto cut = RunCut::Parse(task.selector.key);
   if (!answer && !cut) return Fail(answer.error());
@@ -328,6 +323,7 @@ PlanEstimate HighLevelSource::EstimatePlan(const TaskContext& task, std::string_
 }
 
 Result<PageEnd> HighLevelSource::FinishPage(const TaskContext& task, const PageResult& result) const {
+  if (task.stream == kPipelines) return highlevel::FinishPipelines(task, result);
   if (task.selector.kind != SelectorKind::kCursor && task.selector.kind != SelectorKind::kNewest) {
     return PageEnd{};
   }

@@ -15,40 +15,47 @@
 namespace weir::highlevel {
 namespace {
 
-// An id that can stand in a query and in a key as it is.
-bool IsPlainId(std::string_view id) {
-  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
-  });
-}
-
 tl::unexpected<Error> NoSearch(std::string_view envelope, std::string_view why) {
   Error e =
-      MakeError(ErrorClass::kInvalid, "the answer is not a search of opportunities: " + std::string(why));
+      MakeError(ErrorClass::kTransient, "the answer is not a search of opportunities: " + std::string(why));
   e.body_start = Printable(envelope);
   return Fail(std::move(e));
 }
 
-// Milliseconds, as a number or as its digits in a text; both are seen.
+// A number, or its digits in a text; both are seen.
+std::optional<std::int64_t> NumberOf(const JsonField& field) {
+  return field.kind == JsonField::Kind::kString ? KeyNumber(field.text) : AsInt(field);
+}
+
 std::optional<std::int64_t> MillisOf(const JsonField& field) {
-  if (field.kind != JsonField::Kind::kString) return AsTime(field);
-  const auto value = KeyNumber(field.text);
+  const auto value = NumberOf(field);
   return value && *value >= kMinRecordMs && *value <= kMaxRecordMs ? value : std::nullopt;
 }
+
+std::optional<std::int64_t> TotalOf(const JsonField& field) {
+  const auto value = NumberOf(field);
+  return value && *value >= 0 ? value : std::nullopt;
+}
+
+bool HasElements(std::string_view array) { return array.find_first_not_of(" \t\r\n", 1) != array.rfind(']'); }
 
 }  // namespace
 
 Result<SearchMeta> ParseMeta(std::string_view envelope) {
-  static const FieldTree kTree({"meta.total", "total", "meta.startAfter", "meta.startAfterId"});
+  static const FieldTree kTree(
+      {"meta.total", "total", "meta.startAfter", "meta.startAfterId", "opportunities"});
   std::string padded(envelope);
   padded.append(RecordMapper::kRecordPadding, '\0');
   RecordCheck check(kTree);
   if (auto whole = check.Whole({padded.data(), envelope.size()}); !whole) {
     return NoSearch(envelope, whole.error().message);
   }
+  const JsonField& records = check.Field(4);
+  if (records.kind != JsonField::Kind::kArray) return NoSearch(envelope, "it has no list of them");
   SearchMeta meta;
-  meta.total = AsInt(check.Field(0));
-  if (!meta.total) meta.total = AsInt(check.Field(1));
+  meta.records = HasElements(records.text);
+  meta.total = TotalOf(check.Field(0));
+  if (!meta.total) meta.total = TotalOf(check.Field(1));
   const auto after = MillisOf(check.Field(2));
   const auto id = AsId(check.Field(3));
   if (after && id) {
@@ -56,6 +63,24 @@ Result<SearchMeta> ParseMeta(std::string_view envelope) {
     meta.next = Cursor{*after, *id};
   }
   return meta;
+}
+
+bool IsPlainId(std::string_view id) {
+  return !id.empty() && id.size() <= 64 && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+  });
+}
+
+tl::unexpected<Error> NotWhole(std::string what, std::string hint) {
+  return Fail(ErrorClass::kTransient, std::move(what), std::move(hint));
+}
+
+bool IsBefore(std::int64_t ms, std::int64_t floor) {
+  return ms < floor && (ms % 1000 != 0 || ms + 999 < floor);
+}
+
+std::int64_t DifferentIn(const PageResult& result) {
+  return result.distinct > 0 ? result.distinct : result.records;
 }
 
 std::int64_t DayOf(std::int64_t unix_ms) {
@@ -100,15 +125,20 @@ std::optional<SlicePage> SlicePage::Parse(std::string_view key) {
   return SlicePage{from, to, {*after, std::string(parts[4])}, *looks};
 }
 
-std::string ChangesPage::Text() const { return fmt::format("changes;{};{}", from_ms, page); }
+std::string ChangesPage::Text() const {
+  return fmt::format("changes;{};{};{};{}", from_ms, after_id, seen, looks);
+}
 
+// "changes;MS;N", page N of what changed at or after MS, is how it was written once: it begins there again.
 std::optional<ChangesPage> ChangesPage::Parse(std::string_view key) {
   const auto parts = KeyParts(key);
-  if (parts.size() != 3 || parts[0] != "changes") return std::nullopt;
+  if ((parts.size() != 3 && parts.size() != 5) || parts[0] != "changes") return std::nullopt;
   const auto from = KeyNumber(parts[1]);
-  const auto page = KeyNumber(parts[2]);
-  if (!from || !page || *page < 1) return std::nullopt;
-  return ChangesPage{*from, *page};
+  const auto seen = parts.size() == 5 ? KeyNumber(parts[3]) : 0;
+  const auto looks = parts.size() == 5 ? KeyNumber(parts[4]) : 0;
+  const auto page = parts.size() == 3 ? KeyNumber(parts[2]) : 1;
+  if (!from || !seen || !looks || !page || *page < 1) return std::nullopt;
+  return ChangesPage{*from, parts.size() == 5 ? std::string(parts[2]) : std::string(), *seen, *looks};
 }
 
 }  // namespace weir::highlevel

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "common/base/result.h"
+#include "common/sources/highlevel/search_page.h"
 #include "common/sources/source.h"
 
 namespace weir::highlevel {
@@ -14,8 +16,15 @@ struct FinishOptions {
 };
 
 // What a finished page of a slice or of a window of changes leaves: its next page, in place or as a task of
-// its own; of changes also what is now read. Errors: kInvalid for a page that repeats itself or leads
-// nowhere.
+// its own; of changes also what is now read. Nothing counts as read without proof that it is whole. Errors:
+// kTransient for a page that does not prove what it should, e.g. one that repeats its predecessor.
 Result<PageEnd> FinishSearch(const TaskContext& task, const PageResult& result, const FinishOptions& options);
+
+// Of a window of changes (changes_end.cc).
+Result<PageEnd> FinishChanges(const TaskContext& task, const ChangesPage& page, const PageResult& result,
+                              const FinishOptions& options);
+
+// The task's next page: in place, until it has had its turn.
+void GoOn(const TaskContext& task, std::string key, const FinishOptions& options, PageEnd& end);
 
 }  // namespace weir::highlevel
