@@ -84,7 +84,9 @@ TEST_F(HighLevelSweep, AnUpstreamThatLiesHasNothingMarked) {
     const bool more = lie.value("total_is", 0) > 2'000 || lie.value("total_off", 0) > 0;
     EXPECT_EQ(outcome.Status(), more ? 3 : 0) << lie << outcome.err;
     EXPECT_EQ(outcome.Total("stale"), 0) << lie << outcome.out;
-    if (!more) EXPECT_EQ(outcome.Account(kLocation)["sweep"]["state"], "refused") << lie << outcome.out;
+    if (!more) {
+      EXPECT_EQ(outcome.Account(kLocation)["sweep"]["state"], "refused") << lie << outcome.out;
+    }
     EXPECT_EQ(Stale(), 0) << lie;
   }
   Location({{"total_off", 0}});
