@@ -107,6 +107,19 @@ TEST_F(SweepTest, TooManyAreHeldThenPlannedAndApplied) {
   EXPECT_EQ(nothing->to_mark, 0);
 }
 
+// They were not final when last read: incremental syncs ask for them one by one.
+TEST_F(SweepTest, RowsThatAreWatchedAreNotMarked) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300"));
+  Sync(Full("lichess", "alice"));
+  Delete(sim::Api::kLichess, "alice", {2, 0, 300});
+  ASSERT_EQ(Sweep(Sync(Full("lichess", "alice"))), "held");
+  ASSERT_EQ(Plan()->to_mark, 150);
+  ASSERT_TRUE(
+      session_.Script("insert into weir.watched (source, stream, account, id) select 'lichess', 'games', "
+                      "account, id from lichess.games"));
+  EXPECT_EQ(Plan()->to_mark, 0);
+}
+
 TEST_F(SweepTest, AStalePlanIsRefused) {
   ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300"));
   Sync(Full("lichess", "alice"));
