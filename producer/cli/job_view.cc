@@ -140,9 +140,6 @@ void PrintTotalRemarks(const Io& io, const ledger::JobStatus& job) {
   if (told > kMostAccounts) *io.err << "and so of " << Counted(told - kMostAccounts, "more account") << "\n";
 }
 
-if (told > kMostAccounts) *io.err << "and so of " << Counted(told - kMostAccounts, "more account") << "\n";
-}  // namespace
-
 // Accounts that were read to their end, of which far fewer records came than the upstream's own count says.
 void PrintShortfalls(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
@@ -157,7 +154,10 @@ void PrintShortfalls(const Io& io, const ledger::JobStatus& job) {
     PrintWarning(io, fmt::format("nor all of {}", Counted(told - kMostAccounts, "more account")));
   }
 }
-Remarks(const Io& io, const ledger::JobStatus& job) {
+
+}  // namespace
+
+void PrintJobRemarks(const Io& io, const ledger::JobStatus& job) {
   constexpr int kMostAccounts = 10;
   int failed = 0;
   for (const ledger::AccountStatus& a : job.accounts) {
