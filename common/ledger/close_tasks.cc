@@ -55,6 +55,10 @@ Result<std::int64_t> CloseSlice(pg::Session& session, const std::string& job, co
   return WithoutZombies(session, job, [&]() -> Result<std::int64_t> {
     Transaction transaction(session);
     if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
+    // A replay takes back that an account's credentials were refused: it waits for us, or we see it.
+    auto refused = session.Exec(
+        "select from weir.job_accounts where job_id = $1::int8 and refused_by is not null for share", {job});
+    if (!refused) return Fail(refused.error());
     auto closed = session.Exec(sql, params);
     if (!closed) return Fail(closed.error());
     const std::int64_t tasks = closed->Affected();

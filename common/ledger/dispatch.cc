@@ -101,7 +101,7 @@ constexpr std::string_view kRequeueSql = R"sql(
   with alive as (
     select exists (select from weir.workers where seen_at > clock_timestamp() - interval '15 s') as any_worker),
   outstanding as materialized (
-    select t.id, t.state, t.owner, t.meter, t.lane, t.dispatched_at, t.advanced_at, t.dispatches,
+    select t.id, t.epoch, t.state, t.owner, t.meter, t.lane, t.dispatched_at, t.advanced_at, t.dispatches,
            l.holder, l.lease_until > clock_timestamp() as held, l.updated_at, l.not_before,
            coalesce(t.advanced_at < w.holding_at - interval '1 s' and t.id <> all(w.holding), false) as let_go
       from weir.tasks t left join weir.lanes l using (meter, lane) left join weir.workers w on w.id = t.owner
@@ -109,7 +109,7 @@ constexpr std::string_view kRequeueSql = R"sql(
   busy as (
     select distinct meter, lane from outstanding where state = 'running' and held and owner = holder),
   lost as (
-    select o.id, o.let_go from outstanding o, alive
+    select o.id, o.epoch, o.state, o.advanced_at, o.let_go from outstanding o, alive
      where case o.state
              when 'running' then
                o.let_go or case when o.held and o.owner = o.holder
@@ -121,10 +121,11 @@ constexpr std::string_view kRequeueSql = R"sql(
                   and (o.not_before is null or o.not_before < clock_timestamp() - $1::int8 * interval '1 ms')
                   and (not coalesce(o.held, false) or o.updated_at < clock_timestamp() - $1::int8 * interval '1 ms')
                   and not exists (select from busy b where b.meter = o.meter and b.lane = o.lane) end)
-  update weir.tasks t set {0}, crashes = t.crashes + (t.state = 'running' and not lost.let_go)::int
-    from (select id from weir.tasks where id in (select id from lost) order by id for update skip locked) l
-    join lost using (id)
-   where t.id = l.id and t.state in ('dispatched', 'running'))sql";
+  update weir.tasks t set {0}, crashes = t.crashes + (t.state = 'running' and not l.let_go)::int
+    from (select id from weir.tasks where id in (select id from lost) order by id for update skip locked) free
+    join lost l using (id)
+   where t.id = l.id and t.state in ('dispatched', 'running') and t.epoch = l.epoch and t.state = l.state
+     and t.advanced_at is not distinct from l.advanced_at)sql";
 
 Result<std::int64_t> Affected(Result<pg::Rows> rows) {
   if (!rows) return Fail(rows.error());
@@ -189,10 +190,26 @@ Result<std::int64_t> RequeueSent(pg::Session& session) {
   return Affected(session.Exec("update weir.tasks set state = 'planned' where state = 'dispatched'"));
 }
 
-Result<std::string> ServerStart(pg::Session& session) {
-  auto rows = session.Exec("select pg_postmaster_start_time()::text", {}, "server_start");
-  if (!rows) return Fail(rows.error());
-  return std::string(rows->Text(0, 0));
+Result<std::int64_t> RequeueFromBeforeRestart(pg::Session& session) {
+  return Affected(
+      session.Exec("update weir.tasks set state = 'planned' where state = 'dispatched' and dispatched_at < "
+                   "pg_postmaster_start_time()",
+                   {}, "requeue_restart"));
+}
+
+Result<std::int64_t> ReturnMisplaced(pg::Session& session) {
+  static const std::string kSql =
+      "update weir.tasks t set " +
+      LeaveRunning("case t.state when 'parked' then 'parked' else 'planned' end") + R"sql(,
+           meter = m.meter, lane = t.lane % m.lanes
+      from (select t.id, a.meter, a.lanes
+              from weir.jobs j join weir.job_accounts a on a.job_id = j.id
+              join weir.tasks t on t.job_id = a.job_id and t.account = a.account
+             where j.state in ('queued', 'running', 'paused') and a.moves > 0
+               and t.state in ('planned', 'parked', 'dispatched') and (t.meter <> a.meter or t.lane >= a.lanes)
+             limit 10000 for update of t skip locked) m
+     where t.id = m.id)sql";
+  return Affected(session.Exec(kSql, {}, "return_misplaced"));
 }
 
 Result<milliseconds> NextDue(pg::Session& session, milliseconds cap) {

@@ -71,12 +71,14 @@ inline constexpr std::chrono::minutes kStuckTask{30};
 // the page.
 Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner, bool crashed);
 
-// All that was sent and not claimed, when the broker is known to have lost its contents, or the server to
-// have restarted: a crash may have taken back a claim.
+// All that was sent and not claimed, when the broker is known to have lost its contents.
 Result<std::int64_t> RequeueSent(pg::Session& session);
-// When the server was started, as text: another one means that it was restarted, or that another server took
-// over.
-Result<std::string> ServerStart(pg::Session& session);
+// What was sent before the server was started, and not claimed: a crash may have taken back a claim whose
+// message is gone. A duplicate message is harmless.
+Result<std::int64_t> RequeueFromBeforeRestart(pg::Session& session);
+// Tasks on other lanes than their account's: it was moved (move_account.h) while one of its tasks ran, which
+// then added a successor where it was itself. Up to 10,000 a call.
+Result<std::int64_t> ReturnMisplaced(pg::Session& session);
 
 // What of paused jobs is still sent or running because it was claimed or marked in the moment they were
 // paused: planned again and fenced. Returns how many tasks.

@@ -25,9 +25,9 @@ constexpr std::string_view kMarkSql = R"sql(
    where id = $1::int8)sql";
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
-// not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks fail it when no page
-// was read. What was read but is not proven whole makes it partial.
-// $2: a sweep follows where all was read.
+// not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks
+// fail it when no page was read. What was read but is not proven whole makes it partial. $2: a sweep follows
+// where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, s.incomplete) as reason, s.*
@@ -67,15 +67,16 @@ constexpr std::string_view kEndAccountsSql = R"sql(
   on conflict (source, stream, account) do update
      set job_id = excluded.job_id, began_ms = excluded.began_ms, finished_at = now())sql";
 
-// Ends the job when all its accounts have, and their sweeps are decided.
+// Ends the job when all its accounts have, and their sweeps are decided. $2: it is being closed, and does not
+// wait for the sweeps; they are decided all the same.
 constexpr std::string_view kEndJobSql = R"sql(
   update weir.jobs j
      set state = case when s.cancelled then 'cancelled' when s.expired then 'expired' when s.succeeded then 'succeeded'
                       when s.failed then 'failed' else 'partial' end,
-         started_at = coalesce(j.started_at, s.began, j.created_at), finished_at = clock_timestamp()
+         started_at = coalesce(j.started_at, s.began, j.created_at), finished_at = clock_timestamp(), closing = null
     from (select bool_or(state = 'cancelled') as cancelled, bool_or(state = 'expired') as expired,
                  bool_and(state = 'succeeded') as succeeded, bool_and(state = 'failed') as failed,
-                 bool_or(state in ('queued', 'running', 'paused') or sweep is not distinct from 'due') as open,
+                 bool_or(state in ('queued', 'running', 'paused') or (sweep is not distinct from 'due' and not $2::bool)) as open,
                  min(started_at) as began
             from weir.job_accounts where job_id = $1::int8) s
    where j.id = $1::int8 and not s.open
@@ -92,10 +93,14 @@ bool CanBeSwept(std::string_view source, std::string_view stream) {
 }
 
 // Ends what is ready to end of a job whose row is locked. True = the job has ended.
-Result<bool> EndLocked(pg::Session& session, const std::string& id, bool sweeps) {
-  if (auto checked = CheckTotals(session, id); !checked) return Fail(checked.error());
-  auto rows = session.Exec(kEndAccountsSql, {id, sweeps ? "true" : "false"}, "end_accounts");
-  if (rows) rows = session.Exec(kEndJobSql, {id}, "end_job");
+Result<bool> EndLocked(pg::Session& session, const std::string& id, const LockedJob& job, bool sweeps) {
+  // What is being closed is not asked for once more.
+  const bool closing = !job.closing.empty();
+  if (!closing) {
+    if (auto checked = CheckTotals(session, id); !checked) return Fail(checked.error());
+  }
+  auto rows = session.Exec(kEndAccountsSql, {id, sweeps && !closing ? "true" : "false"}, "end_accounts");
+  if (rows) rows = session.Exec(kEndJobSql, {id, closing ? "true" : "false"}, "end_job");
   if (!rows) return Fail(rows.error());
   return rows->Affected() > 0;
 }
@@ -118,7 +123,6 @@ Result<LockedJob> Mark(pg::Session& session, const std::string& id, Cause cause)
   if (!cancel && !(job->open && job->overdue)) return job;
   job->closing = cancel ? "cancelled" : "expired";
   auto marked = session.Exec(kMarkSql, {id, job->closing});
-  if (marked && cancel) marked = session.Exec(kDropSweepsSql, {id});
   if (!marked) return Fail(marked.error());
   if (auto done = transaction.Commit(); !done) return Fail(done.error());
   return job;
@@ -126,12 +130,20 @@ Result<LockedJob> Mark(pg::Session& session, const std::string& id, Cause cause)
 
 // Ends the accounts that are ready to end, and the job if all have. True = the job has ended.
 Result<bool> Finish(pg::Session& session, const std::string& id, bool sweeps) {
+  // One snapshot: an account whose last batch is committed meanwhile is not ended before its totals were
+  // looked at.
   Transaction transaction(session);
-  if (auto begun = transaction.Begin(kJobTransaction); !begun) return Fail(begun.error());
+  if (auto begun = transaction.Begin("set transaction isolation level repeatable read; " +
+                                     std::string(kJobTransaction));
+      !begun)
+    return Fail(begun.error());
   auto job = LockJob(session, id);
   if (!job) return Fail(job.error());
   if (!job->open && job->closing.empty()) return false;  // somebody else was first
-  auto ended = EndLocked(session, id, sweeps && job->closing.empty() && CanBeSwept(job->source, job->stream));
+  if (job->closing == "cancelled") {
+    if (auto dropped = session.Exec(kDropSweepsSql, {id}); !dropped) return Fail(dropped.error());
+  }
+  auto ended = EndLocked(session, id, *job, sweeps && CanBeSwept(job->source, job->stream));
   if (!ended) return ended;
   if (auto done = transaction.Commit(); !done) return Fail(done.error());
   return ended;
@@ -140,7 +152,7 @@ Result<bool> Finish(pg::Session& session, const std::string& id, bool sweeps) {
 Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps) {
   const pg::DeadlineScope deadline(session, kEndDeadline);
   const std::string id = std::to_string(job.value);
-  auto marked = WithoutZombies(session, id, [&] { return Mark(session, id, cause); });
+  auto marked = RetryDeadlocks([&] { return Mark(session, id, cause); });
   if (!marked) return Fail(marked.error());
   Ending ending;
   ending.state_before = marked->state;
@@ -152,7 +164,7 @@ Result<Ending> EndJob(pg::Session& session, JobId job, Cause cause, bool sweeps)
     auto closed =
         marked->closing.empty() ? CloseRefused(session, id) : CloseTasks(session, id, marked->closing);
     if (!closed) return Fail(closed.error());
-    auto ended = WithoutZombies(session, id, [&] { return Finish(session, id, sweeps); });
+    auto ended = RetryDeadlocks([&] { return Finish(session, id, sweeps); });
     if (!ended) return Fail(ended.error());
     ending.ended = *ended;
     if (marked->closing.empty()) break;
@@ -184,15 +196,24 @@ constexpr std::string_view kStartSql = R"sql(
     returning j.id)
   select pg_notify('weir_jobs', id::text) from jobs)sql";
 
+// $1 of kStartSql: a job, or all. An account's row may be held by a worker that is stopped in the middle of a
+// plan.
+Result<void> Start(pg::Session& session, const pg::Param& job) {
+  Transaction transaction(session);
+  if (auto begun = transaction.Begin("set local lock_timeout = '2s'"); !begun) return begun;
+  if (auto done = session.Exec(kStartSql, {job}, "start_jobs"); !done) return Fail(done.error());
+  return transaction.Commit();
+}
+
 // All at once; where that fails, each job alone, so that one job's trouble leaves the others be.
 Result<void> StartJobs(pg::Session& session, std::vector<FailedJob>& failed) {
-  auto started = session.Exec(kStartSql, {pg::Param()}, "start_jobs");
+  auto started = Start(session, pg::Param());
   if (started) return {};
   if (!session.Connected()) return Fail(started.error());
   auto open = session.Exec("select id from weir.jobs where state in ('queued', 'running', 'paused')");
   if (!open) return Fail(open.error());
   for (int i = 0; i < open->Size(); ++i) {
-    started = session.Exec(kStartSql, {std::to_string(open->Int(i, 0))}, "start_jobs");
+    started = Start(session, std::to_string(open->Int(i, 0)));
     if (!started && !session.Connected()) return Fail(started.error());
     if (!started) failed.push_back({JobId{open->Int(i, 0)}, started.error()});
   }
@@ -269,9 +290,10 @@ Result<std::vector<JobId>> EndJobs(pg::Session& session, bool sweeps, std::vecto
     auto ending = EndJob(session, id, Cause::kEnded, sweeps);
     if (ending && ending->ended) ended.push_back(id);
     if (ending) continue;
-    // One job's trouble must not stop another's; a database that is away stops all.
-    if (!session.Connected()) return Fail(ending.error());
+    // One job's trouble must not stop another's, not even one that takes too long and so loses the
+    // connection; a database that is away stops all.
     troubles.push_back({id, ending.error()});
+    if (!session.Connected() && !session.Exec("select 1")) return Fail(ending.error());
   }
   if (failed == nullptr && !troubles.empty()) return Fail(troubles.front().error);
   if (failed != nullptr) *failed = std::move(troubles);

@@ -153,6 +153,51 @@ TEST_F(JobEndTest, AJobThatIsBeingClosedIsNeitherSentNorClaimedAndEndsWithTheNex
   EXPECT_EQ(GetJob(session_, id)->state, "cancelled");
 }
 
+// It stayed marked: then a replay of its dead tasks was closed at once, and they were lost.
+TEST_F(JobEndTest, AJobThatWasClosedIsOpenWhenItsTasksAreReplayed) {
+  for (const bool cancelled : {true, false}) {
+    const JobId id = Open(Request({"alice"}));
+    Plan(id, "alice", 2);
+    Run("update weir.tasks set state = 'dead', error_class = 'gone' where kind = 1 and lo = 0 and job_id = " +
+        Id(id));
+    if (cancelled) {
+      ASSERT_TRUE(CancelJob(session_, id));
+    } else {
+      Expire(id);
+    }
+    FailureFilter of_job;
+    of_job.job = id;
+    ASSERT_TRUE(Replay(session_, of_job, {}));
+    EXPECT_EQ(TakeReady(session_, {})->size(), 1u);
+    ASSERT_TRUE(EndJobs(session_));
+    EXPECT_EQ(GetJob(session_, id)->state, "running");
+    ASSERT_TRUE(CancelJob(session_, id));
+  }
+}
+
+TEST_F(JobEndTest, AJobThatIsBeingClosedTakesNothingBack) {
+  const JobId id = Open(Request({"alice"}));
+  Plan(id, "alice", 2);
+  Run("update weir.tasks set state = 'dead', error_class = 'gone' where kind = 1 and lo = 0");
+  Run("update weir.jobs set closing = 'expired'");
+  FailureFilter of_job;
+  of_job.job = id;
+  auto replayed = Replay(session_, of_job, {});
+  ASSERT_FALSE(replayed);
+  EXPECT_EQ(replayed.error().error_class, ErrorClass::kConflict);
+  EXPECT_EQ(Text("select count(*) from weir.tasks where state = 'dead'"), "1");
+}
+
+// A sweep that is due keeps a job open only while nothing else ends it.
+TEST_F(JobEndTest, AnExpiryDoesNotWaitForASweep) {
+  const JobId id = Open(Request({"alice", "bob"}));
+  Run("update weir.job_accounts set state = 'succeeded', sweep = 'due' where account = 'alice'");
+  Run("update weir.tasks set state = 'done' where account = 'alice'");
+  Expire(id);
+  EXPECT_EQ(GetJob(session_, id)->state, "expired");
+  EXPECT_EQ(Text("select sweep from weir.job_accounts where account = 'alice'"), "due");
+}
+
 TEST_F(JobEndTest, ACancelOverridesAnExpiryThatIsUnderWay) {
   const JobId id = Open(Request({"alice"}));
   Run("update weir.jobs set closing = 'expired'");

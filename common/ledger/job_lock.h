@@ -27,14 +27,24 @@ Result<LockedJob> LockJob(pg::Session& session, const std::string& id);
 // (DESIGN §4.2).
 Result<void> EndBlockers(pg::Session& session, const std::string& id);
 
-// Runs `transaction`, which waits for row locks only so long (kJobTransaction): then whoever holds one is
-// ended, and it runs once more. So does one that the server chose to end a deadlock.
+// Runs `transaction`, and once more when the server chose it to end a deadlock, or when it saw too old a
+// snapshot.
+template <typename Transaction>
+auto RetryDeadlocks(Transaction transaction) -> decltype(transaction()) {
+  auto done = transaction();
+  for (int again = 0; again < kMostDeadlocks && !done; ++again) {
+    if (done.error().sqlstate != "40P01" && done.error().sqlstate != "40001") break;
+    done = transaction();
+  }
+  return done;
+}
+
+// Runs `transaction`, which waits for the row locks of the job's tasks only so long (kJobTransaction): then
+// whoever holds one is ended, and it runs once more.
 template <typename Transaction>
 auto WithoutZombies(pg::Session& session, const std::string& id, Transaction transaction)
     -> decltype(transaction()) {
-  auto done = transaction();
-  for (int again = 0; again < kMostDeadlocks && !done && done.error().sqlstate == "40P01"; ++again)
-    done = transaction();
+  auto done = RetryDeadlocks(transaction);
   if (done || done.error().sqlstate != "55P03") return done;
   if (auto freed = EndBlockers(session, id); !freed) return Fail(freed.error());
   return transaction();

@@ -10,14 +10,17 @@
 namespace weir::ledger {
 namespace {
 
-// $8 max_replays (null = no guard), $9 whether a job or task was named. A job that ended cannot be reopened
-// beside another open one of the same sync; of several that ended, the newest is.
+// $8 max_replays (null = no guard), $9 whether a job or task was named, $10 the jobs whose rows are locked. A
+// job that ended cannot be reopened next to another open one of the same sync; of several that ended, the
+// newest is. One that is being closed takes nothing back.
 std::string CandidatesSql() {
   return fmt::format(
       "select t.id, coalesce(t.error_class, ''), coalesce(t.replays >= $8::int, false), "
-      "j.state not in ('queued', 'running', 'paused') and exists (select from weir.jobs n "
+      "case when j.state in ('queued', 'running', 'paused') then j.closing is not null "
+      "else exists (select from weir.jobs n "
       "where n.fingerprint = j.fingerprint and n.id <> j.id "
-      "and (n.state in ('queued', 'running', 'paused') or (not $9::bool and n.id > j.id))) {} order by 2, 1",
+      "and (n.state in ('queued', 'running', 'paused') or (not $9::bool and n.id > j.id))) end {} "
+      "and t.job_id = any($10::int8[]) order by 2, 1",
       kDeadSql);
 }
 
@@ -48,7 +51,7 @@ constexpr std::string_view kReplaySql = R"sql(
            finished_at = null, error_class = null, error_message = null, error_hint = null, refused_by = null
       from (select distinct job_id, account from replayed) r join weir.jobs j on j.id = r.job_id
      where a.job_id = r.job_id and a.account = r.account)
-  update weir.jobs j set state = 'running', finished_at = null,
+  update weir.jobs j set state = 'running', finished_at = null, closing = null,
          deadline_at = case when j.deadline_at > now() then j.deadline_at end
    where j.id in (select job_id from replayed) and j.state not in ('queued', 'running', 'paused')
   returning pg_notify('weir_jobs', j.id::text))sql";
@@ -65,10 +68,14 @@ struct Candidates {
   std::int64_t guarded = 0, superseded = 0;
 };
 
-Result<Candidates> Find(pg::Session& session, const FailureFilter& filter, const ReplayOptions& options) {
+Result<Candidates> Find(pg::Session& session, const FailureFilter& filter, const ReplayOptions& options,
+                        const pg::Rows& locked) {
   pg::ParamsList params = FailureParams(filter);
   params.push_back(options.force ? pg::Param() : pg::Param(std::to_string(options.max_replays)));
   params.push_back(filter.job || filter.task ? "true" : "false");
+  std::vector<std::int64_t> jobs;
+  for (int i = 0; i < locked.Size(); ++i) jobs.push_back(locked.Int(i, 0));
+  params.push_back(pg::ArrayLiteral(jobs));
   auto rows = session.Exec(CandidatesSql(), params);
   if (!rows) return Fail(rows.error());
   Candidates found;
@@ -142,7 +149,7 @@ Result<std::vector<ReplayCount>> ReplayOnce(pg::Session& session, const FailureF
                   kDeadSql),
       FailureParams(filter));
   if (!jobs) return Fail(jobs.error());
-  auto found = Find(session, filter, options);
+  auto found = Find(session, filter, options, *jobs);
   if (!found) return Fail(found.error());
   if (options.dry_run) return std::move(found->counts);
   if (auto any = CheckAny(*found, options.max_replays); !any) return Fail(any.error());

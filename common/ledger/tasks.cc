@@ -47,22 +47,23 @@ Result<void> ParkTask(pg::Session& session, const ClaimedTask& task, millisecond
         attempts = attempts + $4::int, crashes = 0, requests = greatest(requests + $5::int8, $12::int8), busy_ms = busy_ms + $6::int8,
         error_class = $7, http_status = $8::int, error_message = $9, error_hint = $10, error_body = $11
       where id = $1::int8 and epoch = $2::int8 and state = 'running')sql";
-  return Fenced(session.Exec(
-      kSql,
-      {Number(task.id.value), Number(task.epoch.value), Number(wait.count()), count_attempt ? "1" : "0",
-       Number(effort.requests), Number(effort.busy_ms),
-       error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
-       error ? pg::Param(Number(error->http_status)) : pg::Param(),
-       error ? Optional(Storable(error->message)) : pg::Param(),
-       error ? Optional(Storable(error->hint)) : pg::Param(),
-       error ? Optional(Storable(error->body_start)) : pg::Param(), Number(effort.sent)},
-      "task_park"));
+  return Fenced(
+      session.Exec(kSql,
+                   {Number(task.id.value), Number(task.epoch.value), Number(wait.count()),
+                    count_attempt ? "1" : "0", Number(effort.requests), Number(effort.busy_ms),
+                    error ? pg::Param(std::string(ToString(error->error_class))) : pg::Param(),
+                    error ? pg::Param(Number(error->http_status)) : pg::Param(),
+                    error ? Optional(Storable(error->message)) : pg::Param(),
+                    error ? Optional(Storable(error->hint)) : pg::Param(),
+                    error ? Optional(Storable(error->body_start)) : pg::Param(), Number(effort.sent)},
+                   "task_park"));
 }
 
 Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error& error,
                       const std::string& request, const std::string& head, const Effort& effort) {
   // One statement, so that an account's other tasks are sure to die with the one that found its credentials
-  // or its table refused, or none does: from now on none of them is claimed. The leader ends them (CloseRefused).
+  // or its table refused, or none does: from now on none of them is claimed. The leader ends them
+  // (CloseRefused).
   const bool whole_account =
       error.error_class == ErrorClass::kAuth || error.error_class == ErrorClass::kSchema;
   static const std::string kSql = "with mine as (update weir.tasks t set " + LeaveRunning("'dead'") + R"sql(,
@@ -75,27 +76,27 @@ Result<void> KillTask(pg::Session& session, const ClaimedTask& task, const Error
         update weir.job_accounts set refused_by = $1::int8
         where $14::bool and job_id = $3::int8 and account = $4 and refused_by is null and exists (select from mine))
       select id from mine)sql";
-  return Fenced(session.Exec(
-      kSql,
-      {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
-       Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
-       Number(error.http_status), Storable(error.message), Optional(Storable(error.hint)),
-       Optional(Storable(request)), Optional(Storable(head)), Optional(Storable(error.body_start)),
-       whole_account ? "true" : "false", ToHex(task.letter.message), Optional(task.letter.from),
-       Number(effort.sent)},
-      "task_kill"));
+  return Fenced(
+      session.Exec(kSql,
+                   {Number(task.id.value), Number(task.epoch.value), Number(task.job.value), task.account,
+                    Number(effort.requests), Number(effort.busy_ms), std::string(ToString(error.error_class)),
+                    Number(error.http_status), Storable(error.message), Optional(Storable(error.hint)),
+                    Optional(Storable(request)), Optional(Storable(head)),
+                    Optional(Storable(error.body_start)), whole_account ? "true" : "false",
+                    ToHex(task.letter.message), Optional(task.letter.from), Number(effort.sent)},
+                   "task_kill"));
 }
 
 Result<void> YieldTask(pg::Session& session, const ClaimedTask& task, const Effort& effort) {
-  static const std::string kSql = "update weir.tasks t set " + LeaveRunning("'dispatched'") +
-                                  ", dispatched_at = clock_timestamp(), "
-                                  "requests = greatest(requests + $3::int8, $5::int8), busy_ms = busy_ms + $4::int8 "
-                                  "where id = $1::int8 and epoch = $2::int8 and state = 'running'";
-  return Fenced(session.Exec(
-      kSql,
-      {Number(task.id.value), Number(task.epoch.value), Number(effort.requests), Number(effort.busy_ms),
-       Number(effort.sent)},
-      "task_yield"));
+  static const std::string kSql =
+      "update weir.tasks t set " + LeaveRunning("'dispatched'") +
+      ", dispatched_at = clock_timestamp(), "
+      "requests = greatest(requests + $3::int8, $5::int8), busy_ms = busy_ms + $4::int8 "
+      "where id = $1::int8 and epoch = $2::int8 and state = 'running'";
+  return Fenced(session.Exec(kSql,
+                             {Number(task.id.value), Number(task.epoch.value), Number(effort.requests),
+                              Number(effort.busy_ms), Number(effort.sent)},
+                             "task_yield"));
 }
 
 Result<void> ReturnTasks(pg::Session& session, const std::vector<ReturnedTask>& tasks) {

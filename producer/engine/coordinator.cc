@@ -1,7 +1,6 @@
 #include "producer/engine/coordinator.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "common/ledger/dispatch.h"
 #include "common/obs/log.h"
@@ -14,15 +13,13 @@ Result<void> Coordinator::RunOnce() {
   if (now < next_look_) return {};
   next_look_ = now + std::clamp<std::chrono::milliseconds>(idle_ / 10, std::chrono::seconds(1),
                                                            std::chrono::seconds(2));
-  auto start = ledger::ServerStart(session_);
-  if (!start) return Fail(start.error());
-  const bool restarted = !server_start_.empty() && server_start_ != *start;
-  server_start_ = std::move(*start);
-  if (restarted) {
-    auto back = ledger::RequeueSent(session_);
-    if (!back) return Fail(back.error());
-    Log(LogLevel::kInfo, "the database was restarted: tasks are sent again", {{"tasks", *back}});
+  auto restarted = ledger::RequeueFromBeforeRestart(session_);
+  if (!restarted) return Fail(restarted.error());
+  if (*restarted > 0) {
+    Log(LogLevel::kInfo, "the database was restarted: tasks are sent again", {{"tasks", *restarted}});
   }
+  auto misplaced = ledger::ReturnMisplaced(session_);
+  if (!misplaced) return Fail(misplaced.error());
   auto lost = ledger::RequeueLost(session_, idle_);
   if (!lost) return Fail(lost.error());
   if (*lost > 0) Log(LogLevel::kWarn, "tasks that nobody advanced are sent again", {{"tasks", *lost}});

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <string>
 
 #include "common/base/clock.h"
 #include "common/base/result.h"
@@ -18,9 +17,9 @@ class Coordinator {
       : session_(session), clock_(clock), idle_(idle) {}
 
   // 1. Holds what still runs of paused jobs.
-  // 2. Every tenth of `idle`, but each one to two seconds: requeues what was lost, and what was sent when the
-  // database
-  //    has been restarted since.
+  // 2. Every tenth of `idle`, but each one to two seconds: requeues what was lost, what was sent before the
+  // database was
+  //    restarted, and what is not on its account's lanes.
   Result<void> RunOnce();
 
  private:
@@ -28,7 +27,6 @@ class Coordinator {
   const Clock& clock_;
   std::chrono::milliseconds idle_;
   std::chrono::milliseconds next_look_{0};
-  std::string server_start_;  // of the database, as last seen; "" = not yet
 };
 
 }  // namespace weir

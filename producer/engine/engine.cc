@@ -71,6 +71,7 @@ Result<void> Engine::Sweep() {
 Result<void> Engine::SendLetters() {
   auto sent = letters_.RunOnce();
   if (!sent) return Fail(sent.error());
+  if (*sent > 0) letter_service_.Wake();  // there may be more than one pass takes
   return {};
 }
 

@@ -346,6 +346,26 @@ TEST_F(EngineTest, AJobThatCannotBeEndedHoldsUpNoOther) {
   EXPECT_EQ(Text("select state from weir.tasks where job_id = " + Id(next)), "dispatched");
 }
 
+TEST_F(EngineTest, WhatWasSentBeforeTheDatabaseStartedIsSentAgain) {
+  Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'dispatched', dispatched_at = pg_postmaster_start_time() - interval '1 "
+      "s'");
+  Engine engine(Options(), clock_);
+  engine.RunOnce();
+  EXPECT_EQ(kafka_.received.size(), 1u);
+  EXPECT_EQ(Text("select dispatched_at > pg_postmaster_start_time() from weir.tasks"), "t");
+}
+
+// A task of a moved account ran on its old lane, and added its successor there.
+TEST_F(EngineTest, ATaskOnAnotherLaneThanItsAccountsIsMovedAndSent) {
+  Open(Request({"alice"}));
+  Run("update weir.job_accounts set meter = 'new', lanes = 1, moves = 1");
+  Run("insert into weir.lanes (meter, lane) values ('new', 0)");
+  Engine engine(Options(), clock_);
+  engine.RunOnce();
+  EXPECT_EQ(Text("select meter || '#' || lane || ' ' || state from weir.tasks"), "new#0 dispatched");
+}
+
 // C11: a letter that Kafka refuses slowed every pass.
 TEST_F(EngineTest, ALetterThatIsRefusedSlowsNoDispatch) {
   Open(Request({"alice"}));

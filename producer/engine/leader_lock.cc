@@ -9,17 +9,16 @@ namespace weir {
 Result<bool> LeaderLock::Try() {
   if (held_) return true;
   if (!session_.Connected()) session_.Reset();
-  // Listening comes before the lock, so that nothing is missed between a look at the ledger and the first
-  // wait.
-  auto rows = session_.Exec("listen weir_dispatch");
-  if (rows) {
-    rows = session_.Exec("select pg_try_advisory_lock(" + std::to_string(ledger::kLeaderLock) + ")");
-  }
+  auto rows = session_.Exec("select pg_try_advisory_lock(" + std::to_string(ledger::kLeaderLock) + ")");
+  const bool locked = rows && rows->Bool(0, 0);
+  // Only the leader listens: nobody takes notifications off a session that only tries. The look at the ledger
+  // comes after this, so that it misses nothing.
+  if (locked) rows = session_.Exec("listen weir_dispatch");
   if (!rows) {
     session_.Reset();
     return Fail(rows.error());
   }
-  held_ = rows->Bool(0, 0);
+  held_ = locked;
   return held_;
 }
 

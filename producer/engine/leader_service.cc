@@ -45,17 +45,26 @@ void LeaderService::Wake() {
 // one pass.
 void LeaderService::Loop(const std::function<bool()>& leading) {
   for (;;) {
-    milliseconds gap{0};
-    if (leading()) {
-      const milliseconds begin = clock_.Boot();
-      RunOnce();
-      gap = failures_ > 0
-                ? backoff_.Wait(std::min(failures_, 8))
-                : std::max(options_.least_gap, std::min(2 * (clock_.Boot() - begin), options_.poll));
+    if (!leading()) {
+      StandBy();
+      if (!Rest(options_.poll, false)) return;
+      continue;
     }
+    const milliseconds begin = clock_.Boot();
+    RunOnce();
+    const milliseconds gap =
+        failures_ > 0 ? backoff_.Wait(std::min(failures_, 8))
+                      : std::max(options_.least_gap, std::min(2 * (clock_.Boot() - begin), options_.poll));
     if (!Rest(gap, false)) return;
     if (failures_ == 0 && !Rest(options_.poll, true)) return;
   }
+}
+
+// What ailed this process is of no concern while another leads.
+void LeaderService::StandBy() {
+  failures_ = 0;
+  const std::lock_guard lock(mutex_);
+  trouble_.reset();
 }
 
 bool LeaderService::Rest(milliseconds time, bool until_woken) {

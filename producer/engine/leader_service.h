@@ -54,6 +54,7 @@ class LeaderService {
 
  private:
   void Loop(const std::function<bool()>& leading);
+  void StandBy();
   void Failed(const Error& error);
   // Waits for `time`, or for Stop, or also for Wake. False once stopped.
   bool Rest(std::chrono::milliseconds time, bool until_woken);
