@@ -101,6 +101,8 @@ class BatchWriter {
   BatchCounts TakeCommitted() { return std::exchange(committed_, {}); }
   // Any record was, in that time.
   bool HasCommitted() const { return committed_.fetched > 0; }
+  // Rows were, or were found as they are.
+  bool HasStored() const { return committed_.inserted + committed_.updated + committed_.unchanged > 0; }
   // The effort of tails that were not committed, as far as is known: for whoever ends the task.
   ledger::Effort TakeUnwritten() { return std::exchange(unwritten_, {}); }
 

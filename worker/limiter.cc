@@ -233,9 +233,11 @@ Millis Limiter::Failed(const LaneId& lane, int attempts, std::optional<Millis> a
 
 void Limiter::SetNotBefore(const LaneId& lane, Millis until, const std::string& waiting_for) {
   std::lock_guard lock(mutex_);
-  State& state = states_[lane];
-  state.next_at = until;
-  state.waiting_for = waiting_for;
+  // A lane whose lease was not had is another worker's: it must not count among those that share a rate here.
+  const auto known = states_.find(lane);
+  if (known == states_.end()) return;
+  known->second.next_at = until;
+  known->second.waiting_for = waiting_for;
 }
 
 Limiter::View Limiter::Of(const LaneId& lane) const {

@@ -58,6 +58,7 @@ LaneSlots::LaneSlots(const QuotaRule& rule, int index, int lanes)
     first = has_more ? gap * index / more : gap * (index - more) / (lanes - more);
     credit = std::clamp<std::int64_t>(share / 4, 1, kMostCredit);
   }
+  gap = std::max(gap, Micros(1));
   late = std::max(slack / 2, std::min(gap / 4, kLatest));
 }
 

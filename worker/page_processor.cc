@@ -138,6 +138,13 @@ Result<void> PageProcessor::Remember(TaskWork& work, const AskAgain& again, int 
   return {};
 }
 
+// Before another request in the same turn of the lane.
+Result<void> PageProcessor::AskQuota(TaskWork& work, const PageHooks& hooks) {
+  work.pause = hooks.again();
+  if (!work.pause) return {};
+  return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+}
+
 Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
   const LogScope scope({{"page", work.task.page}});
   int asked_again = 0;
@@ -150,6 +157,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
     if (auto ok = FetchPage(work, reading, hooks.abort); !ok && !reading.Moved()) return ok;
     if (const auto* again = std::get_if<AskAgain>(&reading.Judged())) {
       if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
+      if (auto ok = AskQuota(work, hooks); !ok) return ok;
       continue;
     }
     if (!reading.Moved()) {
@@ -265,14 +273,12 @@ Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
   const auto began = parts_.clock->Boot();
   if (auto ok = HaveToken(work, std::nullopt); !ok) return ok;
   if (parts_.clock->Boot() - began > kTurnLasts) {
-    work.pause = hooks.again();
-    if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+    if (auto ok = AskQuota(work, hooks); !ok) return ok;
   }
   auto done = RunTask(work, hooks);
   if (done || done.error().error_class != ErrorClass::kAuth || done.error().http_status != 401) return done;
   if (auto ok = HaveToken(work, work.token_generation); !ok) return ok;
-  work.pause = hooks.again();
-  if (work.pause) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+  if (auto ok = AskQuota(work, hooks); !ok) return ok;
   return RunTask(work, hooks);
 }
 

@@ -91,6 +91,7 @@ class PageProcessor {
 
  private:
   Result<void> RunPage(TaskWork& work, const PageHooks& hooks);
+  static Result<void> AskQuota(TaskWork& work, const PageHooks& hooks);
   Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
   Result<void> WritePlan(TaskWork& work, std::string_view document);
   Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);

@@ -69,16 +69,16 @@ class PageProcessor::Reading final : public BodySink {
   std::int64_t skip_;       // records of the page that are committed
   std::int64_t seen_ = 0;   // records of the page so far
   std::int64_t digest_ = 0;
-  std::int64_t inserted_ = 0;  // by this task, with what is prepared
+  std::int64_t inserted_ = 0;    // by this task, with what is prepared
   std::optional<Error> broken_;  // an error in the place of a record
   std::int64_t first_order_ms_ = 0, last_order_ms_ = 0, last_changed_ms_ = 0;
   TimesSeen order_times_, change_times_;
   std::string first_id_, last_id_;
   std::vector<std::size_t> id_hashes_;  // kCursor, kNewest
-  const bool conditional_;          // it was asked what changed since, so "nothing" is an answer
-  const std::size_t asked_ids_;     // kIds: how many
-  std::set<std::string> seen_ids_;  // kIds: no more than were asked for
-  std::int64_t passed_over_ = 0;    // of skip_: within the job's filter
+  const bool conditional_;              // it was asked what changed since, so "nothing" is an answer
+  const std::size_t asked_ids_;         // kIds: how many
+  std::set<std::string> seen_ids_;      // kIds: no more than were asked for
+  std::int64_t passed_over_ = 0;        // of skip_: within the job's filter
   bool moved_ = false;
   bool budget_spent_ = false;
   bool finished_ = false;

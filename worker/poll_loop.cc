@@ -1,6 +1,7 @@
 #include "worker/poll_loop.h"
 
 #include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "common/obs/log.h"
@@ -60,6 +61,7 @@ void PollLoop::DropClient() {
 void PollLoop::RunOnce(milliseconds timeout) {
   if (!HaveClient()) {
     StoreFinished();
+    std::this_thread::sleep_for(std::clamp(next_client_ - parts_.clock->Boot(), milliseconds(0), timeout));
     return;
   }
   if (auto ok = consumer_->Poll(more_ ? milliseconds(0) : timeout); !ok) {

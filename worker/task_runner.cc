@@ -61,12 +61,14 @@ void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
   if (next.claimed) work.delivery.claimed = *next.claimed;
   if (!next.freed)
     shared_.limiter->SetNotBefore(work.lane, shared_.clock->Boot() + next.lane_wait, next.waiting_for);
-  const bool long_wait = next.lane_wait > kLongWait;
+  // A lane that is at its next task already waits for nothing of this one's.
+  const bool long_wait = !next.freed && next.lane_wait > kLongWait;
   // Ledger and broker take a moment to bring the lane's next task; a slot of the quota does not wait for it.
   if (long_wait && next.waiting_for == kQuota) next.lane_wait -= kQuotaLead;
   if (next.again && !long_wait) {
     if (next.waiting_for == kDatabase) ++work.delivery.returns;
-    work.delivery.alone = work.delivery.alone || next.alone;
+    // Only until its next claim, which says if it is still suspect.
+    work.delivery.alone = next.alone;
     work.delivery.requests = std::max(work.delivery.requests, next.requests);
     shared_.scheduler->GiveBack(work.lane, std::move(work.delivery), next.lane_wait);
     return;
@@ -80,7 +82,7 @@ void TaskRunner::Settle(LaneScheduler::Work work, Next next) {
     shared_.finished->Push(std::move(work.delivery));
   }
   ReturnTasks(std::move(returned), *shared_.pool, *shared_.scheduler, *shared_.finished);
-  shared_.scheduler->Done(work.lane, task, next.lane_wait);
+  shared_.scheduler->Done(work.lane, task, next.freed ? milliseconds(0) : next.lane_wait);
 }
 
 std::optional<Error> TaskRunner::AbortReason(const ledger::ClaimedTask& task) const {
@@ -176,7 +178,10 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
   TaskWork& page = opened ? *opened : unopened;
   page.began = began;
   if (opened) {
-    if (const auto moved = MoveIfMisplaced(page)) return *moved;
+    if (auto moved = MoveIfMisplaced(page)) {
+      if (moved->unwritten) moved->claimed = page.task.epoch;
+      return *moved;
+    }
   }
   page.sent = page.effort.requests = std::max<std::int64_t>(0, work.delivery.requests - page.task.requests);
   page.metrics =
@@ -287,6 +292,7 @@ Result<void> TaskRunner::Process(TaskWork& work) {
   hooks.abort = [this, &work] {
     // A committed batch clears a suspect (FenceSql): others need not wait for the rest of its page.
     if (writer_.HasCommitted()) shared_.scheduler->EndAlone();
+    OpenGate(work);
     return AbortReason(work.task);
   };
   auto done = processor_.Run(work, hooks);
@@ -331,6 +337,11 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& failed) {
       return OnDatabaseError(work, error);
     case ErrorClass::kSchema:
       return OnRefusal(work, error);
+    case ErrorClass::kConfig:
+      // With a SQLSTATE it is the server that refuses a new connection: a password that is being changed, a
+      // reloaded pg_hba.conf. The page has nothing to do with it.
+      if (!error.sqlstate.empty()) return OnDatabaseError(work, error);
+      return Kill(work, error);
     case ErrorClass::kThrottled: {
       work.metrics->Throttled();
       const auto asked = error.retry_after ? error.retry_after
@@ -352,15 +363,21 @@ TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& failed) {
 }
 
 TaskRunner::Next TaskRunner::Park(TaskWork& work, const Error& error, milliseconds wait, bool count_attempt) {
+  // What could not be written down is waited for all the same: the upstream asked for it.
+  const auto unwritten = [&] {
+    Next ill = DatabaseIll();
+    ill.lane_wait = std::max(ill.lane_wait, wait);
+    return ill;
+  };
   auto session = shared_.pool->Acquire();
-  if (!session) return DatabaseIll();
+  if (!session) return unwritten();
   work.metrics->Retry(error.error_class);
   work.metrics->Task(TaskResult::kParked);
   auto parked = ledger::ParkTask(**session, work.task, wait, count_attempt, error, work.effort);
   if (!parked && parked.error().error_class == ErrorClass::kBadRecord) {
     parked = ledger::ParkTask(**session, work.task, wait, count_attempt, Unstorable(error), work.effort);
   }
-  if (Unwritten(parked, "a task could not be parked")) return DatabaseIll();
+  if (Unwritten(parked, "a task could not be parked")) return unwritten();
   const bool database = error.error_class == ErrorClass::kDatabase;
   return {.lane_wait = wait,
           .again = false,

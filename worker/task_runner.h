@@ -101,6 +101,7 @@ class TaskRunner {
   Result<void> TryTable(const TaskWork& work);
   std::chrono::milliseconds RefusedBy(TaskWork& work, const Error& error);
   void CloseTry(TaskWork& work, bool wrote, bool done);
+  void OpenGate(TaskWork& work);
   Next OnDatabaseError(TaskWork& work, const Error& error);
   Next OnRefusal(TaskWork& work, Error error);
   bool CountRecords(const TaskWork& work);

@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 
 // A shorter wait is not worth the way through ledger and Kafka.
 constexpr milliseconds kParkFrom{1'000};
-constexpr milliseconds kLongestRetry{60'000};
+constexpr int kContentions = 4;
 
 // Where the task's records go; a plan is rows of the ledger's.
 std::string TableOf(const TaskWork& work) {
@@ -95,9 +95,18 @@ void TaskRunner::CloseTry(TaskWork& work, bool wrote, bool done) {
   work.trying = false;
 }
 
+// The page that was let through to try has shown that its table takes rows: the others need not wait for its
+// end.
+void TaskRunner::OpenGate(TaskWork& work) {
+  if (!work.trying || !writer_.HasStored()) return;
+  shared_.gate->Took(TableOf(work));
+  work.trying = false;
+}
+
 TaskRunner::Next TaskRunner::OnDatabaseError(TaskWork& work, const Error& error) {
-  if (!work.pause && IsContention(error)) return DatabaseIll(kLongestRetry);
-  const bool known = pg::IsOutage(error.sqlstate);
+  // Where that lasts, it is like any other outage: nothing is asked of the upstream.
+  if (!work.pause && IsContention(error) && returns_ < kContentions) return DatabaseIll();
+  const bool known = pg::IsOutage(error.sqlstate) || error.error_class == ErrorClass::kConfig;
   const bool counts = !known && !work.pause;
   if (counts && work.task.attempts + 1 >= shared_.config->max_attempts) return Kill(work, error);
   const milliseconds wait = work.pause ? work.pause->wait : RefusedBy(work, error);

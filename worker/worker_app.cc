@@ -192,8 +192,9 @@ void WorkerApp::KeepLanes() {
     // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
     lock.lock();
+    // After a failure it is not hurried: the database is away, or full.
     keeper_wake_.wait_for(lock, RenewEvery(config_.lease),
-                          [this] { return stopping_.load() || keeper_.Untold(); });
+                          [&] { return stopping_.load() || (ok && keeper_.Untold()); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)

@@ -110,7 +110,9 @@ Result<void> ReturnTasks(pg::Session& session, const std::vector<ReturnedTask>& 
   static const std::string kSql =
       "update weir.tasks t set " +
       LeaveRunning("case t.state when 'parked' then 'parked' else 'planned' end") +
-      " from unnest($1::int8[], $2::int8[]) u (id, epoch) where t.id = u.id "
+      " from (select set_config('lock_timeout', '500ms', true)) c, unnest($1::int8[], $2::int8[]) u (id, "
+      "epoch) "
+      "where t.id = u.id "
       "and (t.state in ('planned', 'parked', 'dispatched') or (t.state = 'running' and t.epoch = u.epoch))";
   auto rows = session.Exec(kSql, {pg::ArrayLiteral(ids), pg::ArrayLiteral(epochs)}, "task_return");
   if (!rows) return Fail(rows.error());

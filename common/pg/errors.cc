@@ -122,8 +122,8 @@ Error FromConnectFailure(const PGconn* conn, const std::string& where) {
   const std::string_view text = PQerrorMessage(conn);
   const auto [code, message] = FindState(text);
   if (code.empty() && PQconnectionNeedsPassword(conn)) {
-    return MakeError(ErrorClass::kConfig, fmt::format("PostgreSQL at {} asks for a password", where),
-                     "put it into database.url or a .pgpass file");
+    return Make(ErrorClass::kConfig, fmt::format("PostgreSQL at {} asks for a password", where),
+                "put it into database.url or a .pgpass file", "28P01");
   }
   if (code.empty()) {
     return MakeError(ErrorClass::kDatabase,

@@ -16,6 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kLongest{366LL * 86'400'000};
+constexpr std::int64_t kMostTold = 1'000'000'000;     // requests in a window
 constexpr std::size_t kMaxMembers = 32;               // of one structured header
 constexpr std::int64_t kUnixSeconds = 1'000'000'000;  // a reset from here on is a point in time
 constexpr std::int64_t kUnixMillis = 1'000'000'000'000;
@@ -224,6 +225,9 @@ std::vector<RateWindow> ParseRateLimits(const HttpResponseHead& head, std::int64
   for (auto& [name, window] : told.windows) {
     if (!window.remaining || told.other_unit.contains(name) || windows.size() >= kMaxRateWindows) continue;
     if (window.limit && *window.limit <= 0) window.limit.reset();
+    // What no API allows is no limit, and would overflow whoever reckons with it.
+    if (window.limit && (*window.limit <= 0 || *window.limit > kMostTold)) window.limit.reset();
+    window.remaining = std::min(*window.remaining, kMostTold);
     windows.push_back(window);
   }
   return windows;

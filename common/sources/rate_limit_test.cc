@@ -116,5 +116,19 @@ TEST(RateLimitTest, TheirNumberIsBounded) {
   EXPECT_EQ(Parse(headers).size(), kMaxRateWindows);
 }
 
+// Such a number overflowed the limiter, and ended the worker.
+TEST(RateLimit, WhatNoApiAllowsIsNoLimit) {
+  for (const char* most : {"99999999999999999999", "9223372036854775807", "0"}) {
+    HttpResponseHead head;
+    head.status = 200;
+    head.headers = {{"X-RateLimit-Limit-Minute", most},
+                    {"X-RateLimit-Remaining-Minute", "99999999999999999999"}};
+    for (const RateWindow& window : ParseRateLimits(head, 1'700'000'000'000)) {
+      EXPECT_FALSE(window.limit) << most;
+      EXPECT_LE(window.remaining.value_or(0), 1'000'000'000) << most;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir
