@@ -12,6 +12,7 @@
 #include "common/sources/highlevel/renewal.h"
 #include "common/sources/highlevel/search_page.h"
 #include "common/sources/highlevel/slice_end.h"
+#include "common/sources/settled.h"
 #include "common/sources/source_params.h"
 #include "common/sources/time_windows.h"
 #include "common/sources/upstream_sentence.h"
@@ -337,7 +338,9 @@ Result<PageEnd> HighLevelSource::FinishPage(const TaskContext& task, const PageR
   if (!slice_records) return Fail(slice_records.error());
   const auto overlap = OverlapMs(Info(), task.account);
   if (!overlap) return Fail(overlap.error());
-  const highlevel::FinishOptions options{*task_pages, *slice_records, task.now_ms - *overlap};
+  const std::int64_t settled =
+      SettledMs(task, result, result.change_times.most, std::chrono::milliseconds(*overlap));
+  const highlevel::FinishOptions options{*task_pages, *slice_records, settled, *overlap};
   return highlevel::FinishSearch(task, result, options);
 }
 

@@ -105,7 +105,7 @@ TEST(HighLevelRequest, NoCursorIsSentByHalves) {
   bounded.filter.until_ms = *ParseTime("2024-01-20");
   EXPECT_EQ(RequestOf(bounded).request.target,
             "/opportunities/"
-            "search?location_id=LocNorth&order=added_asc&limit=1&date=01-09-2024&endDate=01-21-2024");
+            "search?location_id=LocNorth&order=added_asc&limit=1&date=01-09-2024&endDate=01-22-2024");
 }
 
 TEST(HighLevelRequest, ChangesArePostedOldestFirst) {
@@ -212,6 +212,47 @@ TEST(HighLevelPlan, PipelinesAreOnePage) {
     ASSERT_FALSE(planned) << bad;
     EXPECT_EQ(planned.error().error_class, ErrorClass::kTransient) << bad;
   }
+}
+
+// What is later than the upstream's clock could not have been told yet.
+TEST(HighLevelFinish, ChangesAreClaimedByTheUpstreamsClockWhereItIsBehindOurs) {
+  const TaskContext task = TaskOf(
+      {SelectorKind::kCursor, kNow - 7'200'000, kNow, fmt::format("changes;{};;0;0", kNow - 7'200'000)});
+  const auto claimed = [&](std::string_view date, std::int64_t changed_ms) {
+    HttpResponseHead head{200, {}};
+    if (!date.empty()) head.headers.push_back({"Date", std::string(date)});
+    PageResult result;
+    result.head = &head;
+    result.records = result.distinct = 1;
+    result.first_id = result.last_id = "a";
+    result.change_times.Add(changed_ms);
+    result.envelope = R"({"opportunities":[],"total":1})";
+    const auto end = HighLevelSource().FinishPage(task, result);
+    EXPECT_TRUE(end && end->read.size() == 1U);
+    return end && end->read.size() == 1U ? kNow - end->read[0].hi : -1;
+  };
+  constexpr std::int64_t kOverlap = 300'000, kMinute = 60'000;
+  const std::int64_t early = kNow - 7'000'000;
+  EXPECT_EQ(claimed("", early), kOverlap);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 12:00:00 GMT", early), kOverlap);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 11:00:00 GMT", early), kOverlap + 60 * kMinute);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 13:00:00 GMT", early), kOverlap) << "ours is never exceeded";
+  // A Date that is behind the upstream's own records is not its clock's.
+  EXPECT_EQ(claimed("Fri, 01 Mar 2024 11:00:00 GMT", kNow - 30 * kMinute), kOverlap + 30 * kMinute);
+}
+
+TEST(HighLevelGrant, AShortLifeDoesNotHaveEachTaskSpendARefreshToken) {
+  using std::chrono::seconds;
+  const auto lives = [](const char* expires_in) {
+    const auto grant = HighLevelSource().ReadGrant(
+        {200, {}}, fmt::format(R"({{"access_token":"at","refresh_token":"rt"{}}})", expires_in));
+    EXPECT_TRUE(grant);
+    return grant ? grant->lives : std::chrono::milliseconds(0);
+  };
+  for (const char* brief : {"0", "-5", "1", "60", "599"})
+    EXPECT_EQ(lives(fmt::format(R"(,"expires_in":{})", brief).c_str()), seconds(600)) << brief;
+  EXPECT_EQ(lives(R"(,"expires_in":3600)"), seconds(3'600));
+  EXPECT_EQ(lives(""), seconds(86'400));
 }
 
 TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
