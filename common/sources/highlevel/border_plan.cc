@@ -236,9 +236,13 @@ Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& 
   return CrossBorder(std::move(cut.search), *cut.border, cut.hi, behind, 0, options, sink);
 }
 
+bool LeavesNewRecords(const TaskContext& task, const LastQuestion& last, const SearchMeta& answer) {
+  constexpr std::int64_t kMostLooksForNew = 2;
+  return last.after && answer.next && answer.next->after_ms >= task.now_ms && last.looks >= kMostLooksForNew;
+}
+
 Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
                       const TaskSink& sink) {
-  constexpr std::int64_t kMostLooksForNew = 2;
   const auto answer = ParseMeta(document);
   if (!answer) return Fail(answer.error());
   if (!last.after || (!answer->records && !answer->next)) return {};
@@ -248,7 +252,7 @@ Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::st
         last.after->IsStart() || (next.after_ms >= last.after->after_ms && next != *last.after);
     if (!behind && !answer->records) return {};  // the place that was asked for, said again
     if (!behind) return NotWhole("the upstream's next record does not lie behind the last one");
-    if (next.after_ms >= task.now_ms && last.looks >= kMostLooksForNew) return {};
+    if (LeavesNewRecords(task, last, *answer)) return {};
   }
   const SlicePage rest{FirstDay(task.filter), LastDay(task.filter), *last.after, last.looks + 1};
   return sink(

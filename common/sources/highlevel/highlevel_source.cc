@@ -303,11 +303,13 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
 
 std::optional<std::int64_t> HighLevelSource::TotalIn(const TaskContext& task,
                                                      std::string_view document) const {
-  const bool whole = task.selector.key.empty() || LastQuestion::Parse(task.selector.key);
+  const auto last = LastQuestion::Parse(task.selector.key);
+  const bool whole = task.selector.key.empty() || last;
   if (task.stream == kPipelines || task.mode != JobMode::kFull || task.filter.limit || !whole)
     return std::nullopt;
   const auto answer = highlevel::ParseMeta(document);
-  return answer && answer->total && *answer->total >= 0 ? answer->total : std::nullopt;
+  if (!answer || (last && highlevel::LeavesNewRecords(task, *last, *answer))) return std::nullopt;
+  return answer->total;
 }
 
 PlanEstimate HighLevelSource::EstimatePlan(const TaskContext& task, std::string_view document,

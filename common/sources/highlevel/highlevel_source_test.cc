@@ -332,6 +332,10 @@ TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
     TaskContext since = TaskOf({SelectorKind::kDiscover, 0, 0, fmt::format("total;1000;a;{}", looks)});
     since.now_ms = 2'000;
     EXPECT_EQ(PlanOf(since, Next(2'000, "b")).size(), looks < 2 ? 1U : 0U);
+    const auto total = HighLevelSource().TotalIn(since, Next(2'000, "b"));
+    EXPECT_EQ(total, looks < 2 ? std::optional<std::int64_t>(9) : std::nullopt)
+        << "a total that counts records which are not read compares with nothing";
+    EXPECT_EQ(HighLevelSource().TotalIn(since, Next(1'999, "b")), 9);
   }
   // One that was there: on from the same place, and not for ever.
   TaskContext rest = last;
