@@ -228,8 +228,8 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, const HttpResponseHead& he
   advance.done = true;
   if (auto ok = ledger::PrepareFence(**session); !ok) return ok;
   std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
-                    ledger::PlannedSql(**session, work.task, note) +
-                    BeganSql(**session, work.task, head) + "notify weir_dispatch; ";
+                    ledger::PlannedSql(**session, work.task, note) + BeganSql(**session, work.task, head) +
+                    "notify weir_dispatch; ";
   sql += ledger::CopyTaskSql() + "commit";
   std::string rows;
   int lane = work.task.lane.index;
