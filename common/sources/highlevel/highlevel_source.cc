@@ -279,7 +279,7 @@ std::optional<std::string> HighLevelSource::RenamedTo(std::string_view) const { 
 
 Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& state,
                                    std::string_view document, const TaskSink& sink) const {
-  if (task.stream == kPipelines) return highlevel::PlanPipelines(document, sink);
+  if (task.stream == kPipelines) return highlevel::PlanPipelines(task, document, sink);
   if (const auto last = LastQuestion::Parse(task.selector.key))
     return highlevel::PlanRest(task, *last, document, sink);
   const auto answer = highlevel::ParseMeta(document);

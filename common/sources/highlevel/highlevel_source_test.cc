@@ -199,10 +199,26 @@ TEST(HighLevelPlan, PipelinesAreOnePage) {
   // The page is to have as many as the plan's answer had.
   const TaskContext task = TaskOf(tasks[0].selector, "pipelines");
   EXPECT_TRUE(FinishOf(task, 2, R"({"pipelines":[]})"));
+  // One that was deleted since, or a cut answer: the plan is asked for again, and then both must agree.
   for (const int fewer : {0, 1}) {
     const auto end = FinishOf(task, fewer, R"({"pipelines":[]})");
-    ASSERT_FALSE(end) << fewer;
-    EXPECT_EQ(end.error().error_class, ErrorClass::kTransient);
+    ASSERT_TRUE(end) << fewer;
+    ASSERT_EQ(end->successors.size(), 1U);
+    const TaskContext again = TaskOf(end->successors[0].selector, "pipelines");
+    EXPECT_EQ(again.selector.kind, SelectorKind::kDiscover);
+    EXPECT_EQ(RequestOf(again).request.target, page.request.target);
+    const auto one = PlanOf(again, R"({"pipelines":[{"id":"a"}]})");
+    ASSERT_EQ(one.size(), 1U);
+    const TaskContext last = TaskOf(one[0].selector, "pipelines");
+    EXPECT_EQ(RequestOf(last).request.target, page.request.target);
+    EXPECT_TRUE(FinishOf(last, 1, R"({"pipelines":[]})")->successors.empty());
+    const auto none = FinishOf(last, 0, R"({"pipelines":[]})");
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().error_class, ErrorClass::kTransient);
+    const auto gone = HighLevelSource().Plan(again, {}, R"({"pipelines":[]})",
+                                             [](const NewTask&) { return Result<void>(); });
+    ASSERT_FALSE(gone) << "all of them at once are not believed to be gone";
+    EXPECT_EQ(gone.error().error_class, ErrorClass::kTransient);
   }
   EXPECT_TRUE(FinishOf(TaskOf({SelectorKind::kPages, 0, 1, ""}, "pipelines"), 0, ""))
       << "of an older version";
