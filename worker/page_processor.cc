@@ -8,6 +8,7 @@
 #include "common/ledger/drift.h"
 #include "common/obs/log.h"
 #include "common/sources/field_columns.h"
+#include "common/sources/upstream_sentence.h"
 #include "worker/page_reading.h"
 
 namespace weir::worker {
@@ -32,6 +33,15 @@ FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& setting
 
 bool MorePages(const ledger::ClaimedTask& task) {
   return task.selector.kind == SelectorKind::kPages && task.page + 1 < task.selector.hi;
+}
+
+// A full sync saw what changed before its first question was answered, by the upstream's clock; the times of
+// later changes are by that clock too. ClaimedTask::job_now_ms is right unless that clock is behind.
+std::string BeganSql(const pg::Session& session, const ledger::ClaimedTask& task,
+                     const HttpResponseHead& head) {
+  const std::int64_t answered = AnsweredAt(head, task.job_now_ms);
+  const bool behind = task.selector == Selector{} && answered < task.job_now_ms;
+  return behind ? ledger::BeganSql(session, task, answered) : "";
 }
 
 // Once its page is read: then nothing that comes with its records, or is counted with them, can ask for more.
@@ -188,12 +198,13 @@ Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort)
     if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
     if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
     const auto* again = std::get_if<AskAgain>(&reading.Judged());
-    if (again == nullptr) return WritePlan(work, reading.Document());
+    if (again == nullptr) return WritePlan(work, reading.Head(), reading.Document());
     if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
   }
 }
 
-Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document) {
+Result<void> PageProcessor::WritePlan(TaskWork& work, const HttpResponseHead& head,
+                                      std::string_view document) {
   auto session = parts_.pool->Acquire();
   if (!session) return Fail(session.error());
   auto state = ledger::LoadAccountState(**session, work.task);
@@ -225,7 +236,8 @@ Result<void> PageProcessor::WritePlan(TaskWork& work, std::string_view document)
   advance.done = true;
   if (auto ok = ledger::PrepareFence(**session); !ok) return ok;
   std::string sql = "begin; " + ledger::FenceSql(work.task, advance) + ledger::GuardSql(work.task) +
-                    ledger::PlannedSql(**session, work.task, note) + "notify weir_dispatch; ";
+                    ledger::PlannedSql(**session, work.task, note) + BeganSql(**session, work.task, head) +
+                    "notify weir_dispatch; ";
   sql += ledger::CopyTaskSql() + "commit";
   std::string rows;
   int lane = work.task.lane.index;
@@ -277,6 +289,8 @@ Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
   }
   auto done = RunTask(work, hooks);
   if (done || done.error().error_class != ErrorClass::kAuth || done.error().http_status != 401) return done;
+  // Another token of the same app lacks the right too, and a refresh token would be spent for each task.
+  if (SaysARightIsMissing(UpstreamSentence(done.error().body_start))) return done;
   if (auto ok = HaveToken(work, work.token_generation); !ok) return ok;
   if (auto ok = AskQuota(work, hooks); !ok) return ok;
   return RunTask(work, hooks);

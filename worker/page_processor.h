@@ -93,7 +93,7 @@ class PageProcessor {
   Result<void> RunPage(TaskWork& work, const PageHooks& hooks);
   static Result<void> AskQuota(TaskWork& work, const PageHooks& hooks);
   Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
-  Result<void> WritePlan(TaskWork& work, std::string_view document);
+  Result<void> WritePlan(TaskWork& work, const HttpResponseHead& head, std::string_view document);
   Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
   Result<void> RunTask(TaskWork& work, const PageHooks& hooks);
   Result<void> RunPages(TaskWork& work, const PageHooks& hooks);

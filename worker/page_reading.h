@@ -36,6 +36,7 @@ class PageProcessor::Reading final : public BodySink {
   bool Moved() const { return moved_; }
   // Of the page, so far.
   std::int64_t Records() const { return seen_; }
+  const HttpResponseHead& Head() const { return head_; }
   // kDocument: the whole body.
   std::string_view Document() const { return WithoutByteOrderMark(text_); }
 

@@ -42,6 +42,21 @@ std::string RandomName() {
   return fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
 }
 
+bool HoldsPartOf(std::string_view text, std::string_view secret) {
+  constexpr std::size_t kTelling = 8;  // so many characters of a secret in a row are not shown
+  if (secret.empty()) return false;
+  const std::size_t run = std::min(secret.size(), kTelling);
+  for (std::size_t at = 0; at + run <= secret.size(); ++at) {
+    if (text.find(secret.substr(at, run)) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
+// The text holds the secret or a part of it, as it is or as the form carried it.
+bool Repeats(std::string_view text, const Secret& secret) {
+  return HoldsPartOf(text, secret.Reveal()) || HoldsPartOf(text, PercentEncode(secret.Reveal()));
+}
+
 Error Stopped(std::string message, milliseconds wait) {
   Error e = MakeError(ErrorClass::kStopped, std::move(message));
   e.retry_after = wait;
@@ -128,6 +143,7 @@ Renewal::Attempt Renewal::Spend(const Stored& stored) {
   }
   auto request = source_.RenewRequest(account_.secrets, refresh);
   if (!request) return Fail(request.error());
+  sent_ = std::move(refresh);
   request->fresh_connection = true;
   milliseconds asked{0};
   auto claim = Claim(stored ? stored->generation : 0, asked);
@@ -242,12 +258,13 @@ Error Renewal::Auth(std::string_view why, std::string hint, int status) const {
   return e;
 }
 
-// The upstream's own words, unless they repeat what was sent.
+// The upstream's own words, unless they repeat what was sent: the refresh token that was spent is not the
+// configured one any more once it was renewed.
 std::string Renewal::Words(const GrantRefusal& refusal) const {
-  const auto repeats = [&](const auto& secret) {
-    return !secret.second.empty() && refusal.description.find(secret.second.Reveal()) != std::string::npos;
-  };
-  const bool told = std::any_of(account_.secrets.begin(), account_.secrets.end(), repeats);
+  const bool told = Repeats(refusal.description, sent_) ||
+                    std::any_of(account_.secrets.begin(), account_.secrets.end(), [&](const auto& secret) {
+                      return Repeats(refusal.description, secret.second);
+                    });
   if (refusal.description.empty() || told) return refusal.code;
   return refusal.code + ": " + refusal.description;
 }

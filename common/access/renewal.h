@@ -103,6 +103,7 @@ class Renewal {
   const AccountSettings& account_;
   const SealingKey key_;
   const Secret& configured_;
+  Secret sent_;  // the refresh token of the last request
   const ledger::CredentialKey row_;
   const std::string place_;  // what the tokens are sealed for
 };

@@ -252,6 +252,33 @@ TEST_F(RenewalTest, OnlyInvalidGrantLosesTheToken) {
   EXPECT_THAT(sent_, ElementsAre("rt-0", "rt-new"));
 }
 
+TEST_F(RenewalTest, NoPartOfASecretThatTheUpstreamRepeatsIsShown) {
+  const struct {
+    std::string words;
+    bool shown;
+  } cases[] = {
+      {"Token rotated/token+1 is spent", false},
+      {"Token rotated%2Ftoken%2B1 is spent", false},
+      {"Token \\u2026ated/tok\\u2026 is spent", false},
+      {"of client s3cr3t", false},
+      {"the token was used before", true},
+  };
+  for (const auto& [words, shown] : cases) {
+    SCOPED_TRACE(words);
+    store_.Forget();
+    answers_ = {Answered(200, "at-1 rotated/token+1"),
+                Answered(400, R"({"error":"invalid_grant","error_description":")" + words + R"("})")};
+    ASSERT_TRUE(Have());
+    const auto lost = Have(store_.stored.generation);
+    ASSERT_FALSE(lost);
+    EXPECT_EQ(sent_.back(), "rotated/token+1");
+    EXPECT_THAT(lost.error().message, HasSubstr("invalid_grant"));
+    EXPECT_EQ(lost.error().message.find("invalid_grant: " + words) != std::string::npos, shown)
+        << lost.error().message;
+    EXPECT_THAT(lost.error().message, Not(HasSubstr("ated")));
+  }
+}
+
 TEST_F(RenewalTest, WhatIsNoWordOfTheTokenEndpointLosesNothing) {
   const std::pair<const char*, TokenAnswer> cases[] = {
       {"a proxy's 403", Answered(403, "<html>Forbidden</html>")},

@@ -173,4 +173,10 @@ Result<AccountState> LoadAccountState(pg::Session& session, const ClaimedTask& t
   return state;
 }
 
+std::string BeganSql(const pg::Session& session, const ClaimedTask& discover, std::int64_t upstream_ms) {
+  return fmt::format(
+      "update weir.job_accounts set began_ms = least(began_ms, {}) where job_id = {} and account = {}; ",
+      upstream_ms, discover.job.value, session.Quote(discover.account));
+}
+
 }  // namespace weir::ledger

@@ -136,6 +136,9 @@ struct PlanNote {
   std::optional<std::int64_t> estimate = std::nullopt;  // Source::EstimateIn
 };
 std::string PlannedSql(const pg::Session& session, const ClaimedTask& discover, const PlanNote& note);
+// Notes, for the discover task's transaction, that the account's sync began no later than then by its
+// upstream's clock (Unix milliseconds): the next incremental sync reads what changed since.
+std::string BeganSql(const pg::Session& session, const ClaimedTask& discover, std::int64_t upstream_ms);
 
 struct Effort {
   std::int64_t requests = 0;

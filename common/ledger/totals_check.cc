@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace weir::ledger {
 namespace {
@@ -26,6 +27,32 @@ constexpr std::string_view kMetSql = R"sql(
    where a.job_id = $1::int8 and a.account = $2
   returning met)sql";
 
+// Records without a readable id, which were rejected: they came too, and cannot be told apart.
+constexpr std::string_view kUnnamedSql = R"sql(
+  select count(*)
+    from weir.job_accounts a
+    join weir.jobs j on j.id = a.job_id
+    join weir.jobs o on (o.source, o.stream) = (j.source, j.stream)
+    join weir.tasks t on t.job_id = o.id and t.account = a.account
+    join weir.rejects r on r.task_id = t.id
+   where a.job_id = $1::int8 and a.account = $2 and r.record_id is null and r.created_at >= a.began_at)sql";
+
+// What the account's full sync before this one, of the same scope, fell short by: only if all its pages were
+// read and it was looked at twice, too. An upstream whose total is too large for ever would otherwise never
+// let a full sync succeed.
+constexpr std::string_view kShortBeforeSql = R"sql(
+  select least(p.total_before, coalesce(p.total_after, p.total_before)) - p.met
+    from (select p.*
+            from weir.jobs j
+            join weir.jobs q on (q.source, q.stream) = (j.source, j.stream) and q.id < j.id and q.record_limit is null
+                            and q.since_ms is not distinct from j.since_ms and q.until_ms is not distinct from j.until_ms
+            join weir.job_accounts p on p.job_id = q.id and p.account = $2
+           where j.id = $1::int8 and p.mode = 'full' and p.state in ('succeeded', 'partial')
+           order by q.id desc limit 1) p
+   where p.looked_again
+     and not exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
+                        and (t.state <> 'done' or t.incomplete is not null)))sql";
+
 // The last question of the plan, asked again: by it a source also reads what was created meanwhile. An
 // expired job that this one goes on with may have asked it. The plan's first question is not: it would plan
 // all anew.
@@ -45,33 +72,69 @@ constexpr std::string_view kAskAgainSql = R"sql(
    where a.job_id = $1::int8 and a.account = asked.account
   returning pg_notify('weir_dispatch', ''))sql";
 
+constexpr std::string_view kDoubtSql =
+    "update weir.job_accounts set doubt = coalesce(doubt, $3) where job_id = $1::int8 and account = $2";
+
 constexpr std::string_view kIncompleteSql =
     "update weir.job_accounts set incomplete_reason = $3 where job_id = $1::int8 and account = $2";
+
+Result<std::optional<std::int64_t>> Number(pg::Session& session, std::string_view sql,
+                                           const pg::ParamsList& params, std::string_view name) {
+  auto rows = session.Exec(sql, params, name);
+  if (!rows) return Fail(rows.error());
+  if (rows->Empty() || rows->IsNull(0, 0)) return std::optional<std::int64_t>();
+  return std::optional(rows->Int(0, 0));
+}
+
+struct Ending {
+  std::string account;
+  std::int64_t before = 0, after = 0;
+  bool looked_again = false;
+};
+
+Result<void> CheckAccount(pg::Session& session, const std::string& job_id, const Ending& ending) {
+  const pg::ParamsList of{job_id, ending.account};
+  auto met = Number(session, kMetSql, of, "count_met");
+  if (!met) return Fail(met.error());
+  // What was there all the time has come. What the total fell by may have been deleted before it was read;
+  // growth explains nothing.
+  const std::int64_t missing = std::min(ending.before, ending.after) - met->value_or(0);
+  if (missing <= 0) return {};
+  auto unnamed = Number(session, kUnnamedSql, of, "count_unnamed");
+  if (!unnamed) return Fail(unnamed.error());
+  if (missing <= unnamed->value_or(0)) return {};
+  if (!ending.looked_again) {
+    auto asked = session.Exec(kAskAgainSql, of, "ask_again");
+    if (!asked) return Fail(asked.error());
+    if (!asked->Empty()) return {};
+  } else {
+    auto before = Number(session, kShortBeforeSql, of, "short_before");
+    if (!before) return Fail(before.error());
+    if (*before == missing) {
+      const std::string doubt = fmt::format(
+          "the upstream told of {} more records than came, as in the full sync before this one", missing);
+      auto noted = session.Exec(kDoubtSql, {job_id, ending.account, doubt});
+      if (!noted) return Fail(noted.error());
+      return {};
+    }
+  }
+  const std::string reason =
+      fmt::format("{} different records came, and the upstream told of {} at the beginning and {} at the end",
+                  met->value_or(0), ending.before, ending.after);
+  auto noted = session.Exec(kIncompleteSql, {job_id, ending.account, reason});
+  if (!noted) return Fail(noted.error());
+  return {};
+}
 
 }  // namespace
 
 Result<void> CheckTotals(pg::Session& session, const std::string& job_id) {
-  auto ending = session.Exec(kEndingSql, {job_id}, "ending_totals");
-  if (!ending) return Fail(ending.error());
-  for (int i = 0; i < ending->Size(); ++i) {
-    const std::string account(ending->Text(i, 0));
-    const std::int64_t before = ending->Int(i, 1);
-    const std::int64_t after = ending->IsNull(i, 2) ? before : ending->Int(i, 2);
-    auto met = session.Exec(kMetSql, {job_id, account}, "count_met");
-    if (!met) return Fail(met.error());
-    // What was there all the time has come. What the total fell by may have been deleted before it was read;
-    // growth explains nothing.
-    if (met->Int(0, 0) >= std::min(before, after)) continue;
-    if (!ending->Bool(i, 3)) {
-      auto asked = session.Exec(kAskAgainSql, {job_id, account}, "ask_again");
-      if (!asked) return Fail(asked.error());
-      if (!asked->Empty()) continue;
-    }
-    const std::string reason = fmt::format(
-        "{} different records came, and the upstream told of {} at the beginning and {} at the end",
-        met->Int(0, 0), before, after);
-    auto noted = session.Exec(kIncompleteSql, {job_id, account, reason});
-    if (!noted) return Fail(noted.error());
+  auto rows = session.Exec(kEndingSql, {job_id}, "ending_totals");
+  if (!rows) return Fail(rows.error());
+  for (int i = 0; i < rows->Size(); ++i) {
+    Ending ending{std::string(rows->Text(i, 0)), rows->Int(i, 1), 0, rows->Bool(i, 3)};
+    ending.after = rows->IsNull(i, 2) ? ending.before : rows->Int(i, 2);
+    if (auto checked = CheckAccount(session, job_id, ending); !checked) return checked;
   }
   return {};
 }

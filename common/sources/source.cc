@@ -99,6 +99,7 @@ Result<TokenGrant> Source::ReadGrant(const HttpResponseHead&, std::string_view) 
 }
 
 void TimesSeen::Add(std::int64_t ms) {
+  last_but_one = last;
   last = ms;
   if (ms == 0) return;
   rising = rising && (told == 0 || ms >= before_);

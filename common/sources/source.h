@@ -196,6 +196,7 @@ struct TimesSeen {
   std::int64_t told = 0;  // records that have a time
   std::int64_t least = 0, most = 0;
   std::int64_t last = 0;               // the page's last record's; 0 = it has none
+  std::int64_t last_but_one = 0;       // that of the record before it; 0 = there is none, or it has none
   bool rising = true, falling = true;  // never the other way
 
   // Of the next record; 0 = it has no time.

@@ -161,6 +161,24 @@ TEST_F(HighLevelWhole, AnUpstreamThatCapsItsPagesOrTellsNoTotalLosesNothing) {
   }
 }
 
+// What changed before the upstream's clock reached ours was claimed as read, or lay before the full sync's
+// beginning.
+TEST_F(HighLevelWhole, AClockOfOursThatIsAheadLosesNoChange) {
+  Location({{"add", 600}});
+  constexpr std::int64_t kAhead = 2 * 3'600'000;
+  for (const char* mode : {"full", "incremental", "incremental", "incremental"}) {
+    auto request = Request("highlevel", {kLocation});
+    request.stream = "opportunities";
+    request.now_ms = clock_.UnixMillis() + kAhead;
+    const auto job = Sync(request);
+    EXPECT_EQ(job.mode, mode);
+    ExpectWhole(job);
+    Update(40);
+  }
+  EXPECT_LE(std::stoll(Text("select began_ms from weir.full_syncs")), clock_.UnixMillis());
+  EXPECT_LE(std::stoll(Text("select upper(ranges) from weir.read_ranges")), clock_.UnixMillis());
+}
+
 // A moment in which more changed than a page holds is read behind its last record.
 TEST_F(HighLevelWhole, AMomentLargerThanAPageIsReadBySearchAfterOrNotTakenForRead) {
   Begin(1'000);

@@ -28,6 +28,35 @@ class LimitsTest : public WorkerFixture {
     for (const auto& task : Ready()) worker.Deliver(task);
     while (worker.scheduler.Queued() > 0) worker.RunOnce();
   }
+  // A location whose access token is renewed.
+  void BeginRenewing(const std::string& quota) {
+    const auto control = [&](const std::string& body) {
+      FetchOptions options;
+      options.base_url = upstream_.url();
+      options.user_agent = "test";
+      Fetcher fetcher(options, clock_);
+      HttpRequest request{"POST", "/_control/highlevel", {{"Content-Type", "application/json"}}, body};
+      KeepingSink sink;
+      ASSERT_TRUE(fetcher.Fetch(request, {}, sink, [] { return std::optional<Error>(); }));
+      ASSERT_EQ(sink.status, 200) << sink.body;
+    };
+    control(
+        R"({"location":"Loc","add":10,"static_token":false,"revoke":true,"client_id":"id","client_secret":"cs",
+                "refresh_token":"rt-0"})");
+    for (const auto& [name, value] :
+         {std::pair("WEIR_TEST_ID", "id"), {"WEIR_TEST_SECRET", "cs"}, {"WEIR_TEST_RT", "rt-0"}})
+      ASSERT_EQ(setenv(name, value, 1), 0);
+    config_.encryption_key = Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=");
+    config_.sources["highlevel"].base_url = upstream_.url();
+    config_.sources["highlevel"].lanes = 1;
+    config_.sources["highlevel"].quota = quota;
+    AccountConfig& account = config_.accounts.emplace_back();
+    account.name = "Loc";
+    account.source = "highlevel";
+    account.secret_refs = {{"client_id", "env:WEIR_TEST_ID"},
+                           {"client_secret", "env:WEIR_TEST_SECRET"},
+                           {"refresh_token", "env:WEIR_TEST_RT"}};
+  }
   void Throttle(const std::string& how) {
     ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"status","status":429,)" + how +
                                     "}]}"));
@@ -128,32 +157,7 @@ TEST_F(LimitsTest, AQuotaThatWasLoweredMeanwhileLeavesFewerLanes) {
 
 // A token that is refused costs a request. The one that follows with the new token has its own turn.
 TEST_F(LimitsTest, AfterARenewalTheQuotaIsAskedAgain) {
-  const auto control = [&](const std::string& body) {
-    FetchOptions options;
-    options.base_url = upstream_.url();
-    options.user_agent = "test";
-    Fetcher fetcher(options, clock_);
-    HttpRequest request{"POST", "/_control/highlevel", {{"Content-Type", "application/json"}}, body};
-    KeepingSink sink;
-    ASSERT_TRUE(fetcher.Fetch(request, {}, sink, [] { return std::optional<Error>(); }));
-    ASSERT_EQ(sink.status, 200) << sink.body;
-  };
-  control(
-      R"({"location":"Loc","add":10,"static_token":false,"revoke":true,"client_id":"id","client_secret":"cs",
-              "refresh_token":"rt-0"})");
-  for (const auto& [name, value] :
-       {std::pair("WEIR_TEST_ID", "id"), {"WEIR_TEST_SECRET", "cs"}, {"WEIR_TEST_RT", "rt-0"}})
-    ASSERT_EQ(setenv(name, value, 1), 0);
-  config_.encryption_key = Secret("a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=");
-  config_.sources["highlevel"].base_url = upstream_.url();
-  config_.sources["highlevel"].lanes = 1;
-  config_.sources["highlevel"].quota = "1/day";
-  AccountConfig& account = config_.accounts.emplace_back();
-  account.name = "Loc";
-  account.source = "highlevel";
-  account.secret_refs = {{"client_id", "env:WEIR_TEST_ID"},
-                         {"client_secret", "env:WEIR_TEST_SECRET"},
-                         {"refresh_token", "env:WEIR_TEST_RT"}};
+  BeginRenewing("1/day");
   ASSERT_TRUE(upstream_.SetFaults(
       R"({"rules":[{"match":"/opportunities/search","action":"status","status":401,"times":1}]})"));
   auto request = Request("highlevel", {"Loc"});
@@ -166,6 +170,22 @@ TEST_F(LimitsTest, AfterARenewalTheQuotaIsAskedAgain) {
   EXPECT_GT(LaneWait(), 3'600);
   EXPECT_EQ(Text("select waiting_for from weir.lanes where not_before > now()"), "quota");
   EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
+}
+
+// Another token of the same app would lack the right too.
+TEST_F(LimitsTest, ARightThatIsMissingSpendsNoRefreshToken) {
+  BeginRenewing("100/day");
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/opportunities/search","action":"status","status":401,)"
+      R"("body":"{\"statusCode\":401,\"message\":\"The token is not authorized for this scope.\"}"}]})"));
+  auto request = Request("highlevel", {"Loc"});
+  request.stream = "opportunities";
+  Open(request);
+  Worker worker(this, "a");
+  Turn(worker);
+  EXPECT_EQ(Text("select generation from weir.credentials"), "1") << "the first token of all";
+  EXPECT_EQ(Text("select state || ' ' || error_class from weir.tasks"), "dead auth");
+  EXPECT_EQ(Requests(), 1);
 }
 
 }  // namespace

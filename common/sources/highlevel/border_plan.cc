@@ -18,8 +18,12 @@ constexpr std::int64_t kMaxSteps = 5'000;
 constexpr std::int64_t kMaxTries = 4;
 constexpr std::int64_t kMaxTotal = 1'000'000'000'000;  // keeps the arithmetic within 64 bits
 
+// The `endDate` of what ends at `ms`: two days later, since the upstream's days may be another zone's, and
+// its last day may not be counted in.
+std::int64_t DayBehind(std::int64_t ms) { return DayOf(ms) + 2; }
+
 std::int64_t EndDay(const BorderOptions& options) {
-  return LastDay(options.filter).value_or(DayOf(options.now_ms) + 2);
+  return LastDay(options.filter).value_or(DayBehind(options.now_ms));
 }
 
 // The border that would cut off one slice if all that is left were spread evenly.
@@ -31,13 +35,12 @@ std::int64_t Guess(std::int64_t from_day, std::int64_t records, const BorderOpti
 
 // The slice from `from`, a place behind the search's left edge or that edge itself, to `hi`, or to the end.
 // It ends at the first record created at or after `hi`, which must lie before its `endDate`: that only spares
-// the upstream work, and is two days later than `hi`, since its days may be another zone's and not counted
-// in.
+// the upstream work.
 Result<void> SendSlice(const BorderSearch& search, const Cursor& from, std::optional<std::int64_t> hi,
                        const BorderOptions& options, const TaskSink& sink) {
   SlicePage page;
   page.from_day = search.from_day;
-  page.to_day = hi ? std::optional(DayOf(*hi) + 2) : LastDay(options.filter);
+  page.to_day = hi ? std::optional(DayBehind(*hi)) : LastDay(options.filter);
   page.cursor = from;
   NewTask task;
   task.selector = {SelectorKind::kCursor, from.IsStart() ? search.left_ms : from.after_ms,
@@ -137,7 +140,7 @@ std::optional<std::int64_t> FirstDay(const Filter& filter) {
 
 std::optional<std::int64_t> LastDay(const Filter& filter) {
   if (!filter.until_ms) return std::nullopt;
-  return DayOf(*filter.until_ms) + 1;
+  return DayBehind(*filter.until_ms);
 }
 
 Result<void> BeginBorders(const SearchMeta& answer, const BorderOptions& options, const TaskSink& sink) {
@@ -233,9 +236,13 @@ Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& 
   return CrossBorder(std::move(cut.search), *cut.border, cut.hi, behind, 0, options, sink);
 }
 
+bool LeavesNewRecords(const TaskContext& task, const LastQuestion& last, const SearchMeta& answer) {
+  constexpr std::int64_t kMostLooksForNew = 2;
+  return last.after && answer.next && answer.next->after_ms >= task.now_ms && last.looks >= kMostLooksForNew;
+}
+
 Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::string_view document,
                       const TaskSink& sink) {
-  constexpr std::int64_t kMostLooksForNew = 2;
   const auto answer = ParseMeta(document);
   if (!answer) return Fail(answer.error());
   if (!last.after || (!answer->records && !answer->next)) return {};
@@ -245,7 +252,7 @@ Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::st
         last.after->IsStart() || (next.after_ms >= last.after->after_ms && next != *last.after);
     if (!behind && !answer->records) return {};  // the place that was asked for, said again
     if (!behind) return NotWhole("the upstream's next record does not lie behind the last one");
-    if (next.after_ms >= task.now_ms && last.looks >= kMostLooksForNew) return {};
+    if (LeavesNewRecords(task, last, *answer)) return {};
   }
   const SlicePage rest{FirstDay(task.filter), LastDay(task.filter), *last.after, last.looks + 1};
   return sink(

@@ -68,6 +68,10 @@ Result<void> NextBorder(BorderSearch search, const SearchMeta& answer, const Bor
 Result<void> NextCut(RunCut cut, const SearchMeta& answer, const BorderOptions& options,
                      const TaskSink& sink);
 
+// Records that were created since the job began stand behind its end, and are left to the next incremental
+// sync: the answer's total counts what this one does not read.
+bool LeavesNewRecords(const TaskContext& task, const LastQuestion& last, const SearchMeta& answer);
+
 // The end was none if a record stands behind it: reading goes on from there. Records that were created since
 // the job began are read too, but not without end: they are the next incremental sync's.
 // Errors: kTransient for an answer that proves neither.

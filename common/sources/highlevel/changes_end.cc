@@ -45,21 +45,33 @@ class Changes {
   Result<PageEnd> Finish() {
     if (count_ == 0) return EndEmpty();
     const TimesSeen& times = result_.change_times;
+    // Records from before the window do no harm as long as some are from within it.
     const bool outside =
-        times.told > 0 && (IsBefore(times.least, page_.from_ms) || times.most >= task_.selector.hi);
+        times.told > 0 && (IsBefore(times.most, page_.from_ms) || times.most >= task_.selector.hi);
     if (outside) {
       return NotWhole("the upstream did not keep to the window of changes it was asked for",
                       "a full sync reads all without it: weir sync highlevel/opportunities --mode full");
     }
     const bool moment = !page_.after_id.empty();
-    if (!moment && meta_.total == count_) return EndHere();
+    // A full page's total may be no more than the page's own length.
+    const bool full = result_.records >= kPostPageRecords;
+    if (!moment && !full && meta_.total == count_) return EndHere();
     if (!times.rising || times.last == 0)
       return NotWhole("the upstream's changes are not in the order that was asked for");
-    if (times.last > page_.from_ms) return GoOnFrom(times.last, moment);
+    if (times.last > page_.from_ms) return GoOnFrom(SafePlace(), moment);
     return moment ? GoOnInMoment() : BeginMoment();
   }
 
  private:
+  // Where the page surely ends. A record that changed a moment ago may stand at the place of its former
+  // change: what lies between that place and its new time would be passed over.
+  std::int64_t SafePlace() const {
+    const TimesSeen& times = result_.change_times;
+    const bool jumps =
+        times.last_but_one > page_.from_ms && times.last - times.last_but_one > options_.overlap_ms;
+    return jumps ? times.last_but_one : times.last;
+  }
+
   // What changed from this page's place until then is read.
   void Claim(std::int64_t until) {
     const bool bounded = task_.filter.since_ms || task_.filter.until_ms;

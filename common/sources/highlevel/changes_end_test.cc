@@ -21,7 +21,8 @@ struct Answer {
   std::string last_id = "z";
 };
 
-Result<PageEnd> Finish(const std::string& key, const Answer& answer, std::int64_t page = 0) {
+Result<PageEnd> Finish(const std::string& key, const Answer& answer, std::int64_t page = 0,
+                       std::int64_t overlap_ms = 300'000) {
   TaskContext task;
   task.selector = {SelectorKind::kCursor, kLo, kHi, key};
   task.page = page;
@@ -34,7 +35,7 @@ Result<PageEnd> Finish(const std::string& key, const Answer& answer, std::int64_
   }
   result.envelope = answer.total ? fmt::format(R"({{"opportunities":[],"total":{}}})", *answer.total)
                                  : std::string(R"({"opportunities":[]})");
-  return FinishSearch(task, result, {10, 5'000, kHi});
+  return FinishSearch(task, result, {10, 5'000, kHi, overlap_ms});
 }
 
 void ExpectNotWhole(const Result<PageEnd>& end, const char* why) {
@@ -98,12 +99,35 @@ TEST(HighLevelChanges, AnUpstreamThatIgnoresSearchAfterIsFoundOut) {
   ExpectNext(Finish("changes;10000;m;2;0", {{kLo, kLo}, {}, "m"}), "changes;10001;;0;0", {{kLo, kLo + 1}});
 }
 
+TEST(HighLevelChanges, AFullPageWhoseTotalIsItsOwnLengthIsNoEnd) {
+  std::vector<std::int64_t> page(500, 20'001);
+  page.back() = 30'001;
+  ExpectNext(Finish("changes;10000;;0;0", {page, 500}), "changes;30001;;0;0", {{kLo, 30'001}});
+  page.pop_back();
+  ExpectEnd(Finish("changes;10000;;0;0", {page, 499}), {{kLo, kHi}});
+}
+
+// Its place in the index is that of its former change: others may lie between the two.
+TEST(HighLevelChanges, BehindALastRecordThatChangedAMomentAgoIsGoneOnFromTheOneBefore) {
+  const auto finish = [](const std::string& key, std::vector<std::int64_t> changed) {
+    return Finish(key, {std::move(changed), 40}, 0, 10'000);
+  };
+  ExpectNext(finish("changes;10000;;0;0", {20'001, 80'001}), "changes;20001;;0;0", {{kLo, 20'001}});
+  ExpectNext(finish("changes;10000;;0;0", {20'001, 30'001}), "changes;30001;;0;0", {{kLo, 30'001}});
+  // Where that would not move on, behind the last one.
+  ExpectNext(finish("changes;20001;;0;0", {20'001, 80'001}), "changes;80001;;0;0", {{20'001, 80'001}});
+  ExpectNext(finish("changes;10000;;0;0", {80'001}), "changes;80001;;0;0", {{kLo, 80'001}});
+}
+
 TEST(HighLevelChanges, RecordsOutsideOfTheWindowOrOutOfOrderProveNothing) {
-  ExpectNotWhole(Finish("changes;30001;;0;0", {{20'001, 30'001, 40'001}, 9}), "did not keep to the window");
+  ExpectNotWhole(Finish("changes;30001;;0;0", {{20'001, 25'001}, 9}), "did not keep to the window");
   ExpectNotWhole(Finish("changes;30001;;0;0", {{40'001, 90'000}, 2}), "did not keep to the window");
   ExpectNotWhole(Finish("changes;10000;;0;0", {{40'001, 20'001}, 9}), "not in the order");
   ExpectNotWhole(Finish("changes;10000;;0;0", {{20'001, 0}, 9}), "not in the order");
   ExpectEnd(Finish("changes;10000;;0;0", {{40'001, 20'001}, 2}), {{kLo, kHi}});
+  // Records from before the window hide none of it.
+  ExpectNext(Finish("changes;30001;;0;0", {{20'001, 30'001, 40'001}, 9}), "changes;40001;;0;0",
+             {{30'001, 40'001}});
   // A time that was cut to the second.
   ExpectEnd(Finish("changes;30500;;0;0", {{30'000, 40'000}, 2}), {{30'500, kHi}});
 }

@@ -12,6 +12,7 @@
 #include "common/sources/highlevel/renewal.h"
 #include "common/sources/highlevel/search_page.h"
 #include "common/sources/highlevel/slice_end.h"
+#include "common/sources/settled.h"
 #include "common/sources/source_params.h"
 #include "common/sources/time_windows.h"
 #include "common/sources/upstream_sentence.h"
@@ -278,7 +279,7 @@ std::optional<std::string> HighLevelSource::RenamedTo(std::string_view) const { 
 
 Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& state,
                                    std::string_view document, const TaskSink& sink) const {
-  if (task.stream == kPipelines) return highlevel::PlanPipelines(document, sink);
+  if (task.stream == kPipelines) return highlevel::PlanPipelines(task, document, sink);
   if (const auto last = LastQuestion::Parse(task.selector.key))
     return highlevel::PlanRest(task, *last, document, sink);
   const auto answer = highlevel::ParseMeta(document);
@@ -302,11 +303,13 @@ Result<void> HighLevelSource::Plan(const TaskContext& task, const AccountState& 
 
 std::optional<std::int64_t> HighLevelSource::TotalIn(const TaskContext& task,
                                                      std::string_view document) const {
-  const bool whole = task.selector.key.empty() || LastQuestion::Parse(task.selector.key);
+  const auto last = LastQuestion::Parse(task.selector.key);
+  const bool whole = task.selector.key.empty() || last;
   if (task.stream == kPipelines || task.mode != JobMode::kFull || task.filter.limit || !whole)
     return std::nullopt;
   const auto answer = highlevel::ParseMeta(document);
-  return answer && answer->total && *answer->total >= 0 ? answer->total : std::nullopt;
+  if (!answer || (last && highlevel::LeavesNewRecords(task, *last, *answer))) return std::nullopt;
+  return answer->total;
 }
 
 PlanEstimate HighLevelSource::EstimatePlan(const TaskContext& task, std::string_view document,
@@ -337,7 +340,9 @@ Result<PageEnd> HighLevelSource::FinishPage(const TaskContext& task, const PageR
   if (!slice_records) return Fail(slice_records.error());
   const auto overlap = OverlapMs(Info(), task.account);
   if (!overlap) return Fail(overlap.error());
-  const highlevel::FinishOptions options{*task_pages, *slice_records, task.now_ms - *overlap};
+  const std::int64_t settled =
+      SettledMs(task, result, result.change_times.most, std::chrono::milliseconds(*overlap));
+  const highlevel::FinishOptions options{*task_pages, *slice_records, settled, *overlap};
   return highlevel::FinishSearch(task, result, options);
 }
 

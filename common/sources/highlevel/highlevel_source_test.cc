@@ -105,7 +105,7 @@ TEST(HighLevelRequest, NoCursorIsSentByHalves) {
   bounded.filter.until_ms = *ParseTime("2024-01-20");
   EXPECT_EQ(RequestOf(bounded).request.target,
             "/opportunities/"
-            "search?location_id=LocNorth&order=added_asc&limit=1&date=01-09-2024&endDate=01-21-2024");
+            "search?location_id=LocNorth&order=added_asc&limit=1&date=01-09-2024&endDate=01-22-2024");
 }
 
 TEST(HighLevelRequest, ChangesArePostedOldestFirst) {
@@ -199,10 +199,26 @@ TEST(HighLevelPlan, PipelinesAreOnePage) {
   // The page is to have as many as the plan's answer had.
   const TaskContext task = TaskOf(tasks[0].selector, "pipelines");
   EXPECT_TRUE(FinishOf(task, 2, R"({"pipelines":[]})"));
+  // One that was deleted since, or a cut answer: the plan is asked for again, and then both must agree.
   for (const int fewer : {0, 1}) {
     const auto end = FinishOf(task, fewer, R"({"pipelines":[]})");
-    ASSERT_FALSE(end) << fewer;
-    EXPECT_EQ(end.error().error_class, ErrorClass::kTransient);
+    ASSERT_TRUE(end) << fewer;
+    ASSERT_EQ(end->successors.size(), 1U);
+    const TaskContext again = TaskOf(end->successors[0].selector, "pipelines");
+    EXPECT_EQ(again.selector.kind, SelectorKind::kDiscover);
+    EXPECT_EQ(RequestOf(again).request.target, page.request.target);
+    const auto one = PlanOf(again, R"({"pipelines":[{"id":"a"}]})");
+    ASSERT_EQ(one.size(), 1U);
+    const TaskContext last = TaskOf(one[0].selector, "pipelines");
+    EXPECT_EQ(RequestOf(last).request.target, page.request.target);
+    EXPECT_TRUE(FinishOf(last, 1, R"({"pipelines":[]})")->successors.empty());
+    const auto none = FinishOf(last, 0, R"({"pipelines":[]})");
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().error_class, ErrorClass::kTransient);
+    const auto gone = HighLevelSource().Plan(again, {}, R"({"pipelines":[]})",
+                                             [](const NewTask&) { return Result<void>(); });
+    ASSERT_FALSE(gone) << "all of them at once are not believed to be gone";
+    EXPECT_EQ(gone.error().error_class, ErrorClass::kTransient);
   }
   EXPECT_TRUE(FinishOf(TaskOf({SelectorKind::kPages, 0, 1, ""}, "pipelines"), 0, ""))
       << "of an older version";
@@ -212,6 +228,47 @@ TEST(HighLevelPlan, PipelinesAreOnePage) {
     ASSERT_FALSE(planned) << bad;
     EXPECT_EQ(planned.error().error_class, ErrorClass::kTransient) << bad;
   }
+}
+
+// What is later than the upstream's clock could not have been told yet.
+TEST(HighLevelFinish, ChangesAreClaimedByTheUpstreamsClockWhereItIsBehindOurs) {
+  const TaskContext task = TaskOf(
+      {SelectorKind::kCursor, kNow - 7'200'000, kNow, fmt::format("changes;{};;0;0", kNow - 7'200'000)});
+  const auto claimed = [&](std::string_view date, std::int64_t changed_ms) {
+    HttpResponseHead head{200, {}};
+    if (!date.empty()) head.headers.push_back({"Date", std::string(date)});
+    PageResult result;
+    result.head = &head;
+    result.records = result.distinct = 1;
+    result.first_id = result.last_id = "a";
+    result.change_times.Add(changed_ms);
+    result.envelope = R"({"opportunities":[],"total":1})";
+    const auto end = HighLevelSource().FinishPage(task, result);
+    EXPECT_TRUE(end && end->read.size() == 1U);
+    return end && end->read.size() == 1U ? kNow - end->read[0].hi : -1;
+  };
+  constexpr std::int64_t kOverlap = 300'000, kMinute = 60'000;
+  const std::int64_t early = kNow - 7'000'000;
+  EXPECT_EQ(claimed("", early), kOverlap);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 12:00:00 GMT", early), kOverlap);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 11:00:00 GMT", early), kOverlap + 60 * kMinute);
+  EXPECT_EQ(claimed("Fri, 15 Mar 2024 13:00:00 GMT", early), kOverlap) << "ours is never exceeded";
+  // A Date that is behind the upstream's own records is not its clock's.
+  EXPECT_EQ(claimed("Fri, 01 Mar 2024 11:00:00 GMT", kNow - 30 * kMinute), kOverlap + 30 * kMinute);
+}
+
+TEST(HighLevelGrant, AShortLifeDoesNotHaveEachTaskSpendARefreshToken) {
+  using std::chrono::seconds;
+  const auto lives = [](const char* expires_in) {
+    const auto grant = HighLevelSource().ReadGrant(
+        {200, {}}, fmt::format(R"({{"access_token":"at","refresh_token":"rt"{}}})", expires_in));
+    EXPECT_TRUE(grant);
+    return grant ? grant->lives : std::chrono::milliseconds(0);
+  };
+  for (const char* brief : {"0", "-5", "1", "60", "599"})
+    EXPECT_EQ(lives(fmt::format(R"(,"expires_in":{})", brief).c_str()), seconds(600)) << brief;
+  EXPECT_EQ(lives(R"(,"expires_in":3600)"), seconds(3'600));
+  EXPECT_EQ(lives(""), seconds(86'400));
 }
 
 TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
@@ -291,6 +348,10 @@ TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
     TaskContext since = TaskOf({SelectorKind::kDiscover, 0, 0, fmt::format("total;1000;a;{}", looks)});
     since.now_ms = 2'000;
     EXPECT_EQ(PlanOf(since, Next(2'000, "b")).size(), looks < 2 ? 1U : 0U);
+    const auto total = HighLevelSource().TotalIn(since, Next(2'000, "b"));
+    EXPECT_EQ(total, looks < 2 ? std::optional<std::int64_t>(9) : std::nullopt)
+        << "a total that counts records which are not read compares with nothing";
+    EXPECT_EQ(HighLevelSource().TotalIn(since, Next(1'999, "b")), 9);
   }
   // One that was there: on from the same place, and not for ever.
   TaskContext rest = last;

@@ -8,10 +8,12 @@
 namespace weir::highlevel {
 
 // The plan of pipelines knows how many there are, since it is made from the same answer: Selector::key.
-// Errors: kTransient for an answer that is no list of pipelines.
-Result<void> PlanPipelines(std::string_view document, const TaskSink& sink);
+// Errors: kTransient for an answer that is no list of pipelines, or that, asked for again, has none of those
+// that were there.
+Result<void> PlanPipelines(const TaskContext& task, std::string_view document, const TaskSink& sink);
 
-// Pipelines have no total: fewer than a moment ago may be a slip, and are read again.
+// Pipelines have no total. Where fewer came than a moment ago, some may have been deleted or the answer cut:
+// the plan is asked for again, once, and then its answer and the page's must agree.
 Result<PageEnd> FinishPipelines(const TaskContext& task, const PageResult& result);
 
 }  // namespace weir::highlevel

@@ -12,6 +12,9 @@ namespace weir::highlevel {
 namespace {
 
 constexpr std::int64_t kDaySeconds = 86'400;
+// A shorter life would have every task renew its token, and spend a refresh token for it. A token that really
+// ends earlier is refused, and renewed then.
+constexpr std::int64_t kShortestLifeSeconds = 600;
 
 // A token that can stand in a header.
 std::optional<Secret> TokenOf(const JsonField& field) {
@@ -49,8 +52,8 @@ Result<TokenGrant> ReadGrant(const HttpResponseHead& head, std::string_view docu
   if (head.status == 200 && check.Whole({padded.data(), document.size()})) {
     auto access = TokenOf(check.Field(0));
     auto refresh = TokenOf(check.Field(1));
-    const std::int64_t lives =
-        std::clamp<std::int64_t>(AsInt(check.Field(2)).value_or(kDaySeconds), 1, 365 * kDaySeconds);
+    const std::int64_t lives = std::clamp<std::int64_t>(AsInt(check.Field(2)).value_or(kDaySeconds),
+                                                        kShortestLifeSeconds, 365 * kDaySeconds);
     if (access && refresh) {
       return TokenGrant{std::move(*access), std::move(*refresh), std::chrono::seconds(lives)};
     }

@@ -128,7 +128,9 @@ Result<PageEnd> FinishNewest(const TaskContext& task, SlicePage page, const Page
   } else {
     if (const auto why = WhyNotBehind(page.cursor, result, *meta, true); !why.empty())
       return NotWhole(std::string(why));
-    if (page.cursor.IsStart() && meta->total && DifferentIn(result) == total) return end;  // all there are
+    // All there are; a full page's total may be no more than the page's own length.
+    const bool full = result.records >= kPageRecords;
+    if (page.cursor.IsStart() && !full && meta->total && DifferentIn(result) == total) return end;
     const auto next = PlaceBehind(result, *meta);
     if (!next) {
       end.incomplete = "a page told no place to go on from";

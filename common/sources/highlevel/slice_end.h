@@ -13,6 +13,8 @@ struct FinishOptions {
   std::int64_t task_pages = 10;       // pages a task reads in place
   std::int64_t slice_records = 5000;  // a window of changes with more is cut
   std::int64_t settled_ms = 0;        // no change later than this is claimed as read
+  // The search's index may lag by so much: a change's place in it may be that much older than its time.
+  std::int64_t overlap_ms = 300'000;
 };
 
 // What a finished page of a slice or of a window of changes leaves: its next page, in place or as a task of

@@ -143,6 +143,11 @@ TEST(HighLevelSlice, TheNewestEndWhereAnEmptyPageIsConfirmed) {
   end = Finish(first, {{{20'001, "d"}, {10'001, "c"}}, Rec{10'001, "c"}, 2});
   ASSERT_TRUE(end);
   EXPECT_THAT(end->successors, IsEmpty()) << "all there are have come";
+  std::vector<Rec> full(100, {20'001, "d"});
+  full.back() = {10'001, "c"};
+  end = Finish(first, {full, Rec{10'001, "c"}, 100});
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->successors.size(), 1U) << "the total of a full page may be its own length";
 }
 
 }  // namespace
