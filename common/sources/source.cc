@@ -106,12 +106,11 @@ void TimesSeen::Add(std::int64_t ms) {
   before_ = ms;
   least = told == 0 ? ms : std::min(least, ms);
   most = told == 0 ? ms : std::max(most, ms);
+  if (asked && (ms < asked->lo || ms >= asked->hi)) ++outside;
   ++told;
 }
 
-bool TimesSeen::Within(TimeRange range) const {
-  return told == 0 || (least >= range.lo && most < range.hi);
-}
+bool TimesSeen::Within(TimeRange range) const { return told == 0 || (least >= range.lo && most < range.hi); }
 
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
                   JudgeOptions options) {
@@ -182,6 +181,11 @@ PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
   return {count, std::nullopt, std::chrono::seconds(count)};
 }
 
+std::int64_t MadeAt(const HttpResponseHead& head, std::int64_t our_ms) {
+  const auto date = ParseHttpDate(head.Get("Date"), our_ms);
+  const auto age = ParseRetryAfter(head.Get("Age"), our_ms);  // seconds, too
+  return std::min(our_ms, date.value_or(our_ms)) - age.value_or(milliseconds(0)).count();
+}
 
 std::string_view WithoutByteOrderMark(std::string_view text) {
   constexpr std::string_view kMark = "\xEF\xBB\xBF";

@@ -125,12 +125,18 @@ struct PageRequest {
   HttpRequest request;
   BodyFormat format = BodyFormat::kNdjson;
   std::string record_path;  // kJsonArray: a top-level key, e.g. "games"
+  // Where its records' times should lie, for a source that wants to know how many do not
+  // (TimesSeen::outside).
+  std::optional<TimeRange> times = std::nullopt;
 };
 
 // What an answer's head means.
-struct ReadBody {};     // its body holds the page
-struct NotModified {};  // nothing to do: the page is done with no records
-struct FollowTo {       // ask again at `location`; the worker checks that it is the same origin
+struct ReadBody {};  // its body holds the page
+// Nothing to do: the page is done with no records.
+struct NotModified {
+  bool absent = false;  // what was asked for is not there, and that is an answer; else nothing has changed
+};
+struct FollowTo {  // ask again at `location`; the worker checks that it is the same origin
   std::string location;
   bool permanent = false;
 };
@@ -190,13 +196,18 @@ struct PlanEstimate {
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
-// The times of a page's records in the order in which they came: whether they are those that were asked for. A record
-// without a time is passed over, but for `last`.
+// The times of a page's records in the order in which they came: whether they are those that were asked for.
+// A record without a time is passed over, but for `last`.
 struct TimesSeen {
   std::int64_t told = 0;  // records that have a time
   std::int64_t least = 0, most = 0;
   std::int64_t last = 0;               // the page's last record's; 0 = it has none
   bool rising = true, falling = true;  // never the other way
+
+  // The times that the request asked for (PageRequest::times); nothing = not told, and nothing counts as
+  // outside.
+  std::optional<TimeRange> asked = std::nullopt;
+  std::int64_t outside = 0;  // of `told`
 
   // Of the next record; 0 = it has no time.
   void Add(std::int64_t ms);
@@ -332,6 +343,10 @@ std::string_view WithoutByteOrderMark(std::string_view text);
 
 // A 304 to a request that did not ask what changed: nothing was read. kTransient.
 Error NotAskedForChanges();
+
+// When the content was made, as far as the answer tells: its Date less its Age, never later than `our_ms`. A
+// cache may answer long after that.
+std::int64_t MadeAt(const HttpResponseHead& head, std::int64_t our_ms);
 
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);
