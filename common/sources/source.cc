@@ -119,8 +119,10 @@ Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std
     const bool whole = status == 200 || (status == 201 && options.created_is_whole);
     if (!whole) return Unproven(head, "not an answer that is known to be whole", body_start, now_ms);
     if (!head.IsHtml()) return ReadBody{};
-    return HttpError(ErrorClass::kInvalid, status, "a web page instead of data", body_start,
-                     "check sources.<name>.base_url; a proxy or login page may stand before the upstream");
+    Error e = HttpError(ErrorClass::kTransient, status, "a web page instead of data", body_start,
+                        "check sources.<name>.base_url; a proxy or login page may stand before the upstream");
+    e.retry_after = ParseRetryAfter(head.Get("Retry-After"), now_ms);
+    return e;
   }
   if (status == 304) {
     if (options.asked_conditionally) return NotModified{};

@@ -330,11 +330,11 @@ struct JudgeOptions {
   bool created_is_whole = false;  // the API answers this request with 201 in place of 200
 };
 
-// Judges what is alike everywhere: 200 = ReadBody (HTML = kInvalid), other 2xx = kTransient (202, 204, 206 …
-// are not all that was asked for), 304 = NotModified if it was asked for, else kTransient, 301/302/307/308 =
-// FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on User-Agent), 404/410 = kGone, 429 =
-// kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. A message ends with the
-// upstream's own sentence. Sources build on it.
+// Judges what is alike everywhere: 200 = ReadBody (HTML = kTransient: often an outage's), other 2xx =
+// kTransient (202, 204, 206 … are not all that was asked for), 304 = NotModified if it was asked for, else
+// kTransient, 301/302/307/308 = FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on
+// User-Agent), 404/410 = kGone, 429 = kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx =
+// kInvalid. A message ends with the upstream's own sentence. Sources build on it.
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
                   JudgeOptions options = {});
 
