@@ -68,6 +68,7 @@ PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, Record
       asked_ids_(IdsAsked(context_.selector)) {
   // The records were committed, but not the page's end, when an earlier attempt died.
   budget_spent_ = context_.budget && inserted_ >= *context_.budget;
+  order_times_.asked = request.times;
   batch_.Clear();
   auto callback = [this](std::string_view raw, bool oversize) { return OnRecord(raw, oversize); };
   if (format_ == BodyFormat::kNdjson) reader_ = NewNdjsonReader(LimitsOf(config_), callback);
@@ -96,7 +97,7 @@ Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
   if (document && text_.size() > cap) {
     return Fail(ErrorClass::kInvalid, "the document is larger than limits.max_document_bytes");
   }
-  return text_.size() < cap;
+  return document || text_.size() < cap;  // one byte more tells a document that is too long
 }
 
 // A Retry-After that is a date is one from the answer's time, not from when the job was opened.
@@ -104,9 +105,8 @@ Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
   TaskContext now = context_;
   now.now_ms = AnsweredAt(head_, clock_->UnixMillis());
   Verdict verdict = work_->source->Judge(now, head_, body_start);
-  if (std::holds_alternative<NotModified>(verdict) && !conditional_) {
-    return NotAskedForChanges();
-  }
+  const auto* same = std::get_if<NotModified>(&verdict);
+  if (same != nullptr && !same->absent && !conditional_) return NotAskedForChanges();
   return verdict;
 }
 
@@ -240,7 +240,8 @@ Result<WriteTail> PageProcessor::Reading::Tail() {
   tail.done = !more_pages;
   tail.end = std::move(*end);
   if (tail.end.doubt.empty()) {
-    if (result.not_modified) tail.end.doubt = "a page was not modified, so not read";
+    if (result.not_modified && !std::get<NotModified>(verdict_).absent)
+      tail.end.doubt = "a page was not modified, so not read";
     if (result.budget_spent) tail.end.doubt = "a page was not read to its end";
   }
   return tail;

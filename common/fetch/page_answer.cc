@@ -49,7 +49,8 @@ Verdict PageAnswer::Judge(std::string_view body_start) const {
   TaskContext now = context_;
   now.now_ms = AnsweredAt(head_, context_.now_ms);
   Verdict verdict = source_.Judge(now, head_, body_start);
-  if (std::holds_alternative<NotModified>(verdict) && !conditional_) return NotAskedForChanges();
+  const auto* same = std::get_if<NotModified>(&verdict);
+  if (same != nullptr && !same->absent && !conditional_) return NotAskedForChanges();
   return verdict;
 }
 

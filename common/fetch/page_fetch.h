@@ -22,7 +22,8 @@ struct PageFetchHooks {
 // One page's request, with the redirects an upstream may answer: each is followed within the configured
 // origin only (DESIGN §4.8), at most three. Leaves in `answer` what came; a verdict that is an error is the
 // caller's to look at (Judged). `account` gives origin, User-Agent and secrets. Errors: the fetcher's, the
-// answer's and the hooks' own; kInvalid for a redirect that leads elsewhere or in circles.
+// answer's and the hooks' own; kTransient for a redirect to another origin, kInvalid for one out of the path
+// or in circles.
 Result<void> FetchPage(Fetcher& fetcher, const Config& config, const Source& source,
                        const AccountSettings& account, HttpRequest request, PageAnswer& answer,
                        const AbortCheck& abort, const PageFetchHooks& hooks);

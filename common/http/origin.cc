@@ -112,7 +112,8 @@ Result<Url> ParseBase(std::string_view base_url) {
 tl::unexpected<Error> Foreign(const Url& base, const Url& other) {
   std::string what = "the upstream points to another origin: host " + Printable(other.host, 255);
   if (EqualsIgnoreCase(base.host, other.host)) what += " over " + other.scheme + " on port " + other.port;
-  return Fail(ErrorClass::kInvalid, what + "; not followed",
+  // Maintenance pages and logins are answered so for a while.
+  return Fail(ErrorClass::kTransient, what + "; not followed",
               "If the API has moved there, set the source's base_url.");
 }
 

@@ -21,8 +21,9 @@ bool SameOrigin(std::string_view a, std::string_view b);
 
 // What a Location header or a next link means for base_url: the target to ask for ("/path?query", relative to
 // base_url, without fragment). `from_target` is the target of the request that was answered; a relative
-// location counts from there. Errors: kInvalid when it leads to another origin or out of base_url's path, has
-// a user, control characters, spaces or backslashes, or another scheme; the message names the host at most.
+// location counts from there. Errors: kTransient when it leads to another origin (as an outage's
+// redirect to a status page does), kInvalid when it leads out of base_url's path, has a user, control
+// characters, spaces or backslashes, or another scheme; the message names the host at most.
 Result<std::string> TargetWithin(std::string_view base_url, std::string_view location,
                                  std::string_view from_target = "/");
 

@@ -61,7 +61,7 @@ class JsonArrayReader final : public RecordReader {
     e.body_start = Printable(envelope_);
     return Fail(std::move(e));
   }
-  // Something else altogether, or too much of it: no better when it is read again.
+  // Too much of it: no better when it is read again.
   tl::unexpected<Error> Invalid(std::string_view why) const { return Broken(ErrorClass::kInvalid, why); }
   tl::unexpected<Error> Damaged(std::string_view why) const { return Broken(ErrorClass::kTransient, why); }
 
@@ -130,7 +130,7 @@ class JsonArrayReader final : public RecordReader {
 
   Result<void> Structural(char c) {
     const bool marked = mark_ == 0 || mark_ == kMark.size();
-    if (stack_.empty() && (c != '{' || !marked)) return c == '<' ? Invalid(kNoObject) : Damaged(kNoObject);
+    if (stack_.empty() && (c != '{' || !marked)) return Damaged(kNoObject);
     if (awaiting_array_) {
       awaiting_array_ = false;
       if (c != '[') return Damaged("\"" + record_path_ + "\" is not an array");

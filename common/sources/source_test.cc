@@ -35,7 +35,7 @@ TEST(JudgeHttp, Classes) {
       JudgeHttp(Head(200, {{"Content-Type", "application/json"}}), "", kNow)));
   EXPECT_TRUE(
       std::holds_alternative<NotModified>(JudgeHttp(Head(304), "", kNow, {.asked_conditionally = true})));
-  EXPECT_EQ(ClassOf(200, "", {{"Content-Type", "text/html; charset=utf-8"}}), ErrorClass::kInvalid);
+  EXPECT_EQ(ClassOf(200, "", {{"Content-Type", "text/html; charset=utf-8"}}), ErrorClass::kTransient);
   EXPECT_EQ(ClassOf(401), ErrorClass::kAuth);
   EXPECT_EQ(ClassOf(403, "{\"error\":\"no\"}"), ErrorClass::kAuth);
   EXPECT_EQ(ClassOf(404, "{}"), ErrorClass::kGone);

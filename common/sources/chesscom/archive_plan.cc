@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "common/base/json_text.h"
 #include "common/base/time_text.h"
@@ -20,6 +21,7 @@ constexpr int kFirstYear = 2000;        // Chess.com has games since 2005
 // Selector::lo of a month that is not in the list: that it holds no game is no wonder.
 constexpr std::int64_t kUnlisted = 1;
 constexpr std::size_t kMaxUrlBytes = 1'024;
+constexpr int kMaxDepth = 8;  // of an element; only text is of use
 // An archive may still get games shortly after its month is over; and a game may end that long before or
 // after the month in UTC, by whatever clock the upstream sorts it in.
 constexpr std::int64_t kLateMs = 86'400'000;
@@ -48,21 +50,18 @@ tl::unexpected<Error> NotArchives(std::string_view why, std::string_view shown) 
   return Fail(std::move(e));
 }
 
-// One element of the list, a JSON string, as its month.
-Result<Month> MonthOf(std::string_view raw, std::int64_t now_ms) {
-  if (auto ok = CheckDocument(raw, 1); !ok || !raw.starts_with('"')) {
-    return NotArchives("an archive is no text", raw);
-  }
+// One element of the list, a JSON string, as its month; nothing = it names none that can be.
+Result<std::optional<Month>> MonthOf(std::string_view raw, std::int64_t now_ms) {
+  if (auto ok = CheckDocument(raw, kMaxDepth); !ok) return NotArchives("an archive is no JSON", raw);
+  if (!raw.starts_with('"')) return std::optional<Month>();
   std::string url;
   AppendUnescaped(url, raw.substr(1, raw.size() - 2));
+  while (url.ends_with('/')) url.pop_back();
   const auto month =
-      url.size() > 8 && url[url.size() - 8] == '/' ? Month::Parse(url.substr(url.size() - 7)) : std::nullopt;
-  if (!month) return NotArchives("\"" + Printable(url, 128) + "\" does not end in /YYYY/MM", raw);
+      url.size() > 7 && url[url.size() - 8] == '/' ? Month::Parse(url.substr(url.size() - 7)) : std::nullopt;
   // A day of grace: their clock, or their time zone, may be ahead of ours.
-  if (month->Span().lo > now_ms + kLateMs) {
-    return NotArchives("\"" + Printable(url, 128) + "\" lies in the future", raw);
-  }
-  return *month;
+  if (!month || month->Span().lo > now_ms + kLateMs) return std::optional<Month>();
+  return month;
 }
 
 const ArchiveState* Find(const AccountState& state, const std::string& key) {
@@ -89,11 +88,20 @@ std::string ValidatorOf(const HttpResponseHead& head, std::string_view header) {
   return IsValidator(value) ? std::string(value) : std::string();
 }
 
-// That its games are of the month is the proof that the upstream answered what was asked. Months are not cut
-// exactly as UTC's.
-Result<void> CheckMonth(const Month& month, const PageResult& result) {
-  const TimeRange span = month.Span();
-  if (result.order_times.Within({span.lo - kLateMs, span.hi + kLateMs})) return {};
+// That its games are of the month is the proof that the upstream answered what was asked. A game that is not
+// may be one that they adjudicated late: it is no reason never to read the others. The text is a doubt; "" =
+// none.
+Result<std::string> CheckMonth(const Month& month, const PageResult& result) {
+  const TimesSeen& seen = result.order_times;
+  const TimeRange range = GameTimes(month);
+  if (seen.Within(range)) return std::string();
+  const auto is_outside = [&](std::int64_t ms) { return ms != 0 && (ms < range.lo || ms >= range.hi); };
+  const bool ends = is_outside(result.first_order_ms) && is_outside(seen.last);
+  const bool few = seen.asked == range && seen.outside > 0 && seen.outside * 2 < seen.told;
+  if (few && !ends) {
+    return fmt::format("{} of {} games listed in {} ended in another month", seen.outside, seen.told,
+                       month.Key());
+  }
   return Fail(ErrorClass::kTransient,
               fmt::format("games of another month than {} came: {} to {}", month.Key(),
                           FormatTime(result.order_times.least), FormatTime(result.order_times.most)));
@@ -108,6 +116,25 @@ std::vector<Month> WithStored(std::vector<Month> months, const AccountState& sta
   }
   std::sort(months.begin(), months.end());
   return months;
+}
+
+// The answer's validators, to ask later whether it has changed.
+void KeepValidators(const PageResult& result, ArchiveState& archive) {
+  if (result.head == nullptr) return;
+  archive.etag = ValidatorOf(*result.head, "ETag");
+  archive.last_modified = ValidatorOf(*result.head, "Last-Modified");
+}
+
+// What an empty month leaves. Only months with games are listed, so that one empty answer is no proof; the
+// same one from a later job is.
+void FinishEmpty(const TaskContext& task, const PageResult& result, bool over, PageEnd& end,
+                 ArchiveState& archive) {
+  if (IsUnlisted(task.selector)) return;
+  if (!result.budget_spent) KeepValidators(result, archive);
+  const bool same = task.archive && task.archive->key == archive.key && !archive.etag.empty() &&
+                    task.archive->etag == archive.etag;
+  archive.complete = over && same;
+  if (!archive.complete) end.doubt = "month " + archive.key + " is listed and holds no game";
 }
 
 NewTask ArchiveTask(std::string key, std::optional<std::int64_t> budget) {
@@ -146,28 +173,43 @@ std::optional<Month> Month::Parse(std::string_view key) {
   return Month{*y, *m};
 }
 
-Result<std::vector<Month>> ParseArchives(std::string_view document, std::int64_t now_ms) {
-  std::vector<Month> months;
+Result<Archives> ParseArchives(std::string_view document, std::int64_t now_ms) {
+  Archives archives;
+  std::vector<Month>& months = archives.months;
+  std::size_t seen = 0;
+  std::size_t passed_over = 0;
+  std::string shown;  // the first one that was passed over
   ReaderLimits limits;
   limits.max_record_bytes = kMaxUrlBytes;
   const auto reader =
       NewJsonArrayReader("archives", limits, [&](std::string_view raw, bool oversize) -> Result<bool> {
-        if (oversize) return NotArchives("an archive's address is over 1,024 bytes", raw);
-        if (months.size() == kMaxArchives) return NotArchives("it has over 2,000", raw);
-        const auto month = MonthOf(raw, now_ms);
+        if (seen++ == kMaxArchives) return NotArchives("it has over 2,000", raw);
+        auto month = oversize ? std::optional<Month>() : MonthOf(raw, now_ms);
         if (!month) return Fail(month.error());
-        months.push_back(*month);
+        if (*month) {
+          months.push_back(**month);
+        } else if (passed_over++ == 0) {
+          shown = Printable(raw, 100);
+        }
         return true;
       });
   if (auto fed = reader->Feed(document); !fed) return Fail(std::move(fed.error()));
   if (auto ended = reader->End(); !ended) return Fail(std::move(ended.error()));
+  if (passed_over > 0 && months.empty()) return NotArchives("none of it is a month", shown);
+  if (passed_over > 0) archives.doubt = fmt::format("{} archives name no month: {}", passed_over, shown);
   std::sort(months.begin(), months.end());
   months.erase(std::unique(months.begin(), months.end()), months.end());
-  return months;
+  return archives;
 }
 
-Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& state, JobMode mode,
-                       const Filter& filter, const TaskSink& sink) {
+Result<void> PlanTasks(const Archives& archives, const AccountState& state, JobMode mode,
+                       const Filter& filter, const TaskSink& give) {
+  const std::vector<Month>& months = archives.months;
+  std::string doubt = archives.doubt;
+  const TaskSink sink = [&](NewTask task) {
+    task.doubt = std::exchange(doubt, {});
+    return give(std::move(task));
+  };
   if (filter.limit) return SendChain(months, state, filter, sink);
   const bool all = mode == JobMode::kFull || state.archives.empty();
   std::string oldest, newest;
@@ -181,8 +223,9 @@ Result<void> PlanTasks(const std::vector<Month>& months, const AccountState& sta
     if (!all && key < newest) {
       const ArchiveState* stored = Find(state, key);
       if (stored != nullptr && stored->complete) continue;
-      // Older history than was ever read is not asked for, unless the user does by --since.
-      if (key < oldest && !filter.since_ms) continue;
+      // Older history than was ever read is not asked for, unless the user does by --since. After a full sync
+      // there is none: a month that is older was listed later.
+      if (key < oldest && !filter.since_ms && !state.full_sync_began_ms) continue;
     }
     NewTask task = ArchiveTask(key, std::nullopt);
     if (!std::binary_search(months.begin(), months.end(), month)) task.selector.lo = kUnlisted;
@@ -203,6 +246,15 @@ PlanEstimate EstimateTasks(const std::vector<NewTask>& tasks) {
   return estimate;
 }
 
+bool IsUnlisted(const Selector& selector) {
+  return selector.kind == SelectorKind::kArchive && selector.lo == kUnlisted;
+}
+
+TimeRange GameTimes(const Month& month) {
+  const TimeRange span = month.Span();
+  return {span.lo - kLateMs, span.hi + kLateMs};
+}
+
 std::optional<ArchiveKey> ArchiveKey::Parse(std::string_view selector_key) {
   const auto comma = selector_key.find(',');
   const auto month = Month::Parse(selector_key.substr(0, comma));
@@ -220,27 +272,30 @@ bool IsValidator(std::string_view header_value) {
 Result<PageEnd> FinishArchive(const TaskContext& task, const PageResult& result) {
   const auto key = ArchiveKey::Parse(task.selector.key);
   if (!key) return Fail(ErrorClass::kInternal, "a task's archive key names no month");
-  if (auto ok = CheckMonth(key->month, result); !ok) return Fail(std::move(ok.error()));
+  auto doubt = CheckMonth(key->month, result);
+  if (!doubt) return Fail(std::move(doubt.error()));
   PageEnd end;
-  const bool over = key->month.Span().hi + kLateMs <= task.now_ms;
+  end.doubt = *doubt;
+  // A cache may have kept the answer from before the month was over, and our clock may be ahead.
+  const std::int64_t made_ms = result.head != nullptr ? MadeAt(*result.head, task.now_ms) : task.now_ms;
+  const bool over = key->month.Span().hi + kLateMs <= made_ms;
   ArchiveState archive;
   archive.key = key->month.Key();
   if (result.not_modified) {
     // Only asked for what was read whole, so that nothing has changed means that all of it is here.
+    if (IsUnlisted(task.selector))
+      end.doubt = "month " + archive.key + " is neither listed nor found any more";
     if (task.archive) {
       archive = *task.archive;
       archive.key = key->month.Key();
     }
-    archive.complete = archive.complete || (over && task.archive.has_value());
+    const bool same = !IsUnlisted(task.selector) && task.archive.has_value();
+    archive.complete = archive.complete || (over && same);
   } else if (result.records == 0) {
-    // Only months with games are listed: it is asked for again the next time, unconditionally.
-    if (task.selector.lo != kUnlisted) end.doubt = "month " + archive.key + " is listed and holds no game";
-  } else if (!result.budget_spent && Covers(task.filter, key->month)) {
+    FinishEmpty(task, result, over, end, archive);
+  } else if (end.doubt.empty() && !result.budget_spent && Covers(task.filter, key->month)) {
     archive.complete = over;
-    if (result.head != nullptr) {
-      archive.etag = ValidatorOf(*result.head, "ETag");
-      archive.last_modified = ValidatorOf(*result.head, "Last-Modified");
-    }
+    KeepValidators(result, archive);
   }
   end.archive = std::move(archive);
   if (task.budget && !result.budget_spent && !key->rest.empty()) {

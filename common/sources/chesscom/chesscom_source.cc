@@ -114,6 +114,7 @@ Result<PageRequest> ChesscomSource::Request(const TaskContext& task) const {
   page.format = BodyFormat::kJsonArray;
   page.record_path = "games";
   page.request.target = PlayerPath(task.account) + "/games/" + month;
+  page.times = chesscom::GameTimes(key->month);
   if (auto condition = Condition(task)) page.request.headers.push_back(std::move(*condition));
   return page;
 }
@@ -125,6 +126,8 @@ Verdict ChesscomSource::Judge(const TaskContext& task, const HttpResponseHead& h
   auto* e = std::get_if<Error>(&verdict);
   if (e == nullptr || e->error_class != ErrorClass::kGone) return verdict;
   if (head.status == 404 && !SaysNotFound(body_start)) return Outage(head, body_start);
+  // It is not listed either, so that nothing is missing; what was read of it stays.
+  if (chesscom::IsUnlisted(task.selector)) return NotModified{.absent = true};
   const std::string name = Printable(task.account.name, 64);
   if (head.status == 410) {
     e->message = fmt::format("HTTP 410: the data of \"{}\" is gone for good", name);
@@ -150,9 +153,9 @@ std::optional<std::string> ChesscomSource::RenamedTo(std::string_view location) 
 
 Result<void> ChesscomSource::Plan(const TaskContext& task, const AccountState& state,
                                   std::string_view document, const TaskSink& sink) const {
-  const auto months = chesscom::ParseArchives(document, task.now_ms);
-  if (!months) return Fail(months.error());
-  return chesscom::PlanTasks(*months, state, task.mode, task.filter, sink);
+  const auto archives = chesscom::ParseArchives(document, task.now_ms);
+  if (!archives) return Fail(archives.error());
+  return chesscom::PlanTasks(*archives, state, task.mode, task.filter, sink);
 }
 
 PlanEstimate ChesscomSource::EstimatePlan(const TaskContext&, std::string_view,

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <span>
 
 #include "common/base/embedded_file.h"
@@ -267,7 +268,7 @@ TEST(ChesscomPlan, WhatIsNoListOfArchivesIsNoPlan) {
   EXPECT_TRUE(none->empty());
   const auto bad =
       PlanWith(Context(), {}, R"({"archives":["https://api.chess.com/pub/player/x/games/latest"]})");
-  EXPECT_NE(bad.error().message.find("games/latest"), std::string::npos);
+  EXPECT_NE(bad.error().body_start.find("games/latest"), std::string::npos);
 }
 
 // --- what a month leaves
@@ -280,6 +281,54 @@ TEST(ChesscomPlan, NothingCountsAsReadWithoutProofThatTheListIsWhole) {
     ASSERT_FALSE(tasks.has_value()) << document;
     EXPECT_EQ(tasks.error().error_class, ErrorClass::kTransient) << document;
   }
+}
+
+TEST(ChesscomPlan, AnElementThatNamesNoMonthIsPassedOverWithADoubt) {
+  for (const char* other :
+       {R"("https://api.chess.com/x/1970/01")", R"("/2099/01")", R"("/latest")", "5", "{}"}) {
+    const std::string document = R"({"archives":["/2023/01",)" + std::string(other) + R"(,"/2023/02/"]})";
+    const auto tasks = PlanWith(Context(), {}, document);
+    ASSERT_TRUE(tasks) << other;
+    ASSERT_EQ(tasks->size(), 2U) << other;
+    EXPECT_NE(tasks->at(0).doubt.find("1 archives name no month"), std::string::npos) << tasks->at(0).doubt;
+    EXPECT_EQ(tasks->at(1).doubt, "");
+    EXPECT_EQ(tasks->at(1).selector.key, "2023/02") << "a slash at its end does not matter";
+  }
+  EXPECT_EQ(PlanWith(Context(), {}, Fixture("archives.json"))->at(0).doubt, "");
+}
+
+TEST(ChesscomPlan, AnOlderMonthThatIsListedAfterAFullSyncIsAskedFor) {
+  AccountState state;
+  state.archives = {{"2023/12", "", "", true}, {"2024/02", "", "", true}, {"2024/03", "e", "", false}};
+  const TaskContext task = Context(JobMode::kIncremental);
+  EXPECT_EQ(Keys(task, state), (Names{"2024/03"}));
+  state.full_sync_began_ms = kNow - 1000;
+  EXPECT_EQ(Keys(task, state), (Names{"2023/11", "2024/03"}));
+}
+
+TEST(ChesscomJudge, AMonthThatIsNeitherListedNorFoundIsReadAndLeavesADoubt) {
+  const ChesscomSource source;
+  TaskContext task = MonthTask("2024/01");
+  constexpr std::string_view kNotFound = R"({"code":0,"message":"Data provider not found"})";
+  const auto absent = [&](int status, std::string_view body) {
+    const Verdict verdict = source.Judge(task, {status, {}}, body);
+    const auto* nothing = std::get_if<NotModified>(&verdict);
+    return nothing != nullptr && nothing->absent;
+  };
+  EXPECT_FALSE(absent(404, kNotFound)) << "it is listed";
+  task.selector.lo = 1;  // as AFullSyncAsksForAMonthThatIsNoLongerListed plans it
+  EXPECT_TRUE(absent(404, kNotFound));
+  EXPECT_TRUE(absent(410, ""));
+  EXPECT_FALSE(absent(404, R"({"code":0,"message":"An internal error has occurred"})")) << "an outage";
+  PageResult result;
+  result.not_modified = true;
+  task.archive = ArchiveState{"2024/01", "e", "", true};
+  const auto end = source.FinishPage(task, result);
+  ASSERT_TRUE(end && end->archive);
+  EXPECT_NE(end->doubt, "");
+  EXPECT_TRUE(end->archive->complete) << "what is stored of it stays";
+  task.archive->complete = false;
+  EXPECT_FALSE(source.FinishPage(task, result)->archive->complete);
 }
 
 // That it is gone from the list is no proof that it is gone: a sweep would rest on it.
@@ -317,15 +366,72 @@ TEST(ChesscomFinish, NothingCountsAsReadWithoutProofThatTheGamesAreTheMonths) {
   }
 }
 
-TEST(ChesscomFinish, AMonthThatIsListedAndHoldsNothingIsAskedForAgain) {
+TEST(ChesscomFinish, AFewGamesOfAnotherMonthLeaveADoubtAndMostOfThemAnError) {
+  const ChesscomSource source;
   const HttpResponseHead head{200, {{"ETag", "W/\"1\""}}};
+  const TaskContext task = MonthTask("2024/02");
+  const auto finish = [&](std::initializer_list<std::string_view> times) {
+    PageResult result;
+    result.head = &head;
+    result.records = static_cast<std::int64_t>(times.size());
+    result.order_times.asked = source.Request(task)->times;
+    for (const std::string_view at : times) result.order_times.Add(*ParseTime(at));
+    result.first_order_ms = *ParseTime(*times.begin());
+    return source.FinishPage(task, result);
+  };
+  for (const auto& end : {finish({"2024-02-03", "2023-06-01", "2024-02-05"}),
+                          finish({"2023-06-01", "2024-02-03", "2024-02-05"}),
+                          finish({"2024-02-03", "2024-02-05", "2024-06-01"})}) {
+    ASSERT_TRUE(end && end->archive);
+    EXPECT_EQ(end->doubt, "1 of 3 games listed in 2024/02 ended in another month");
+    EXPECT_FALSE(end->archive->complete);
+    EXPECT_EQ(end->archive->etag, "");
+  }
+  for (const auto& end : {finish({"2023-06-01"}), finish({"2024-02-03", "2023-06-01"}),
+                          finish({"2024-01-02", "2024-02-02", "2024-02-03", "2024-02-04", "2024-03-09"})}) {
+    ASSERT_FALSE(end);
+    EXPECT_EQ(end.error().error_class, ErrorClass::kTransient);
+  }
+  EXPECT_EQ(finish({"2024-02-03", "2024-02-05"})->doubt, "");
+}
+
+TEST(ChesscomFinish, AMonthThatIsListedAndHoldsNothingIsCompleteWhenALaterJobFindsTheSame) {
+  HttpResponseHead head{200, {{"ETag", "W/\"1\""}}};
   PageResult result;
   result.head = &head;
-  const auto end = ChesscomSource().FinishPage(MonthTask("2024/02"), result);
+  TaskContext task = MonthTask("2024/02");
+  auto end = ChesscomSource().FinishPage(task, result);
   ASSERT_TRUE(end && end->archive);
   EXPECT_FALSE(end->archive->complete);
-  EXPECT_EQ(end->archive->etag, "");
+  EXPECT_EQ(end->archive->etag, "W/\"1\"");
   EXPECT_NE(end->doubt, "");
+  task.archive = end->archive;
+  end = ChesscomSource().FinishPage(task, result);
+  EXPECT_TRUE(end->archive->complete);
+  EXPECT_EQ(end->doubt, "");
+  head.headers[0].value = "W/\"2\"";
+  EXPECT_FALSE(ChesscomSource().FinishPage(task, result)->archive->complete) << "another empty answer";
+  head.headers[0].value = "W/\"1\"";
+  task = MonthTask("2024/03");
+  task.archive = ArchiveState{"2024/03", "W/\"1\"", "", false};
+  EXPECT_FALSE(ChesscomSource().FinishPage(task, result)->archive->complete) << "the month is not over";
+}
+
+TEST(ChesscomFinish, WhatACacheKeptSinceBeforeTheMonthWasOverIsNotComplete) {
+  HttpResponseHead head{200, {{"Date", "Thu, 14 Mar 2024 12:00:00 GMT"}}};
+  PageResult result;
+  result.head = &head;
+  result.records = 1;
+  const auto is_complete = [&] {
+    return ChesscomSource().FinishPage(MonthTask("2024/02"), result)->archive->complete;
+  };
+  EXPECT_TRUE(is_complete());
+  head.headers[0].value = "Fri, 01 Mar 2024 12:00:00 GMT";
+  EXPECT_FALSE(is_complete()) << "our clock says 15 March";
+  head.headers = {{"Date", "Sat, 02 Mar 2024 12:00:00 GMT"}, {"Age", "43200"}};
+  EXPECT_TRUE(is_complete());
+  head.headers[1].value = "43201";
+  EXPECT_FALSE(is_complete());
 }
 
 TEST(ChesscomFinish, OnlyAnETagThatCanBeSentBackIsKept) {

@@ -19,6 +19,7 @@ constexpr std::int64_t kMaxWindows = 10'000;
 constexpr std::size_t kMaxChain = 200;
 constexpr std::size_t kShownId = 64;
 constexpr std::string_view kAgain = "again:";
+constexpr std::string_view kOnceMore = "again";  // a window's key, or a chain's item
 
 std::optional<std::int64_t> ParseInt(std::string_view text) {
   std::int64_t value = 0;
@@ -103,12 +104,17 @@ std::vector<std::string> SplitIds(std::string_view key) {
   return ids;
 }
 
-// Ids that did not come. One answer is no proof that they are gone: two are.
-void LeaveMissing(const Selector& selector, std::vector<std::string> missing, PageEnd& end) {
-  if (selector.key.starts_with(kAgain)) {
+// Ids that did not come. One answer is no proof that they are gone, nor are two without any game: an outage
+// answers so for minutes. So they are asked for again together with `came`, one that did, "" = none did; and
+// are gone when it comes again without them.
+void LeaveMissing(const Selector& selector, std::vector<std::string> missing, const std::string& came,
+                  PageEnd& end) {
+  if (!selector.key.starts_with(kAgain)) {
+    std::string key = std::string(kAgain) + Join(missing);
+    if (!came.empty()) key += "," + came;
+    end.successors.push_back({{SelectorKind::kIds, 0, 0, std::move(key)}, std::nullopt});
+  } else if (!came.empty()) {
     end.unwatch = std::move(missing);
-  } else {
-    end.successors.push_back({{SelectorKind::kIds, 0, 0, std::string(kAgain) + Join(missing)}, std::nullopt});
   }
 }
 
@@ -118,7 +124,7 @@ PageEnd FinishUnnamedIds(const Selector& selector, const std::vector<std::string
   PageEnd end;
   if (result.records >= static_cast<std::int64_t>(ids.size())) return end;
   if (result.records == 0) {
-    LeaveMissing(selector, ids, end);
+    LeaveMissing(selector, ids, "", end);
     return end;
   }
   // Some are missing, but which? Ask for each half alone until a request comes back whole or empty.
@@ -130,9 +136,7 @@ PageEnd FinishUnnamedIds(const Selector& selector, const std::vector<std::string
 }
 
 tl::unexpected<Error> NoUser(const std::string& why, std::string_view document) {
-  const bool page = document.starts_with('<');
-  Error e = MakeError(page ? ErrorClass::kInvalid : ErrorClass::kTransient,
-                      "the answer is not a Lichess user: " + why);
+  Error e = MakeError(ErrorClass::kTransient, "the answer is not a Lichess user: " + why);
   e.body_start = Printable(document);
   return Fail(std::move(e));
 }
@@ -143,9 +147,14 @@ Result<void> CheckTimes(const Selector& selector, const PageResult& result) {
   const std::int64_t lo = selector.lo > kEarliestMs ? selector.lo : std::numeric_limits<std::int64_t>::min();
   if (result.order_times.Within({lo, selector.hi})) return {};
   return Fail(ErrorClass::kTransient,
-              "games of another time came than was asked for: " + FormatTime(result.order_times.least) + " to " +
-                  FormatTime(result.order_times.most));
+              "games of another time came than was asked for: " + FormatTime(result.order_times.least) +
+                  " to " + FormatTime(result.order_times.most));
 }
+
+constexpr std::string_view kNoEnd = "an answer told neither its length nor its end";
+
+// Else the connection alone ended it, and it may have been cut off between two games.
+bool TellsItsEnd(const PageResult& result) { return result.head == nullptr || result.head->TellsItsEnd(); }
 
 }  // namespace
 
@@ -197,6 +206,7 @@ Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOp
 
 std::string NewestChain::Text() const {
   std::string text = tie ? "tie" : "";
+  if (again) text += std::string(tie ? "," : "") + std::string(kOnceMore);
   for (const TimeRange& hole : rest) {
     if (!text.empty()) text += ',';
     text += std::to_string(hole.lo) + "-" + std::to_string(hole.hi);
@@ -214,6 +224,10 @@ std::optional<NewestChain> NewestChain::Parse(std::string_view text) {
       chain.tie = true;
       continue;
     }
+    if (item == kOnceMore && chain.rest.empty()) {
+      chain.again = true;
+      continue;
+    }
     const auto dash = item.find('-', 1);
     if (dash == std::string_view::npos) return std::nullopt;
     const auto lo = ParseInt(item.substr(0, dash));
@@ -227,13 +241,17 @@ std::optional<NewestChain> NewestChain::Parse(std::string_view text) {
 Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result, std::int64_t settled_ms) {
   if (auto ok = CheckTimes(selector, result); !ok) return Fail(std::move(ok.error()));
   PageEnd end;
-  const std::int64_t hi = std::min(selector.hi, settled_ms);
+  std::int64_t hi = std::min(selector.hi, settled_ms);
+  if (selector.lo < hi && result.records == 0 && selector.key != kOnceMore) {
+    end.successors.push_back(
+        {{SelectorKind::kWindow, selector.lo, selector.hi, std::string(kOnceMore)}, std::nullopt});
+    return end;
+  }
+  if (!TellsItsEnd(result)) hi = result.order_times.rising ? std::min(hi, result.last_order_ms) : selector.lo;
   if (selector.lo < hi) end.read.push_back({selector.lo, hi});
   // All that was asked for came, as far as can be seen; for a sweep that is not enough.
   if (!result.order_times.rising) end.doubt = "games came in another order than was asked for";
-  if (result.head != nullptr && !result.head->TellsItsEnd()) {
-    end.doubt = "an answer told neither its length nor its end";
-  }
+  if (!TellsItsEnd(result)) end.doubt = kNoEnd;
   return end;
 }
 
@@ -247,10 +265,20 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
     const std::int64_t hi = std::min(selector.hi, settled_ms);
     if (lo < hi) end.read.push_back({lo, hi});
   };
+  if (result.records == 0 && !chain->again && selector.lo < std::min(selector.hi, settled_ms)) {
+    chain->again = true;
+    end.successors.push_back({{SelectorKind::kNewest, selector.lo, selector.hi, chain->Text()}, budget});
+    return end;
+  }
   const std::int64_t asked = budget + (chain->tie ? 1 : 0);
   const std::int64_t left = budget - result.inserted;
   const std::int64_t oldest = result.last_order_ms;
   const bool older = selector.lo <= kEarliestMs && result.records > 0 && oldest < selector.lo;
+  if (!TellsItsEnd(result)) {
+    end.doubt = kNoEnd;
+    if (result.records > 0 && result.order_times.falling && oldest >= selector.lo) claim(oldest + 1);
+    return end;
+  }
   // The range is read to its end; or past it, to games that are older than any `until`.
   if ((!result.budget_spent && result.records < asked) || older) {
     claim(selector.lo);
@@ -308,7 +336,7 @@ Result<PageEnd> FinishIds(const Selector& selector, const PageResult& result) {
   for (const std::string& id : ids) {
     if (!std::binary_search(seen.begin(), seen.end(), id)) missing.push_back(id);
   }
-  if (!missing.empty()) LeaveMissing(selector, std::move(missing), end);
+  if (!missing.empty()) LeaveMissing(selector, std::move(missing), seen.empty() ? "" : seen.front(), end);
   return end;
 }
 

@@ -44,31 +44,36 @@ Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOp
 
 // The chain of holes a kNewest task still has to read after its own: Selector::key = "lo-hi,lo-hi,…", newest
 // first. A leading "tie," says that the newest millisecond of the task's own range was read in part, so that
-// its first record is likely a known one.
+// its first record is likely a known one. A leading "again," says that the range was answered with no game.
 struct NewestChain {
   bool tie = false;
   std::vector<TimeRange> rest;
+  bool again = false;
 
   std::string Text() const;
   static std::optional<NewestChain> Parse(std::string_view text);
 };
 
-// What a finished window leaves: it is read whole, up to `settled_ms`. Errors: kTransient when games came
-// that lie outside of it: then the upstream answered something else.
+// What a finished window leaves: it is read whole, up to `settled_ms`. An answer that does not tell its end
+// is believed up to its last game. An answer without a game, as an outage's may be, is asked for once more
+// (key "again") before it counts. Errors: kTransient when games came that lie outside of it: then the
+// upstream answered something else.
 Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result, std::int64_t settled_ms);
 
 // What a finished page of kNewest leaves: what is now read whole, and the task that goes on. `settled_ms`:
-// nothing later is claimed as read. Errors: kInternal for a key that is no chain; kTransient for games
+// nothing later is claimed as read. No game, or an answer that does not tell its end: as FinishWindow;
+// the chain ends with the latter. Errors: kInternal for a key that is no chain; kTransient for games
 // outside of the range, or for a part of them that is not the newest.
 Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, const PageResult& result,
                              std::int64_t settled_ms);
 
 // A kIds task's ids as they are sent, of its key. A leading "again:" says that they did not come when they
-// were asked for first.
+// were asked for first; the last of them may be one that did.
 std::string_view IdsOf(std::string_view key);
 
-// What a finished kIds page leaves: the ids that did not come are asked for again, and unwatched when they do
-// not come then either. Errors: kTransient when games came that were not asked for.
+// What a finished kIds page leaves: the ids that did not come are asked for again, with one that did, and
+// unwatched when only that one comes: an answer without any game is no proof. Errors: kTransient when games
+// came that were not asked for.
 Result<PageEnd> FinishIds(const Selector& selector, const PageResult& result);
 
 }  // namespace weir::lichess

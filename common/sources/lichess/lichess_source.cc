@@ -18,10 +18,7 @@ namespace {
 
 using lichess::kEarliestMs;
 
-// A Date further behind ours than this is not believed: nothing would ever count as read.
-constexpr std::int64_t kPlausibleSkewMs = 86'400'000;
-
-// A new game is listed a little late; the index is known to lag by more than the minute of param "settle".
+// A new game is listed a little late. As long as param "settle" is by default.
 constexpr std::chrono::minutes kIndexDelay{10};
 
 // Our params that say what a game should hold, and the upstream's names and defaults of them.
@@ -55,7 +52,7 @@ SourceInfo MakeInfo() {
   info.secret_names = {"token"};
   info.params = {
       {"window_games", "1000", "about how many games one window (task) should hold"},
-      {"settle", "60s", "what is newer than this is read again next time: new games appear with a delay"},
+      {"settle", "10m", "what is newer than this is read again next time: new games appear with a delay"},
       {"moves", "true", "the moves (SAN)"},
       {"opening", "true", "the opening's ECO code and name"},
       {"clocks", "false", "the clock at each move"},
@@ -98,14 +95,30 @@ Result<std::string> WindowTarget(const TaskContext& task, const std::string& fla
 }
 
 // Nothing later than this can be claimed as read: games appear in the upstream's index a little late. Its
-// clock counts if it tells it, else ours.
+// clock counts if it tells it and is not ahead of ours, else ours. A clock that is far behind claims nothing
+// later than the games that came: better little is read twice than a change is never read.
 std::int64_t SettledMs(const TaskContext& task, const PageResult& result, std::chrono::milliseconds settle) {
   std::int64_t now = task.now_ms;
   if (result.head != nullptr) {
     const auto date = ParseHttpDate(result.head->Get("Date"), task.now_ms);
-    if (date && now - *date < kPlausibleSkewMs) now = std::min(now, *date);
+    if (date) now = std::min(now, std::max(*date, result.order_times.most));
   }
   return now - settle.count();
+}
+
+// Lichess always tells that it sends games. An answer of no stated type is left to its content.
+bool MayBeNdjson(const HttpResponseHead& head) {
+  const std::string_view type = head.Get("Content-Type");
+  return type.empty() || type.find("ndjson") != std::string_view::npos;
+}
+
+Error NotGames(const HttpResponseHead& head) {
+  Error e = MakeError(ErrorClass::kTransient,
+                      fmt::format("HTTP {}: the answer is not games as NDJSON: its type is \"{}\"",
+                                  head.status, Printable(head.Get("Content-Type"), 100)),
+                      "check sources.lichess.base_url; a proxy may answer in the upstream's place");
+  e.http_status = head.status;
+  return e;
 }
 
 std::string Sha256Hex12(const std::string& text) {
@@ -185,6 +198,8 @@ Result<PageRequest> LichessSource::Request(const TaskContext& task) const {
 Verdict LichessSource::Judge(const TaskContext& task, const HttpResponseHead& head,
                              std::string_view body_start) const {
   Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
+  const bool games = task.selector.kind != SelectorKind::kDiscover;
+  if (games && std::holds_alternative<ReadBody>(verdict) && !MayBeNdjson(head)) return NotGames(head);
   if (auto* e = std::get_if<Error>(&verdict); e != nullptr && e->error_class == ErrorClass::kGone) {
     e->message =
         fmt::format("HTTP {}: Lichess knows no player \"{}\"", head.status, Printable(task.account.name, 64));
@@ -239,12 +254,8 @@ Result<PageEnd> LichessSource::FinishPage(const TaskContext& task, const PageRes
       return lichess::FinishWindow(task.selector, result, settled);
     case SelectorKind::kNewest:
       return lichess::FinishNewest(task.selector, task.budget.value_or(0), result, settled);
-    case SelectorKind::kIds: {
-      auto end = lichess::FinishIds(task.selector, result);
-      // With a bound in time the worker leaves records out, so one that is not seen may still be there.
-      if (end && (task.filter.since_ms || task.filter.until_ms)) return PageEnd{};
-      return end;
-    }
+    case SelectorKind::kIds:
+      return lichess::FinishIds(task.selector, result);
     default:
       return PageEnd{};
   }

@@ -228,6 +228,25 @@ TEST(LichessJudge, NothingCountsAsReadWithoutProofThatItIsAllThatWasAsked) {
   }
 }
 
+// A proxy's empty 200 would be a window without a game.
+TEST(LichessJudge, GamesAreNdjsonIfTheAnswerTellsItsType) {
+  const auto judge = [](const TaskContext& task, std::string type) {
+    return LichessSource().Judge(task, {200, {{"Content-Type", std::move(type)}}}, "");
+  };
+  for (const SelectorKind kind : {SelectorKind::kWindow, SelectorKind::kNewest, SelectorKind::kIds}) {
+    const TaskContext task = TaskOf(kind, kBorn, kNow);
+    for (const char* type : {"application/x-ndjson", "application/x-ndjson; charset=utf-8"})
+      EXPECT_TRUE(std::holds_alternative<ReadBody>(judge(task, type))) << type;
+    EXPECT_TRUE(std::holds_alternative<ReadBody>(LichessSource().Judge(task, {200, {}}, "")));
+    for (const char* type : {"text/plain", "application/json", "application/x-chess-pgn", "text/html"}) {
+      const Verdict verdict = judge(task, type);
+      ASSERT_TRUE(std::holds_alternative<Error>(verdict)) << type;
+      EXPECT_EQ(std::get<Error>(verdict).error_class, ErrorClass::kTransient) << type;
+    }
+  }
+  EXPECT_TRUE(std::holds_alternative<ReadBody>(judge(Context(), "application/json"))) << "the player";
+}
+
 // --- plans
 
 TEST(LichessPlan, FullIsWindowsSizedFromTheCount) {
@@ -320,7 +339,7 @@ TEST(LichessPlan, LimitIsAChainOverTheHolesNewestFirst) {
 }
 
 TEST(LichessPlan, NoUserOrAClosedOneIsNoPlan) {
-  EXPECT_EQ(PlanWith(Context(), {}, "<html>").error().error_class, ErrorClass::kInvalid);
+  EXPECT_EQ(PlanWith(Context(), {}, "<html>").error().error_class, ErrorClass::kTransient);
   const auto closed = PlanWith(Context(), {}, R"({"id":"anna_k","username":"Anna_K","disabled":true})");
   ASSERT_FALSE(closed.has_value());
   EXPECT_EQ(closed.error().error_class, ErrorClass::kGone);
@@ -391,6 +410,7 @@ TEST(LichessFinish, AWindowInDisorderOrWithoutAnEndFeedsNoSweep) {
   HttpResponseHead head{200, {{"Connection", "close"}}};
   result.head = &head;
   EXPECT_NE(source.FinishPage(task, result)->doubt, "");
+  EXPECT_TRUE(source.FinishPage(task, result)->read.empty()) << "no more than up to its last game";
   head.headers = {{"Transfer-Encoding", "chunked"}};
   EXPECT_EQ(source.FinishPage(task, result)->doubt, "");
   head.headers = {{"Content-Length", "5"}};
@@ -427,28 +447,81 @@ TEST(LichessFinish, NewestEndsAtGamesThatAreOlderThanAnySince) {
   EXPECT_EQ(end->successors[0].selector, (Selector{SelectorKind::kNewest, 10, 20, ""}));
 }
 
+TEST(LichessFinish, AnAnswerThatOnlyTheConnectionEndedIsBelievedUpToItsLastGame) {
+  const LichessSource source;
+  const HttpResponseHead head{200, {{"Connection", "close"}}};
+  const auto finish = [&](TaskContext task, PageResult result) {
+    result.head = &head;
+    task.budget = 9;
+    return *source.FinishPage(task, result);
+  };
+  const TaskContext window = TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000);
+  EXPECT_EQ(finish(window, Times({kBorn, kBorn + 7})).read, (std::vector<TimeRange>{{kBorn, kBorn + 7}}));
+  EXPECT_TRUE(finish(window, Times({kBorn + 7, kBorn})).read.empty()) << "in disorder";
+  EXPECT_TRUE(finish(TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000, "again"), {}).read.empty());
+  const TaskContext newest = TaskOf(SelectorKind::kNewest, kBorn, kBorn + 1000, "10-20");
+  const PageEnd end = finish(newest, Times({kBorn + 9, kBorn + 7}));
+  EXPECT_EQ(end.read, (std::vector<TimeRange>{{kBorn + 8, kBorn + 1000}}));
+  EXPECT_TRUE(end.successors.empty());
+  EXPECT_NE(end.doubt, "");
+  EXPECT_TRUE(finish(newest, Times({kBorn + 7, kBorn + 9})).read.empty());
+  EXPECT_TRUE(finish(TaskOf(SelectorKind::kNewest, kBorn, kBorn + 1000, "again"), {}).read.empty());
+}
+
+TEST(LichessFinish, ARangeWithoutAGameIsAskedForOnceMoreBeforeItCounts) {
+  const LichessSource source;
+  TaskContext task = TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000);
+  const auto first = source.FinishPage(task, {});
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->read.empty());
+  ASSERT_EQ(first->successors.size(), 1U);
+  EXPECT_EQ(first->successors[0].selector, (Selector{SelectorKind::kWindow, kBorn, kBorn + 1000, "again"}));
+  const std::string target = source.Request(task)->request.target;
+  task.selector = first->successors[0].selector;
+  EXPECT_EQ(source.Request(task)->request.target, target);
+  const auto second = source.FinishPage(task, {});
+  EXPECT_EQ(second->read, (std::vector<TimeRange>{{kBorn, kBorn + 1000}}));
+  EXPECT_TRUE(second->successors.empty());
+
+  task = TaskOf(SelectorKind::kNewest, kBorn, kBorn + 1000, "tie,30-40");
+  task.budget = 5;
+  const auto newest = source.FinishPage(task, {});
+  ASSERT_TRUE(newest);
+  EXPECT_TRUE(newest->read.empty());
+  ASSERT_EQ(newest->successors.size(), 1U);
+  EXPECT_EQ(newest->successors[0].selector,
+            (Selector{SelectorKind::kNewest, kBorn, kBorn + 1000, "tie,again,30-40"}));
+  EXPECT_EQ(newest->successors[0].budget, 5);
+  task.selector = newest->successors[0].selector;
+  const auto empty = source.FinishPage(task, {});
+  EXPECT_EQ(empty->read, (std::vector<TimeRange>{{kBorn, kBorn + 1000}}));
+  EXPECT_EQ(empty->successors.at(0).selector, (Selector{SelectorKind::kNewest, 30, 40, ""}));
+}
+
 TEST(LichessFinish, WindowIsReadButForTheUnsettledEnd) {
   const LichessSource source;
-  auto end = source.FinishPage(TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000), {});
+  auto end = source.FinishPage(TaskOf(SelectorKind::kWindow, kBorn, kBorn + 1000), Times({kBorn}));
   ASSERT_TRUE(end);
   EXPECT_EQ(end->read, (std::vector<TimeRange>{{kBorn, kBorn + 1000}}));
-  end = source.FinishPage(TaskOf(SelectorKind::kWindow, kBorn, kNow), {});
-  EXPECT_EQ(end->read, (std::vector<TimeRange>{{kBorn, kNow - 60'000}}));
+  end = source.FinishPage(TaskOf(SelectorKind::kWindow, kBorn, kNow), Times({kBorn}));
+  EXPECT_EQ(end->read, (std::vector<TimeRange>{{kBorn, kNow - 600'000}})) << "as late as the index may be";
   end = source.FinishPage(TaskOf(SelectorKind::kWindow, kNow - 30'000, kNow), {});
   EXPECT_TRUE(end->read.empty());
   EXPECT_TRUE(end->successors.empty());
 }
 
-TEST(LichessFinish, UpstreamsClockCountsWhenItIsBehindOurs) {
+TEST(LichessFinish, UpstreamsClockCountsWhenItIsBehindOursHoweverFar) {
   const std::int64_t now = *ParseTime("2026-11-22T20:50:00Z");
-  HttpResponseHead head{200, {{"Date", "Sun, 22 Nov 2026 20:40:00 GMT"}}};
-  PageResult result;
+  HttpResponseHead head{200, {{"Date", "Sun, 22 Nov 2026 20:40:00 GMT"}, {"Content-Length", "5"}}};
+  PageResult result = Times({kBorn + 700'000});
   result.head = &head;
   TaskContext task = TaskOf(SelectorKind::kWindow, kBorn, now);
   task.now_ms = now;
-  EXPECT_EQ(LichessSource().FinishPage(task, result)->read.at(0).hi, now - 600'000 - 60'000);
-  head.headers[0].value = "Sun, 22 Nov 2009 20:40:00 GMT";  // not believed
-  EXPECT_EQ(LichessSource().FinishPage(task, result)->read.at(0).hi, now - 60'000);
+  EXPECT_EQ(LichessSource().FinishPage(task, result)->read.at(0).hi, now - 600'000 - 600'000);
+  head.headers[0].value = "Sun, 22 Nov 2009 20:40:00 GMT";  // wrong, as its own game shows
+  EXPECT_EQ(LichessSource().FinishPage(task, result)->read.at(0).hi, kBorn + 100'000);
+  head.headers[0].value = "Mon, 22 Nov 2027 20:40:00 GMT";
+  EXPECT_EQ(LichessSource().FinishPage(task, result)->read.at(0).hi, now - 600'000) << "ahead of ours";
 }
 
 PageResult Page(std::int64_t records, std::int64_t inserted, std::int64_t oldest, bool spent = false) {
@@ -490,7 +563,7 @@ TEST(LichessFinish, NewestGoesOnWithTheNextHole) {
   ASSERT_EQ(end->successors.size(), 1U);
   EXPECT_EQ(end->successors[0].selector, (Selector{SelectorKind::kNewest, 30, 40, "10-20"}));
   EXPECT_EQ(end->successors[0].budget, 2);
-  task.selector.key = "";
+  task.selector.key = "again";
   end = LichessSource().FinishPage(task, Page(0, 0, 0));
   EXPECT_TRUE(end->successors.empty());
 }
@@ -548,7 +621,7 @@ TEST(LichessFinish, NewestChainAlwaysEnds) {
   }
 }
 
-TEST(LichessFinish, IdsThatDidNotComeTwiceAreUnwatched) {
+TEST(LichessFinish, IdsThatDidNotComeTwiceAreUnwatchedIfOthersCame) {
   const LichessSource source;
   const TaskContext task = TaskOf(SelectorKind::kIds, 0, 0, "a,b,c,d,e");
   const TaskContext again = TaskOf(SelectorKind::kIds, 0, 0, "again:a,b,c,d,e");
@@ -563,10 +636,17 @@ TEST(LichessFinish, IdsThatDidNotComeTwiceAreUnwatched) {
   const auto some = source.FinishPage(task, page({"e", "a", "c"}));
   EXPECT_TRUE(some->unwatch.empty()) << "one answer is no proof";
   ASSERT_EQ(some->successors.size(), 1U);
-  EXPECT_EQ(some->successors[0].selector, (Selector{SelectorKind::kIds, 0, 0, "again:b,d"}));
+  EXPECT_EQ(some->successors[0].selector, (Selector{SelectorKind::kIds, 0, 0, "again:b,d,a"}))
+      << "and one that came";
+  TaskContext gone = task;
+  gone.selector = some->successors[0].selector;
+  EXPECT_EQ(source.FinishPage(gone, page({"a"}))->unwatch, (std::vector<std::string>{"b", "d"}));
+  gone.filter.since_ms = kBorn;
+  EXPECT_EQ(source.FinishPage(gone, page({"a"}))->unwatch.size(), 2U) << "the worker cuts no ids by time";
   EXPECT_EQ(source.FinishPage(task, page({}))->successors.at(0).selector.key, "again:a,b,c,d,e");
   EXPECT_EQ(source.FinishPage(again, page({"e", "a", "c"}))->unwatch, (std::vector<std::string>{"b", "d"}));
-  EXPECT_EQ(source.FinishPage(again, page({}))->unwatch.size(), 5U);
+  EXPECT_TRUE(source.FinishPage(again, page({}))->unwatch.empty()) << "an outage answers so, too";
+  EXPECT_TRUE(source.FinishPage(again, page({}))->successors.empty()) << "the next sync asks again";
   EXPECT_TRUE(source.FinishPage(again, page({"a", ""}))->unwatch.empty())
       << "a record without an id may be any";
 }
