@@ -65,8 +65,11 @@ std::optional<Pause> TaskRunner::MayWrite(TaskWork& work) {
     turn.wait = RefusedBy(work, turn.why);
   }
   work.refused = std::move(turn.why);
-  // Whether it is refused for good is for its own try to say.
-  if (turn.way == WriteGate::Way::kWait) work.refused->error_class = ErrorClass::kDatabase;
+  // Whether waiting cures it is for its own try to say.
+  if (turn.way == WriteGate::Way::kWait) {
+    work.refused->error_class = ErrorClass::kDatabase;
+    work.refused->sqlstate.clear();
+  }
   return Pause{turn.wait, kDatabase};
 }
 
@@ -106,13 +109,20 @@ void TaskRunner::OpenGate(TaskWork& work) {
 TaskRunner::Next TaskRunner::OnDatabaseError(TaskWork& work, const Error& error) {
   // Where that lasts, it is like any other outage: nothing is asked of the upstream.
   if (!work.pause && IsContention(error) && returns_ < kContentions) return DatabaseIll();
-  const bool known = pg::IsOutage(error.sqlstate) || error.error_class == ErrorClass::kConfig;
-  const bool counts = !known && !work.pause;
+  const bool counts = !pg::IsOutage(error.sqlstate) && error.error_class != ErrorClass::kConfig;
   if (counts && work.task.attempts + 1 >= shared_.config->max_attempts) return Kill(work, error);
-  const milliseconds wait = work.pause ? work.pause->wait : RefusedBy(work, error);
-  if (counts || wait >= kParkFrom) return Park(work, error, std::max(wait, kParkFrom), counts);
-  if (work.pause) return Yield(work);
-  return {.lane_wait = wait, .again = true, .waiting_for = kDatabase, .unwritten = true};
+  milliseconds wait = work.pause ? work.pause->wait : RefusedBy(work, error);
+  if (counts) {
+    const int attempts = work.task.attempts + 1;
+    wait = std::max(wait, shared_.limiter->Failed(work.task.lane, attempts, std::nullopt));
+  }
+  if (!counts && wait < kParkFrom) {
+    if (work.pause) return Yield(work);
+    return {.lane_wait = wait, .again = true, .waiting_for = kDatabase, .unwritten = true};
+  }
+  // A lane that was freed is not this task's to hold; what it waits for is to be seen all the same.
+  if (work.freed) (void)SaveLane(work.task.lane, wait, kDatabase);
+  return Park(work, error, wait, counts);
 }
 
 // No other page of the account would fare better, and each would be asked for in vain.

@@ -31,9 +31,10 @@ class WriteGate {
 
   struct Pauses {
     // A server that restarts, or a connection that broke, may be back at once, and until then nothing can be
-    // claimed; one that answers, and refuses, will do so for a while.
+    // claimed; one that answers, and refuses, will do so for a while: long enough that the lanes hold no
+    // offsets meanwhile (kLongWait).
     Millis after_break{250};
-    Millis after_refusal{5'000};
+    Millis after_refusal{6'000};
     Millis longest{60'000};
   };
 

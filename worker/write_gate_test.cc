@@ -24,7 +24,7 @@ TEST(WriteGate, IsOpenUntilAWriteFails) {
   gate.Failed(kTable, Of("53100"), milliseconds(0));
   const auto turn = gate.Ask(kTable, milliseconds(1'000));
   EXPECT_EQ(turn.way, Way::kWait);
-  EXPECT_EQ(turn.wait, milliseconds(4'000));
+  EXPECT_EQ(turn.wait, milliseconds(5'000));
   EXPECT_EQ(turn.why.message, "no space left");
   EXPECT_EQ(gate.Ask("chesscom.games", milliseconds(1'000)).way, Way::kOpen) << "each table has its own";
 }
@@ -32,12 +32,12 @@ TEST(WriteGate, IsOpenUntilAWriteFails) {
 TEST(WriteGate, OneTriesAndTheOthersWaitForIt) {
   WriteGate gate;
   gate.Failed(kTable, Of("53100"), milliseconds(0));
-  EXPECT_EQ(gate.Ask(kTable, milliseconds(5'000)).way, Way::kTry);
-  EXPECT_EQ(gate.Ask(kTable, milliseconds(5'000)).way, Way::kWait);
+  EXPECT_EQ(gate.Ask(kTable, milliseconds(6'000)).way, Way::kTry);
+  EXPECT_EQ(gate.Ask(kTable, milliseconds(6'000)).way, Way::kWait);
   gate.Left(kTable);
-  EXPECT_EQ(gate.Ask(kTable, milliseconds(5'000)).way, Way::kTry) << "the first ended without a write";
+  EXPECT_EQ(gate.Ask(kTable, milliseconds(6'000)).way, Way::kTry) << "the first ended without a write";
   gate.Took(kTable);
-  EXPECT_EQ(gate.Ask(kTable, milliseconds(5'000)).way, Way::kOpen);
+  EXPECT_EQ(gate.Ask(kTable, milliseconds(6'000)).way, Way::kOpen);
 }
 
 TEST(WriteGate, ThePauseDoublesUpToAMinuteAndIsForgottenByAWrite) {
@@ -51,16 +51,16 @@ TEST(WriteGate, ThePauseDoublesUpToAMinuteAndIsForgottenByAWrite) {
     EXPECT_EQ(gate.Ask(kTable, now).way, Way::kTry);
   }
   pauses.resize(6);
-  EXPECT_EQ(pauses, (std::vector<std::int64_t>{5, 10, 20, 40, 60, 60}));
+  EXPECT_EQ(pauses, (std::vector<std::int64_t>{6, 12, 24, 48, 60, 60}));
   gate.Took(kTable);
-  EXPECT_EQ(gate.Failed(kTable, Of("53100"), now), milliseconds(5'000));
+  EXPECT_EQ(gate.Failed(kTable, Of("53100"), now), milliseconds(6'000));
 }
 
 TEST(WriteGate, PagesThatFailTogetherAreOneFailure) {
   WriteGate gate;
   gate.Failed(kTable, Of("53100"), milliseconds(0));
-  EXPECT_EQ(gate.Failed(kTable, Of("53100"), milliseconds(100)), milliseconds(4'900));
-  EXPECT_EQ(gate.Failed(kTable, Of("53100"), milliseconds(5'000)), milliseconds(10'000));
+  EXPECT_EQ(gate.Failed(kTable, Of("53100"), milliseconds(100)), milliseconds(5'900));
+  EXPECT_EQ(gate.Failed(kTable, Of("53100"), milliseconds(6'000)), milliseconds(12'000));
 }
 
 TEST(WriteGate, AfterARefusalForGoodTheNextOneTriesAtOnce) {

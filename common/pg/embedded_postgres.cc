@@ -62,7 +62,9 @@ std::string EmbeddedPostgres::Url(const std::string& database) const {
                      QuoteValue(database));
 }
 
-Result<void> EmbeddedPostgres::HaveRoom(std::uintmax_t bytes) const {
+Result<void> EmbeddedPostgres::CheckRoom() const {
+  if (home_.RunningPid() != 0) return {};
+  const std::uintmax_t bytes = fs::exists(home_.Data()) ? kRoomToStart : kRoomToInit;
   std::error_code error;
   fs::path folder = home_.path();
   while (!fs::exists(folder, error) && folder.has_relative_path()) folder = folder.parent_path();
@@ -80,10 +82,7 @@ Result<std::string> EmbeddedPostgres::Start() {
   const SystemClock clock;
   const Millis until = clock.Boot() + options_.start_timeout;
   // Before anything is written: on a full disk that fails in as many ways as there are files.
-  const bool made = fs::exists(home_.Data());
-  if (home_.RunningPid() == 0) {
-    if (auto r = HaveRoom(made ? kRoomToStart : kRoomToInit); !r) return Fail(r.error());
-  }
+  if (auto r = CheckRoom(); !r) return Fail(r.error());
   if (auto r = home_.Make(); !r) return Fail(r.error());
   const Result<int> turn = home_.LockTurn(options_.start_timeout);
   if (!turn) return Fail(turn.error());

@@ -44,6 +44,8 @@ class EmbeddedPostgres {
   // Errors: kConfig (no server installed, other version's data, folder out of reach), kDatabase (does not
   // come up, disk full, data held by another), each with what the server said.
   Result<std::string> Start();
+  // Whether the disk has room for Start. A server that runs needs none. Errors: kDatabase.
+  Result<void> CheckRoom() const;
   // Fast shutdown, by whomever it was started; returns when the server is gone. Nothing to stop is no error;
   // a server that is not visible here (another container's) is: kDatabase.
   Result<void> Stop();
@@ -59,8 +61,6 @@ class EmbeddedPostgres {
   using Millis = std::chrono::milliseconds;
   enum class Came { kReady, kEnded, kLate };
 
-  // Fails at once when the disk has not that much left.
-  Result<void> HaveRoom(std::uintmax_t bytes) const;
   Result<void> InitData();
   std::string Settings() const;
   // True if one runs and answers; false if none runs (any more).

@@ -149,7 +149,7 @@ TEST_F(SessionTest, ErrorsCarryTheDecision) {
       {"insert into task values (7, 4)", ErrorClass::kBadRecord, "23505"},
       {"insert into item values ('a', -1)", ErrorClass::kBadRecord, "23514"},
       {"select repeat('[', 100000)::jsonb", ErrorClass::kBadRecord, "54001"},
-      {"select * from nowhere", ErrorClass::kDatabase, "42P01"},
+      {"select * from nowhere", ErrorClass::kSchema, "42P01"},
       {"set lock_timeout = 'x'", ErrorClass::kBadRecord, "22023"},
       {"do $$ begin raise sqlstate '40001'; end $$", ErrorClass::kDatabase, "40001"},
       {"do $$ begin raise sqlstate '53100'; end $$", ErrorClass::kDatabase, "53100"},

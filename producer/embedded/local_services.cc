@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <thread>
+#include <utility>
 
 #include "common/base/clock.h"
 #include "common/ledger/migrations.h"
@@ -33,6 +34,7 @@ Result<std::unique_ptr<LocalServices>> LocalServices::Acquire(const Config& conf
                                                               LocalServicesOptions options) {
   std::unique_ptr<LocalServices> services(new LocalServices(config, std::move(say), std::move(options)));
   if (!services->private_database_ && !services->embedded_broker_) return services;
+  if (auto room = services->CheckRoom(); !room) return Fail(room.error());
   if (auto entered = services->Enter(); !entered) return Fail(entered.error());
   if (auto ready = services->AwaitParts(); !ready) return Fail(ready.error());
   if (services->private_database_) {
@@ -62,6 +64,15 @@ void LocalServices::Release() {
   // meanwhile.
   if (supervisor_ > 0) waitpid(supervisor_, nullptr, WNOHANG);
   supervisor_ = 0;
+}
+
+// Before anything is begun: on a full disk the supervisor could not even write down what is wrong.
+Result<void> LocalServices::CheckRoom() const {
+  if (!private_database_) return {};
+  pg::EmbeddedPostgresOptions options;
+  options.home = paths_.home;
+  options.free_space = options_.free_space;
+  return pg::EmbeddedPostgres(std::move(options)).CheckRoom();
 }
 
 // A byte of users.lock. A supervisor that is just ending holds all: it is waited for.

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -23,6 +24,8 @@ struct LocalServicesOptions {
   std::string program;  // that has the commands `supervise` and `broker`; "" = this program
   std::chrono::milliseconds timeout{120'000};
   std::function<bool()> stopped = [] { return false; };  // asked while waiting
+  // As EmbeddedPostgresOptions::free_space.
+  std::function<std::uintmax_t(const std::string& folder)> free_space = {};
 };
 
 // A database and a broker to work with: those that are configured, and private ones on this machine for those
@@ -49,6 +52,7 @@ class LocalServices {
 
  private:
   LocalServices(const Config& config, SayProgress say, LocalServicesOptions options);
+  Result<void> CheckRoom() const;
   Result<void> Enter();
   // Marks, for a supervisor to see, what we need; whether all of that is marked.
   Result<void> MarkWanted();

@@ -253,6 +253,16 @@ TEST_F(LocalServicesTest, PartsThatDieAreStartedAgain) {
   EXPECT_EQ(kafka::ResolveBrokers(services->Brokers()), brokers);
 }
 
+TEST_F(LocalServicesTest, AFullDiskIsSaidAtOnce) {
+  options_.free_space = [](const std::string&) { return std::uintmax_t{0}; };
+  const auto services = LocalServices::Acquire(
+      config_, [](const std::string&) {}, options_);
+  ASSERT_FALSE(services);
+  EXPECT_NE(services.error().message.find("is full"), std::string::npos) << services.error().message;
+  EXPECT_NE(services.error().hint, "");
+  EXPECT_EQ(Supervisor(), 0) << "nothing is begun";
+}
+
 TEST_F(LocalServicesTest, APartThatCannotBeStartedSaysWhy) {
   std::filesystem::create_directories(dir_ / "postgres");
   std::ofstream(dir_ / "postgres" / "PG_VERSION") << "8.4\n";
