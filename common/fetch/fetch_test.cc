@@ -130,6 +130,14 @@ TEST_F(PageAnswerTest, ADocumentIsKeptUpToItsLimit) {
   EXPECT_EQ(over.error().error_class, ErrorClass::kInvalid);
 }
 
+TEST_F(PageAnswerTest, ADocumentThatFillsItsLimitIsReadOn) {
+  config_.max_document_bytes = 4;
+  auto answer = Answer(BodyFormat::kDocument);
+  EXPECT_TRUE(*answer.OnHead(Head(200)));
+  EXPECT_TRUE(*answer.OnBody("[12]")) << "else what follows is never seen";
+  EXPECT_FALSE(answer.OnBody("x"));
+}
+
 TEST_F(PageAnswerTest, AnErrorIsJudgedAgainWithTheStartOfItsBody) {
   auto answer = Answer(BodyFormat::kNdjson);
   EXPECT_TRUE(*answer.OnHead(Head(403)));
@@ -141,6 +149,20 @@ TEST_F(PageAnswerTest, AnErrorIsJudgedAgainWithTheStartOfItsBody) {
   EXPECT_EQ(error->http_status, 403);
   EXPECT_THAT(error->body_start, HasSubstr("No such token"));
   EXPECT_THAT(answer.records, IsEmpty()) << "an error's body holds no records";
+}
+
+// Some upstreams answer with the token that they refuse.
+TEST_F(PageAnswerTest, NothingThatIsKeptOfAnAnswerHoldsTheAccountsSecrets) {
+  auto answer = Answer(BodyFormat::kNdjson);
+  answer.SetSecrets({{"token", Secret("lip_0123456789")}, {"short", Secret("such")}});
+  EXPECT_TRUE(*answer.OnHead(Head(403)));
+  // Where body_start is cut.
+  const std::string padding(502, ' ');
+  EXPECT_TRUE(*answer.OnBody("{\"error\":\"No such token: lip_0123456789\"}" + padding.substr(50) +
+                             "lip_0123456789"));
+  const Error error = std::get<Error>(answer.Judged());
+  EXPECT_THAT(error.message, HasSubstr("No such token: ***"));
+  EXPECT_THAT(error.body_start, Not(HasSubstr("lip_")));
 }
 
 TEST_F(PageAnswerTest, OfAnErrorNoMoreThan4KiBAreRead) {
@@ -271,6 +293,7 @@ TEST_F(FetchPageTest, ARedirectElsewhereIsNotFollowed) {
   const auto done = Fetch();
   ASSERT_FALSE(done);
   EXPECT_EQ(served_, 1);
+  EXPECT_EQ(done.error().error_class, ErrorClass::kTransient);
   EXPECT_THAT(done.error().message, Not(HasSubstr("s3cret")));
 }
 
