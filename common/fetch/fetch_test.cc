@@ -28,6 +28,7 @@ class TestSource final : public FakeSource {
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head, std::string_view body) const override {
     ++judged;
     if (head.status == 422) return AskAgain{"other form"};
+    if (head.status == 304 || head.status == 410) return NotModified{.absent = head.status == 410};
     return JudgeHttp(head, body, task.now_ms);
   }
   std::optional<std::string> RenamedTo(std::string_view location) const override {
@@ -174,9 +175,12 @@ TEST_F(PageAnswerTest, OfAnErrorNoMoreThan4KiBAreRead) {
 
 TEST_F(PageAnswerTest, WhatIsNotModifiedOrElsewhereIsNotRead) {
   auto same = Answer(BodyFormat::kNdjson);
-  EXPECT_FALSE(*same.OnHead(Head(304)));
-  EXPECT_TRUE(same.IsNotModified());
-  EXPECT_TRUE(same.EndRecords());
+  EXPECT_TRUE(same.OnHead(Head(304)));
+  EXPECT_FALSE(same.IsNotModified()) << "nobody asked what has changed";
+  auto absent = Answer(BodyFormat::kNdjson);
+  EXPECT_FALSE(*absent.OnHead(Head(410)));
+  EXPECT_TRUE(absent.IsNotModified());
+  EXPECT_TRUE(absent.EndRecords());
   auto moved = Answer(BodyFormat::kNdjson);
   EXPECT_FALSE(*moved.OnHead(Head(302, {{"Location", "/y"}})));
   EXPECT_TRUE(std::holds_alternative<FollowTo>(moved.Judged()));
