@@ -4,6 +4,7 @@
 
 #include "common/access/access_token.h"
 #include "common/base/json_text.h"
+#include "common/base/secret_text.h"
 #include "common/http/origin.h"
 #include "common/ledger/drift.h"
 #include "common/obs/log.h"
@@ -126,7 +127,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
     work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);
     work.metrics->ResponseBytes(parts_.fetcher->LastStats().body_bytes);
-    if (!head) return Fail(head.error());
+    if (!head) return Fail(WithoutSecrets(head.error(), work.settings.secrets));
     const auto* follow = std::get_if<FollowTo>(&reading.Judged());
     if (follow == nullptr) return {};
     auto target = FollowedTarget(work, *follow, request.target);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/json_text.h"
+#include "common/base/secret_text.h"
 #include "common/sources/field_columns.h"
 
 namespace weir::worker {
@@ -23,11 +24,12 @@ ReaderLimits LimitsOf(const Config& config) {
 }
 
 // The head for `weir failures show`: a line each, bounded. Cookies are somebody's secrets.
-std::string HeadText(const HttpResponseHead& head) {
+std::string HeadText(const HttpResponseHead& head, const std::map<std::string, Secret>& secrets) {
   std::string text = "HTTP " + std::to_string(head.status);
   for (const HttpHeader& header : head.headers) {
     if (EqualsIgnoreCase(header.name, "set-cookie")) continue;
-    const std::string line = "\n" + Printable(header.name, 100) + ": " + Printable(header.value, 200);
+    const std::string line = "\n" + Printable(WithoutSecrets(header.name, secrets), 100) + ": " +
+                             Printable(WithoutSecrets(header.value, secrets), 200);
     if (text.size() + line.size() > kShownHeadBytes) break;
     text += line;
   }
@@ -79,7 +81,7 @@ PageProcessor::Reading::Reading(const Parts& parts, RecordMapper* mapper, Record
 Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   head_ = head;
   text_.clear();
-  work_->last_head = HeadText(head);
+  work_->last_head = HeadText(head, work_->settings.secrets);
   work_->rate_limits = ParseRateLimits(head, AnsweredAt(head, clock_->UnixMillis()));
   verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
@@ -112,10 +114,13 @@ Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
 
 void PageProcessor::Reading::JudgeText() {
   if (!std::holds_alternative<Error>(verdict_)) return;
-  verdict_ = Judge(text_);
+  const auto& secrets = work_->settings.secrets;
+  const std::string text = WithoutSecrets(text_, secrets);
+  verdict_ = Judge(text);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
-    if (error->body_start.empty()) error->body_start = Printable(text_);
+    if (error->body_start.empty()) error->body_start = Printable(text);
+    *error = WithoutSecrets(std::move(*error), secrets);
   }
 }
 
@@ -284,7 +289,7 @@ Result<void> PageProcessor::Reading::Flush(bool last) {
 Result<void> PageProcessor::Reading::End() {
   if (finished_) return {};
   if (reader_ && std::holds_alternative<ReadBody>(verdict_)) {
-    if (auto ok = reader_->End(); !ok) return ok;
+    if (auto ok = reader_->End(); !ok) return Fail(WithoutSecrets(ok.error(), work_->settings.secrets));
   }
   // Fewer records than were committed: the page shrank since.
   moved_ = moved_ || (seen_ < skip_ && !std::holds_alternative<NotModified>(verdict_));

@@ -318,12 +318,24 @@ TEST_F(PageReadingTest, AnErrorIsJudgedWithTheStartOfItsBodyAndShownWithoutSecre
   EXPECT_THAT(work_.last_head, Not(HasSubstr("secret")));
 }
 
+// Some upstreams answer with the token that they refuse.
+TEST_F(PageReadingTest, NothingThatIsKeptOfAnAnswerHoldsTheAccountsSecrets) {
+  work_.settings.secrets = {{"token", Secret("lip_0123456789")}};
+  const auto failed =
+      Read(R"({"error":"No such token: lip_0123456789"})", 403, {{"X-You", "Bearer lip_0123456789"}});
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("No such token: ***"));
+  EXPECT_THAT(failed.error().body_start, Not(HasSubstr("lip_")));
+  EXPECT_THAT(work_.last_head, HasSubstr("X-You: Bearer ***"));
+}
+
 TEST_F(PageReadingTest, ADocumentOverItsCapIsRefused) {
   page_.format = BodyFormat::kDocument;
   config_.max_document_bytes = 10;
   PageProcessor::Reading& reading = Begin();
   ASSERT_TRUE(reading.OnHead({200, {}}));
-  EXPECT_TRUE(reading.OnBody("0123456789"));
+  const auto more = reading.OnBody("0123456789");
+  EXPECT_TRUE(more && *more) << "what follows must be seen";
   EXPECT_EQ(reading.Document(), "0123456789");
   EXPECT_EQ(reading.OnBody("x").error().error_class, ErrorClass::kInvalid);
 }

@@ -28,6 +28,7 @@ class TestSource final : public FakeSource {
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head, std::string_view body) const override {
     ++judged;
     if (head.status == 422) return AskAgain{"other form"};
+    if (head.status == 304 || head.status == 410) return NotModified{.absent = head.status == 410};
     return JudgeHttp(head, body, task.now_ms);
   }
   std::optional<std::string> RenamedTo(std::string_view location) const override {
@@ -130,6 +131,14 @@ TEST_F(PageAnswerTest, ADocumentIsKeptUpToItsLimit) {
   EXPECT_EQ(over.error().error_class, ErrorClass::kInvalid);
 }
 
+TEST_F(PageAnswerTest, ADocumentThatFillsItsLimitIsReadOn) {
+  config_.max_document_bytes = 4;
+  auto answer = Answer(BodyFormat::kDocument);
+  EXPECT_TRUE(*answer.OnHead(Head(200)));
+  EXPECT_TRUE(*answer.OnBody("[12]")) << "else what follows is never seen";
+  EXPECT_FALSE(answer.OnBody("x"));
+}
+
 TEST_F(PageAnswerTest, AnErrorIsJudgedAgainWithTheStartOfItsBody) {
   auto answer = Answer(BodyFormat::kNdjson);
   EXPECT_TRUE(*answer.OnHead(Head(403)));
@@ -143,6 +152,20 @@ TEST_F(PageAnswerTest, AnErrorIsJudgedAgainWithTheStartOfItsBody) {
   EXPECT_THAT(answer.records, IsEmpty()) << "an error's body holds no records";
 }
 
+// Some upstreams answer with the token that they refuse.
+TEST_F(PageAnswerTest, NothingThatIsKeptOfAnAnswerHoldsTheAccountsSecrets) {
+  auto answer = Answer(BodyFormat::kNdjson);
+  answer.SetSecrets({{"token", Secret("lip_0123456789")}, {"short", Secret("such")}});
+  EXPECT_TRUE(*answer.OnHead(Head(403)));
+  // Where body_start is cut.
+  const std::string padding(502, ' ');
+  EXPECT_TRUE(*answer.OnBody("{\"error\":\"No such token: lip_0123456789\"}" + padding.substr(50) +
+                             "lip_0123456789"));
+  const Error error = std::get<Error>(answer.Judged());
+  EXPECT_THAT(error.message, HasSubstr("No such token: ***"));
+  EXPECT_THAT(error.body_start, Not(HasSubstr("lip_")));
+}
+
 TEST_F(PageAnswerTest, OfAnErrorNoMoreThan4KiBAreRead) {
   auto answer = Answer(BodyFormat::kNdjson);
   EXPECT_TRUE(*answer.OnHead(Head(500)));
@@ -152,9 +175,12 @@ TEST_F(PageAnswerTest, OfAnErrorNoMoreThan4KiBAreRead) {
 
 TEST_F(PageAnswerTest, WhatIsNotModifiedOrElsewhereIsNotRead) {
   auto same = Answer(BodyFormat::kNdjson);
-  EXPECT_FALSE(*same.OnHead(Head(304)));
-  EXPECT_TRUE(same.IsNotModified());
-  EXPECT_TRUE(same.EndRecords());
+  EXPECT_TRUE(same.OnHead(Head(304)));
+  EXPECT_FALSE(same.IsNotModified()) << "nobody asked what has changed";
+  auto absent = Answer(BodyFormat::kNdjson);
+  EXPECT_FALSE(*absent.OnHead(Head(410)));
+  EXPECT_TRUE(absent.IsNotModified());
+  EXPECT_TRUE(absent.EndRecords());
   auto moved = Answer(BodyFormat::kNdjson);
   EXPECT_FALSE(*moved.OnHead(Head(302, {{"Location", "/y"}})));
   EXPECT_TRUE(std::holds_alternative<FollowTo>(moved.Judged()));
@@ -271,6 +297,7 @@ TEST_F(FetchPageTest, ARedirectElsewhereIsNotFollowed) {
   const auto done = Fetch();
   ASSERT_FALSE(done);
   EXPECT_EQ(served_, 1);
+  EXPECT_EQ(done.error().error_class, ErrorClass::kTransient);
   EXPECT_THAT(done.error().message, Not(HasSubstr("s3cret")));
 }
 

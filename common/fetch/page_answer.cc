@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/json_text.h"
+#include "common/base/secret_text.h"
 
 namespace weir {
 namespace {
@@ -56,10 +57,12 @@ Verdict PageAnswer::Judge(std::string_view body_start) const {
 
 const Verdict& PageAnswer::Judged() {
   if (!std::holds_alternative<Error>(verdict_)) return verdict_;
-  verdict_ = Judge(text_);
+  const std::string text = WithoutSecrets(text_, secrets_);
+  verdict_ = Judge(text);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
-    if (error->body_start.empty()) error->body_start = Printable(text_);
+    if (error->body_start.empty()) error->body_start = Printable(text);
+    *error = WithoutSecrets(std::move(*error), secrets_);
   }
   return verdict_;
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
+#include "common/base/secret.h"
 #include "common/config/config.h"
 #include "common/http/fetcher.h"
 #include "common/sources/record_reader.h"
@@ -22,7 +25,11 @@ class PageAnswer : public BodySink {
   Result<bool> OnHead(const HttpResponseHead& head) override;
   Result<bool> OnBody(std::string_view bytes) override;
 
-  // After the transfer: the verdict on the answer, errors judged with the start of their body.
+  // What must not stand in anything that is kept of an answer; FetchPage sets it.
+  void SetSecrets(std::map<std::string, Secret> secrets) { secrets_ = std::move(secrets); }
+
+  // After the transfer: the verdict on the answer, errors judged with the start of their body,
+  // the account's secrets taken out.
   const Verdict& Judged();
   // kDocument: the whole body.
   std::string_view Document() const { return WithoutByteOrderMark(text_); }
@@ -48,6 +55,7 @@ class PageAnswer : public BodySink {
   std::unique_ptr<RecordReader> reader_;  // none: a document
   HttpResponseHead head_;
   Verdict verdict_;
+  std::map<std::string, Secret> secrets_;
   std::string text_;  // a document, or the start of an error's body
 };
 

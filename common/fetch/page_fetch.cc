@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/base/secret_text.h"
 #include "common/http/origin.h"
 
 namespace weir {
@@ -26,11 +27,12 @@ Result<void> FetchPage(Fetcher& fetcher, const Config& config, const Source& sou
                        const AccountSettings& account, HttpRequest request, PageAnswer& answer,
                        const AbortCheck& abort, const PageFetchHooks& hooks) {
   const auto secrets = source.SecretHeaders(account.secrets);
+  answer.SetSecrets(account.secrets);
   fetcher.SetOptions(FetchOptionsOf(config, account));
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     if (hooks.sends) hooks.sends(request);
     auto head = fetcher.Fetch(request, secrets, answer, abort);
-    if (!head) return Fail(head.error());
+    if (!head) return Fail(WithoutSecrets(head.error(), account.secrets));
     const auto* follow = std::get_if<FollowTo>(&answer.Judged());
     if (follow == nullptr) return {};
     auto target = TargetWithin(account.base_url, follow->location, request.target);

@@ -30,6 +30,7 @@ class Failures : public OnDatabase {
 };
 
 TEST_F(Failures, DeadPagesAreListedShownLetteredAndReplayed) {
+  env_["WEIR_RETRY_MAX_ATTEMPTS"] = "2";  // a web page is tried again
   Players({"chesscom/hikaru=600"});
   Faults({{{"match", "/hikaru/games/2022/03"}, {"action", "html"}},
           {{"match", "/hikaru/games/2023/07"}, {"action", "html"}}});

@@ -85,7 +85,7 @@ TEST_F(Sweeps, NothingIsSweptAfterAnEnumerationThatIsNotWhole) {
   StartServices();
   Full("lichess", "alice");
   Delete("lichess", "alice", {{"every", 60}});
-  Faults(Json::array({{{"match", "/api/games/user"}, {"action", "html"}, {"times", 1}}}));
+  Faults(Json::array({{{"match", "/api/games/user"}, {"action", "status"}, {"status", 400}, {"times", 1}}}));
   const Outcome failed = Full("lichess", "alice");
   EXPECT_NE(failed.Status(), 0);
   EXPECT_EQ(failed.Total("stale"), 0);

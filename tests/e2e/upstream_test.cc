@@ -109,12 +109,12 @@ TEST_F(Upstream, WebPagesAndWhatTheyMean) {
   EXPECT_EQ(outcome.Account("fine")["inserted"], 200);
   ExpectCopy("lichess", "fine");
   EXPECT_EQ(outcome.Account("html")["state"], "failed");
-  EXPECT_EQ(outcome.Account("html")["error"]["class"], "invalid");
+  EXPECT_EQ(outcome.Account("html")["error"]["class"], "transient");
   EXPECT_EQ(outcome.Account("fake")["error"]["class"], "blocked");
   EXPECT_THAT(outcome.Account("fake")["error"]["hint"].get<std::string>(), HasSubstr("user_agent"));
   EXPECT_THAT(outcome.err, HasSubstr("User-Agent"));
   EXPECT_EQ(outcome.Account("ill")["dead_pages"], 2);
-  EXPECT_EQ(Requests("lichess.user", "html"), 1);
+  EXPECT_EQ(Requests("lichess.user", "html"), 3);
   EXPECT_EQ(Requests("lichess.user", "fake"), 1);
   EXPECT_EQ(Requests("lichess.games", "ill"), 6);
 
@@ -129,7 +129,7 @@ TEST_F(Upstream, WebPagesAndWhatTheyMean) {
     seen.push_back(failure["account"].get<std::string>() + " " + failure["class"].get<std::string>() + " " +
                    failure["http_status"].dump());
   }
-  EXPECT_THAT(seen, ::testing::UnorderedElementsAre("html invalid 200", "fake blocked 404",
+  EXPECT_THAT(seen, ::testing::UnorderedElementsAre("html transient 200", "fake blocked 404",
                                                     "ill transient 500", "ill transient 500"));
   // Mended, replayed, whole.
   Faults(Json::array());

@@ -133,7 +133,7 @@ TEST_F(ApacheKafkaHighLevelAnswers, WhatIsHostileHarmsNobody) {
     EXPECT_NE(StateOf(jobs_[dead]), "succeeded") << dead;
     EXPECT_NE(DeadOf(dead), "") << dead;
   }
-  EXPECT_EQ(DeadOf("LocHtml"), "invalid");
+  EXPECT_EQ(DeadOf("LocHtml"), "transient");
   EXPECT_NE(DeadOf("LocFake"), "gone") << "a page of somebody's web server says nothing of a location";
   for (const char* gone : {"LocUnknown", "LocClosedDown"}) {
     EXPECT_EQ(StateOf(jobs_[gone]), "failed") << gone;
