@@ -85,7 +85,11 @@ Result<bool> PageProcessor::Reading::OnHead(const HttpResponseHead& head) {
   work_->rate_limits = ParseRateLimits(head, AnsweredAt(head, clock_->UnixMillis()));
   verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
-  return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
+  if (std::holds_alternative<ReadBody>(verdict_)) return true;
+  // After such an answer there is no body. One that comes all the same would stand before the next answer on
+  // this connection, so the connection ends here.
+  if (head.status == 204 || head.status == 304) return false;
+  return std::holds_alternative<Error>(verdict_);
 }
 
 Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {

@@ -35,7 +35,7 @@ class PlainSource final : public Source {
   Result<PageRequest> Request(const TaskContext&) const override { return PageRequest{}; }
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head,
                 std::string_view body_start) const override {
-    return JudgeHttp(head, body_start, task.now_ms);
+    return JudgeHttp(head, body_start, task.now_ms, {.asked_conditionally = true});
   }
   std::optional<std::string> RenamedTo(std::string_view) const override { return std::nullopt; }
   Result<void> Plan(const TaskContext&, const AccountState&, std::string_view,

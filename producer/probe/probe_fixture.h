@@ -23,7 +23,7 @@ constexpr char kDate[] = "Date: Wed, 01 Jan 2025 00:00:00 GMT\r\n";
 class TestMapper final : public RecordMapper {
  public:
   Result<RecordHead> Head(std::string_view raw) override {
-    if (raw == R"("bad")") return Fail(ErrorClass::kBadRecord, "it has no id");
+    if (raw == R"({"bad":1})") return Fail(ErrorClass::kBadRecord, "it has no id");
     return RecordHead{std::string(raw)};
   }
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {

@@ -110,19 +110,21 @@ TEST_F(Probe, AnAccountWhoseTokenIsRenewedNeedsTheDatabase) {
 }
 
 TEST_F(Probe, APreviewHasTheNewestRecordsAndSaysWhatWouldBeRejected) {
-  Serve({Answer(200, "[]"), Answer(200, "\"c\"\n\"bad\"\n"), Answer(200, "\"b\"\n\"a\"\n")});
+  Serve({Answer(200, "[]"), Answer(200, "{\"id\":\"c\"}\n{\"bad\":1}\n"),
+         Answer(200, "{\"id\":\"b\"}\n{\"id\":\"a\"}\n")});
   const auto records = Preview(Get(), config_, source_, "games", account_, 3);
   ASSERT_TRUE(records) << records.error().message;
   ASSERT_EQ(records->size(), 3u);
-  EXPECT_EQ((*records)[0].id, "\"c\"");
-  EXPECT_THAT((*records)[0].columns, ElementsAre("\"c\""));
+  EXPECT_EQ((*records)[0].id, "{\"id\":\"c\"}");
+  EXPECT_THAT((*records)[0].columns, ElementsAre("{\"id\":\"c\"}"));
   EXPECT_EQ((*records)[1].bad, "it has no id");
-  EXPECT_EQ((*records)[2].id, "\"b\"");
+  EXPECT_EQ((*records)[2].id, "{\"id\":\"b\"}");
   EXPECT_THAT(Targets(), ElementsAre("/list", "/page/3", "/page/2"));
   EXPECT_EQ(source_.planned_at, kRightNow);
   std::ostringstream json;
   PrintPreviewJson(json, *records);
-  EXPECT_EQ(json.str(), "[\n  \"c\",\n  \"b\"\n]\n") << "byte for byte, without the bad one";
+  EXPECT_EQ(json.str(), "[\n  {\"id\":\"c\"},\n  {\"id\":\"b\"}\n]\n")
+      << "byte for byte, without the bad one";
 }
 
 TEST_F(Probe, APreviewAsksForFivePagesAtMost) {
@@ -140,7 +142,7 @@ TEST_F(Probe, APreviewAsksForFivePagesAtMost) {
 TEST_F(Probe, ARecordOverTheLimitIsShownAsOne) {
   config_.max_record_bytes = 10;
   source_.pages = 1;
-  Serve({Answer(200, "[]"), Answer(200, "\"" + std::string(100, 'x') + "\"\n")});
+  Serve({Answer(200, "[]"), Answer(200, "{\"id\":\"" + std::string(100, 'x') + "\"}\n")});
   const auto records = Preview(Get(), config_, source_, "games", account_, 3);
   ASSERT_TRUE(records) << records.error().message;
   ASSERT_EQ(records->size(), 1u);

@@ -114,7 +114,7 @@ TEST_F(HighLevel, AnEnumerationThatFallsShortOfTheTotalsIsPartialAndSaysWhy) {
   EXPECT_THAT(partial.Account(kLocation).value("incomplete_reason", ""),
               HasSubstr("1400 different records came, and the upstream told of 1500 at the beginning"));
   EXPECT_THAT(partial.err, HasSubstr("not all of it may have been read: 1400 different records came"));
-  EXPECT_THAT(Weir({"jobs", "show", partial.json.at("job").dump()}).err,
+  EXPECT_THAT(Weir({"status", partial.json.at("job").dump()}).err,
               HasSubstr("not all of it may have been read: 1400 different records came"));
   Location({{"hide_every", 0}});
   const Outcome whole = SyncAll();
@@ -295,11 +295,12 @@ TEST_F(HighLevelOAuth, AnAnswerThatIsNotTheTokenEndpointsLosesNoToken) {
 // Days before or after it: a worker's own clock says nothing about a token's life.
 TEST_F(HighLevelOAuth, ATokenLivesByTheDatabasesClock) {
   Location({{"add", 300}});
+  // The database keeps the right time.
+  StartServices();
   testing::WrongClock clock(dir_ + "/clock");
   process::SpawnOptions wrong;
   clock.GiveTo(wrong);
   env_.insert(wrong.env.begin(), wrong.env.end());
-  StartServices();
   for (const int hours : {48, -48}) {
     clock.Set(std::chrono::hours(hours));
     const Outcome outcome = SyncAll();

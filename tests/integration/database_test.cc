@@ -193,7 +193,7 @@ TEST_F(DatabaseTest, ARecordThatATriggerRefusesIsRejectedAlone) {
 TEST_F(DatabaseTest, ADeathThatTheLedgerDoesNotTakeAsItIsIsWrittenPlainly) {
   Worker worker(this, "a");
   const JobId job = Planned(worker);
-  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"html"}]})"));
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"status","status":400}]})"));
   Text("alter table weir.tasks add check (state <> 'dead' or error_body is null)");
   const auto status = Finish(worker, job);
   EXPECT_EQ(status.state, "failed");
@@ -203,7 +203,7 @@ TEST_F(DatabaseTest, ADeathThatTheLedgerDoesNotTakeAsItIsIsWrittenPlainly) {
 TEST_F(DatabaseTest, ADeathThatIsNotWrittenIsTriedAgainAndNotForgotten) {
   Worker worker(this, "a");
   Planned(worker);
-  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"html"}]})"));
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"status","status":400}]})"));
   Text(
       "create function public.no_death() returns trigger language plpgsql as $f$begin raise exception using "
       "errcode = "

@@ -176,7 +176,8 @@ TEST_F(HighLevelWhole, AClockOfOursThatIsAheadLosesNoChange) {
     Update(40);
   }
   EXPECT_LE(std::stoll(Text("select began_ms from weir.full_syncs")), clock_.UnixMillis());
-  EXPECT_LE(std::stoll(Text("select upper(ranges) from weir.read_ranges")), clock_.UnixMillis());
+  EXPECT_LE(std::stoll(Text("select coalesce(max(upper(ranges)), 0) from weir.read_ranges")),
+            clock_.UnixMillis());
 }
 
 // A moment in which more changed than a page holds is read behind its last record.
@@ -319,6 +320,8 @@ class HighLevelDeadline : public HighLevelWhole {
     auto request = Request("highlevel", {kLocation});
     request.stream = "opportunities";
     request.mode = JobMode::kFull;
+    // How many questions a plan takes to the days that are crowded depends on the day.
+    request.now_ms = 1'796'040'000'000;
     Worker worker(this, fmt::format("worker-{}", ++runs_));
     const JobId job = Open(request);
     const std::int64_t until = Asked() + requests;

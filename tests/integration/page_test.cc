@@ -346,7 +346,9 @@ TEST_F(PageTest, NothingCountsAsReadWithoutProof) {
                                       answer + R"(},{"match":"hikaru/games/2","action":"status",)" + times +
                                       answer + "}]}"));
       const std::string state = times.empty() ? "failed" : "succeeded";
-      EXPECT_EQ(Sync(full).state, state) << answer;
+      EXPECT_EQ(Sync(full).state, state)
+          << answer
+          << Text("select string_agg(distinct error_message, '; ') from weir.tasks where state = 'dead'");
       EXPECT_EQ(Sync(months).state, state) << answer;
       EXPECT_EQ(Text("select count(*) from weir.read_ranges"), times.empty() ? "0" : "1") << answer;
       EXPECT_EQ(Text("select exists (select from weir.archives where complete)"), times.empty() ? "f" : "t")
