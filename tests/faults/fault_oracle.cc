@@ -100,11 +100,19 @@ void FaultTest::ExpectNothingReadTwice() const {
   for (const sim::Exchanged& one : const_cast<FaultTest*>(this)->upstream_.world().traffic.Log()) {
     ++asked[one.target.substr(0, one.target.find(kAfterWindow))];
   }
+  // A window without a game is asked for once more before it counts as read.
+  std::map<std::string, int> once_more;
+  pg::Session session(postgres_->Options());
+  const auto rows = session.Exec(
+      "select j.source, t.kind, t.account, t.lo, t.hi, t.key from weir.tasks t join weir.jobs j on j.id = "
+      "t.job_id where j.source = 'lichess' and t.key = 'again'");
+  ASSERT_TRUE(rows) << rows.error().message;
+  for (int i = 0; i < rows->Size(); ++i) ++once_more[TargetOf(*rows, i)];
   int again = 0;
   for (const auto& [target, count] : asked) {
     again += count - 1;
     const auto killed = in_flight_.find(target);
-    EXPECT_LE(count - 1, killed == in_flight_.end() ? 0 : killed->second)
+    EXPECT_LE(count - 1, once_more[target] + (killed == in_flight_.end() ? 0 : killed->second))
         << target << " was asked for " << count << " times";
   }
   fmt::print("pages asked for again: {}, in flight at kills: {}\n", again, InFlight());

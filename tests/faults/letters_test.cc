@@ -43,7 +43,7 @@ class ApacheKafkaLetters : public FaultTest {
 };
 
 TEST_F(ApacheKafkaLetters, LeaderKilledWhileItSendsThem) {
-  Faults(Json::array({{{"regex", "/games/20"}, {"action", "html"}, {"every", 9}}}));
+  Faults(Json::array({{{"regex", "/games/20"}, {"action", "status"}, {"status", 400}, {"every", 9}}}));
   StartWorkers(2);
   for (const Step& step : {
            Step{"before a dead letter is sent", false, {.what = "dlq.weir.tasks", .without = kMetadata}},

@@ -22,7 +22,7 @@ class ApacheKafkaNamedPoints : public FaultTest {
  protected:
   void SetUp() override {
     FaultTest::SetUp();
-    env_["WEIR_LANES_LEASE"] = "2s";
+    env_["WEIR_LANES_LEASE"] = "3s";
     Control("settings", {{"latency_ms", 20}});
     StartProducer();
   }

@@ -9,7 +9,7 @@ namespace {
 
 // Pages that fail: parked, or given up. Their letters are the leader's: letters_test.cc.
 TEST_F(ApacheKafkaNamedPoints, OfAFailure) {
-  Faults(Json::array({{{"regex", "/games/20"}, {"action", "html"}, {"every", 9}},
+  Faults(Json::array({{{"regex", "/games/20"}, {"action", "status"}, {"status", 400}, {"every", 9}},
                       {{"regex", "/games/20"}, {"action", "status"}, {"status", 503}, {"every", 4}}}));
   for (const Point& point : {
            Point{"before a page is parked", Wire::kDatabase, {.what = "task_park"}},

@@ -62,10 +62,11 @@ class ApacheKafkaProducer : public FaultTest {
     EXPECT_TRUE(other->WaitForErr("this process dispatches", Millis(15'000))) << other->Err();
     producer_ = std::move(other);
   }
+  // But for windows without a game that were read already, and are asked for once more.
   std::string PageSet(const Ids& jobs) const {
     return Text(fmt::format(
         "select string_agg(concat_ws(' ', account, kind, lo, hi, key), '; ' order by account, kind, lo, hi, "
-        "key) from weir.tasks where kind <> 0 and job_id in ({})",
+        "key) from weir.tasks where kind <> 0 and key <> 'again' and job_id in ({})",
         fmt::join(jobs, ", ")));
   }
   // The same syncs once more, with the same "now", and nobody harms them.

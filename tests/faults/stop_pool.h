@@ -13,7 +13,7 @@ class ApacheKafkaStop : public FaultTest {
  protected:
   void SetUp() override {
     FaultTest::SetUp();
-    env_["WEIR_LANES_LEASE"] = "2s";
+    env_["WEIR_LANES_LEASE"] = "3s";
     // Nothing may lean on the long default.
     env_["WEIR_KAFKA_PROPERTIES_MAX_POLL_INTERVAL_MS"] = "6000";
     Control("settings", {{"latency_ms", 100}});
