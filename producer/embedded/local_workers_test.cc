@@ -149,7 +149,8 @@ TEST_F(LocalWorkersTest, ARefusedConfigurationIsNotTriedAgain) {
 
 // What was read by one that we kill ourselves is not to blame.
 TEST_F(LocalWorkersTest, OneThatDoesNotEndIsKilled) {
-  LocalWorkers workers(Options("trap '' TERM; echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION\"; while :; do sleep 1000 & wait; done"),
+  LocalWorkers workers(Options("trap '' TERM; echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION\"; while :; do "
+                               "sleep 1000 & wait; done"),
                        clock_);
   workers.Start();
   Await([&] { return LogOf(1).ends_with("\n"); });

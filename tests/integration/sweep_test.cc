@@ -154,7 +154,8 @@ TEST_F(SweepTest, NoSweepAfterADeadPageUntilItIsReplayed) {
   ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=1500"));
   Sync(Full("lichess", "alice"));
   Delete(sim::Api::kLichess, "alice", {100, 0, 1500});
-  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/api/games/user","action":"status","status":400,"times":1}]})"));
+  ASSERT_TRUE(upstream_.SetFaults(
+      R"({"rules":[{"match":"/api/games/user","action":"status","status":400,"times":1}]})"));
   const auto partial = Sync(Full("lichess", "alice"));
   EXPECT_EQ(partial.state, "partial");
   EXPECT_EQ(Sweep(partial), "");
