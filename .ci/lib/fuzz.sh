@@ -4,7 +4,8 @@
 
 readonly fuzz_program=build/fuzz/bin/weir-fuzz
 
-# One target for so many seconds, on its seeds and on what earlier runs found. Prints what to do about a finding.
+# Runs one fuzz target for the given number of seconds, starting from its seeds and the inputs of earlier runs. If it
+# finds a fault, it prints how to reproduce it.
 fuzz_one() {
   local target=$1 seconds=$2 out=build/fuzz/run code=0
   mkdir -p "$out/corpus/$target" "$out/found"
@@ -22,7 +23,7 @@ fuzz_one() {
   input=$(sed -n 's/.*Test unit written to \(.*\)$/\1/p' "$out/$target.log" | tail -n 1)
   grep -E "^$target: |ERROR: |runtime error: |SUMMARY: " "$out/$target.log" >&2 || tail -n 20 "$out/$target.log" >&2
   warn "fuzz: $target failed. Again: WEIR_FUZZ_TARGET=$target $fuzz_program ${input:-tests/fuzz/seeds/$target/*}"
-  warn "fuzz: once it is mended, keep the input in tests/fuzz/seeds/$target. The whole output: $out/$target.log"
+  warn "fuzz: after you fix it, add the input to tests/fuzz/seeds/$target. Full output: $out/$target.log"
   return 1
 }
 
@@ -44,7 +45,7 @@ fuzz() {
   local each=$((seconds * jobs / ${#targets[@]})) running=()
   if ((each < 1)); then each=1; fi
   say "fuzzing ${#targets[@]} targets, $each s each, $jobs at once"
-  # A process a target, so many at once; each says how it ended.
+  # One process for each target, a few at a time. Each prints its result.
   local at=0
   while ((at < ${#targets[@]})); do
     running=()

@@ -1,5 +1,5 @@
-"""An API with a quota: Chess.com's archives and months in a few lines, at most so many requests in each window,
-fixed or sliding, 429 beyond it. In this process, since it serves a hundred requests a second at most."""
+"""A small Chess.com API with a rate limit. It allows a given number of requests in each window, fixed or sliding, and
+answers the rest with 429. It runs in this process, because it serves at most a hundred requests a second."""
 
 import collections
 import http.server
