@@ -108,10 +108,11 @@ class NdjsonReader final : public RecordReader {
     return e;
   }
 
-  // Without what stands around the record, and at the body's start the byte order mark.
+  // Without what stands around the record. A byte order mark is one only as the body's very first bytes:
+  // behind a blank it is text, and no record.
   std::string_view Text(const RecordCollector::Record& line) {
-    const std::string_view text = Trim(line.raw);
-    return std::exchange(at_start_, false) ? Trim(WithoutByteOrderMark(text)) : text;
+    const bool body_start = std::exchange(at_start_, false);
+    return Trim(body_start ? WithoutByteOrderMark(line.raw) : line.raw);
   }
 
   // Only what costs nothing for a good line: its first bytes and its last one. What is inside is the mapper's

@@ -147,6 +147,8 @@ TEST(RecordReader, AByteOrderMarkIsPassedOver) {
     EXPECT_EQ(Read(Format::kGames, part + std::string(R"({"games":[]})")).error, ErrorClass::kTransient)
         << part;
   }
+  // Only as the very first bytes: behind a blank it is text.
+  EXPECT_EQ(Read(Format::kNdjson, " " + mark + "\n{\"a\":1}\n").error, ErrorClass::kTransient);
 }
 
 TEST(NdjsonReader, WebPageOrPgnIsInvalid) {
