@@ -47,14 +47,14 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
       {"group.id", options.group},
       {"session.timeout.ms", std::to_string(session)},
       {"heartbeat.interval.ms", std::to_string(std::min<std::int64_t>(3'000, session / 4))},
-      // One assignor for every member, whatever its librdkafka: Kafka refuses a group without a common one,
-      // and the mock cluster knows only the first of each member and aborts when they differ.
+      // One assignor for every member, whatever its librdkafka: Kafka refuses a group without a common one.
       // cooperative-sticky aborts below 2.3.0, so a group of Debian 12 and 13 could not share it; and range
       // gives partition n of both task topics to one member, so that a lane's bulk and interactive tasks meet
       // in one worker.
       {"partition.assignment.strategy", "range"},
       {"enable.auto.offset.store", "false"},
-      {"enable.auto.commit", "true"},
+      // The embedded broker's workers keep offsets themselves (partition_share.h).
+      {"enable.auto.commit", OnEmbeddedBroker(options.client) ? "false" : "true"},
       {"auto.offset.reset", "earliest"},
       {"enable.partition.eof", "false"},
       {"statistics.interval.ms", "1000"},
