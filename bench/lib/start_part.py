@@ -90,8 +90,8 @@ def killed(laptop, result):
         finally:
             sync.send_signal(signal.SIGKILL)
             sync.wait()
-        for job in json.loads(laptop.weir("jobs", "list", "--open", "--output", "json"))["jobs"]:
-            laptop.weir("cancel", str(job["id"]))
+        for job in json.loads(laptop.weir("jobs", "list", "--open", "--output", "json")):
+            laptop.weir("cancel", str(job["job"]))
     result.at_most("a local worker is killed: its page goes on after", gaps, 1.0, " s")
 
 
