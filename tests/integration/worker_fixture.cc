@@ -22,7 +22,12 @@ void Must(Result<void> result) {
 
 }  // namespace
 
-WorkerFixture::WorkerFixture() : session_(database_.Options()) {
+const Clock& WorkerFixture::RealClock() {
+  static const SystemClock clock;
+  return clock;
+}
+
+WorkerFixture::WorkerFixture(const Clock& clock) : clock_(clock), session_(database_.Options()) {
   Must(upstream_.Start());
   Must(pg::Up(session_, ledger::AllMigrations()));
   for (const char* source : {"lichess", "chesscom"}) {

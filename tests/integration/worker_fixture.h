@@ -26,7 +26,8 @@ namespace weir::testing {
 // RunOnce.
 class WorkerFixture : public ::testing::Test {
  protected:
-  WorkerFixture();
+  static const Clock& RealClock();
+  explicit WorkerFixture(const Clock& clock = RealClock());
 
   // A worker's parts. Several of them are several workers.
   struct Worker {
@@ -65,7 +66,7 @@ class WorkerFixture : public ::testing::Test {
 
   TestPostgres database_;
   sim::SampleUpstream upstream_;
-  SystemClock clock_;
+  const Clock& clock_;
   Metrics metrics_{"test", "0"};
   Config config_;
   worker::WriteGate::Pauses gate_pauses_;  // of workers made from now on
