@@ -75,8 +75,8 @@ struct ClaimOptions {
   std::chrono::milliseconds lock_timeout{2'000};
 };
 
-// Raises the epoch and takes the task. Synchronous commit: a claim must never be lost, or an epoch would be
-// given twice.
+// Raises the epoch by a random step and takes the task. The commit does not wait for the disk: should a crash
+// of the database lose the claim, the next one gets another epoch (docs/adr/0004).
 Result<ClaimResult> ClaimTask(pg::Session& session, TaskId id, const ClaimOptions& options);
 
 // What one batch adds to the task's row.
