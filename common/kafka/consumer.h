@@ -43,7 +43,7 @@ class RebalanceListener {
   virtual void OnLost(const std::vector<TopicPartition>& partitions) = 0;
 };
 
-// How a group shares out its partitions (docs/adr/0009). All members of a group must do it alike.
+// How a group shares out its partitions (docs/adr/0010). All members of a group must do it alike.
 enum class Assignment {
   kAuto,   // cooperative where librdkafka does it well, else eager
   kEager,  // "range": whenever one joins, leaves or dies, all members stop and get their partitions again
