@@ -19,6 +19,7 @@ import memory_part  # noqa: E402
 import plan_part  # noqa: E402
 import scale_part  # noqa: E402
 import seen_part  # noqa: E402
+import start_part  # noqa: E402
 import sync_part  # noqa: E402
 import table  # noqa: E402
 
@@ -28,6 +29,7 @@ PARTS = {
     "plan": (plan_part.run, "page ranges a second into the ledger, and what planning and dispatching them holds"),
     "seen": (seen_part.run, "noting known ids for a sweep against one COPY of them"),
     "highlevel": (highlevel_part.run, "a location of HighLevel: time, memory, and requests beside two passes over it"),
+    "start": (start_part.run, "what a user of one machine waits for: a sync with nothing new, a killed worker, the first sync"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
     "group": (group_part.run, "pages a second while one of three workers is killed again and again (needs --kafka)"),
     "limit": (limit_part.run, "goodput under limits, simulated and of 4 real workers; the origin's limiter beside it"),

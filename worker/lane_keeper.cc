@@ -101,26 +101,10 @@ Result<void> LaneKeeper::Tell(pg::Session& session) {
   ledger::WorkerSigns signs{options_.host, options_.pid};
   signs.memory = ResidentBytes();
   signs.holding = Held();
-  {
-    std::lock_guard lock(mutex_);
-    signs.member = member_;
-    untold_ = false;
-  }
   auto told = ledger::Heartbeat(session, options_.worker, signs);
   if (!told) return Fail(told.error());
   database_time_.emplace(*told, clock_->Boot());
   return {};
-}
-
-void LaneKeeper::Joined(std::string member) {
-  std::lock_guard lock(mutex_);
-  untold_ = untold_ || member != member_;
-  member_ = std::move(member);
-}
-
-bool LaneKeeper::Untold() const {
-  std::lock_guard lock(mutex_);
-  return untold_;
 }
 
 Result<void> LaneKeeper::ReleaseAll(pg::Session& session) {

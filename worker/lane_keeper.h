@@ -46,10 +46,6 @@ class LaneKeeper {
   // What this worker holds, for WorkerSigns::holding. Set before any thread is started.
   using Holding = std::function<std::vector<std::int64_t>()>;
   void Watch(Holding holding) { holding_ = std::move(holding); }
-  // The worker is a member of the group, by this name. Until that is told, Untold: whoever buries this worker
-  // needs it, so RunOnce is not to wait for its turn.
-  void Joined(std::string member);
-  bool Untold() const;
   // `save` writes down what is known of a lane, before it is given back. Set before any thread is started.
   using Save = std::function<Result<void>(pg::Session&, const LaneId&)>;
   void OnRelease(Save save) { save_ = std::move(save); }
@@ -72,8 +68,6 @@ class LaneKeeper {
   std::optional<std::pair<std::int64_t, std::chrono::milliseconds>> database_time_;
   mutable std::mutex mutex_;
   std::map<LaneId, std::chrono::milliseconds> until_;  // guarded by mutex_; on the boot clock
-  std::string member_;                                 // guarded by mutex_
-  bool untold_ = false;                                // guarded by mutex_
 };
 
 }  // namespace weir::worker

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -41,6 +42,12 @@ void KeepMemorySmall() {
   pthread_attr_destroy(&attributes);
 }
 
+// Whoever starts several workers on one machine says how many (producer/embedded/local_workers).
+int Peers() {
+  const char* given = std::getenv("WEIR_WORKER_PEERS");
+  return given == nullptr ? 1 : std::clamp(std::atoi(given), 1, 256);
+}
+
 std::string Incarnation() {
   // Whoever starts a worker and must know its id says what makes it unique (producer/embedded/local_workers).
   if (const char* given = std::getenv("WEIR_WORKER_INCARNATION")) return given;
@@ -63,6 +70,7 @@ weir::worker::WorkerIdentity Identify() {
   const std::string name =
       given != nullptr && *given != '\0' ? given : identity.host + "-" + std::to_string(identity.pid);
   identity.id = name + "-" + Incarnation();
+  identity.peers = Peers();
   return identity;
 }
 

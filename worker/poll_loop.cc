@@ -159,7 +159,6 @@ void PollLoop::OnAssigned(const std::vector<kafka::TopicPartition>& partitions) 
   ++assignments_;
   for (const auto& from : partitions) partitions_.insert_or_assign(from, Partition{assignments_, {}, {}});
   more_ = true;
-  if (parts_.joined && consumer_) parts_.joined(consumer_->MemberId());
   Log(LogLevel::kInfo, "partitions assigned", {{"count", partitions.size()}});
 }
 

@@ -36,8 +36,6 @@ class PollLoop final : public kafka::RebalanceListener {
     // Makes a client, also a new one after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
     kafka::Topics topics = {};
-    // Told the group's name for this member whenever it gets partitions.
-    std::function<void(std::string)> joined = {};
     std::chrono::milliseconds client_retry{500};  // between two attempts to make a client
   };
   explicit PollLoop(Parts parts) : parts_(std::move(parts)) {}

@@ -116,12 +116,8 @@ PollLoop::Parts WorkerApp::LoopParts() {
     options.topics = {topics.tasks, topics.interactive};
     options.assignment = AssignmentOf(config_);
     options.session_timeout = config_.session_timeout;
+    options.peers = identity_.peers;
     return kafka::Consumer::Create(std::move(options), listener);
-  };
-  parts.joined = [this](std::string member) {
-    std::lock_guard lock(keeper_mutex_);
-    keeper_.Joined(std::move(member));
-    keeper_wake_.notify_all();
   };
   return parts;
 }
@@ -199,9 +195,7 @@ void WorkerApp::KeepLanes() {
     // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
     lock.lock();
-    // After a failure it is not hurried: the database is away, or full.
-    keeper_wake_.wait_for(lock, RenewEvery(config_.lease),
-                          [&] { return stopping_.load() || (ok && keeper_.Untold()); });
+    keeper_wake_.wait_for(lock, RenewEvery(config_.lease), [&] { return stopping_.load(); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)

@@ -30,6 +30,7 @@ struct WorkerIdentity {
   std::string id;  // unique to this process: WEIR_WORKER_ID, or host and pid, and an incarnation
   std::string host;
   int pid = 0;
+  int peers = 1;  // how many workers were started together with this one, itself among them
 };
 
 // The worker program, top to bottom: builds its parts, runs until told to stop, drains. Owned and run by

@@ -20,8 +20,9 @@ def pages_done(services):
 
 def rate(services, assignment, kills):
     """Pages that end in a second of the window, by all workers; the one that is killed lives for moments only."""
-    settings = [f"kafka.assignment={assignment}", f"kafka.topic_prefix=group{time.monotonic_ns()}.",
+    settings = [f"kafka.topic_prefix=group{time.monotonic_ns()}.",
                 f"sources.chesscom.lanes={LANES}", "worker.executors=8", "worker.sessions=4"]
+    of_workers = settings + [f"kafka.assignment={assignment}"]
     pages = int(2 * LANES * 1000 / LATENCY_MS * WINDOW)
     names = [f"player{i}" for i in range(-(-pages // 200))]
     services.forget()
@@ -33,14 +34,14 @@ def rate(services, assignment, kills):
         for setting in upstream.settings() + settings:
             arguments += ["--set", setting]
         sync = services.start("group-sync", "weir", *arguments)
-        workers = services.start_workers(3, upstream, settings)
+        workers = services.start_workers(3, upstream, of_workers)
         try:
             cluster.await_(lambda: pages_done(services) > 100, "pages end")
             began, before = time.monotonic(), pages_done(services)
             for i in range(kills):
                 services.stop(workers[2], signal.SIGKILL)
                 workers[2] = services.start(f"worker-{time.monotonic_ns()}", "weir-worker", "--set", "metrics.port=0",
-                                            *[word for setting in upstream.settings() + settings
+                                            *[word for setting in upstream.settings() + of_workers
                                               for word in ("--set", setting)],
                                             env={"WEIR_KAFKA_BROKERS": services.brokers, "WEIR_LOG_FORMAT": "text"})
                 time.sleep(max(0.0, began + (i + 1) * EVERY - time.monotonic()))

@@ -20,8 +20,9 @@ namespace {
 constexpr std::string_view kPrefix = "WEIR_";
 constexpr std::string_view kReference = "env:";
 // Read by the programs, and no settings.
-constexpr std::array<std::string_view, 5> kOthers = {"WEIR_CONFIG", "WEIR_ENCRYPTION_KEY", "WEIR_WORKER_ID",
-                                                     "WEIR_WORKER_INCARNATION", kInheritedSettings};
+constexpr std::array<std::string_view, 6> kOthers = {"WEIR_CONFIG",       "WEIR_ENCRYPTION_KEY",
+                                                     "WEIR_WORKER_ID",    "WEIR_WORKER_INCARNATION",
+                                                     "WEIR_WORKER_PEERS", kInheritedSettings};
 // ./dev, .ci and the tests have these in the environment of the programs that they start.
 constexpr std::array<std::string_view, 6> kDevelopment = {"WEIR_PRESET",     "WEIR_JOBS",
                                                           "WEIR_SKIP_SETUP", "WEIR_REQUIRE_KAFKA",

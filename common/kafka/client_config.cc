@@ -1,6 +1,7 @@
 #include "common/kafka/client_config.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -151,6 +152,12 @@ Result<std::string> RequireBrokers(const ClientOptions& options) {
                 "is the broker running? `weir up` starts the embedded one; kafka.brokers names another");
   }
   return brokers;
+}
+
+std::string BrokerIdentity(const ClientOptions& options, const std::string& brokers) {
+  struct stat file {};
+  (void)stat(AddressFileOf(options).c_str(), &file);
+  return fmt::format("{} {} {}.{}", brokers, file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
 }
 
 bool Moved(const std::string& brokers, const std::string& used) {

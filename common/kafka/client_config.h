@@ -44,6 +44,10 @@ Result<ClientHandle> MakeClient(rd_kafka_type_t type, ConfHandle conf);
 // ResolveBrokers, or kBroker while there is no address.
 Result<std::string> RequireBrokers(const ClientOptions& options);
 
+// What tells one embedded broker from the next one, whose address file has the same name: the bootstrap list
+// and when the file was written.
+std::string BrokerIdentity(const ClientOptions& options, const std::string& brokers);
+
 // True when `brokers` now resolves to other text than `used`; an unreadable file is no change.
 bool Moved(const std::string& brokers, const std::string& used);
 

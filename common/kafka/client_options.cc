@@ -5,8 +5,17 @@
 
 namespace weir::kafka {
 
+namespace {
+
+constexpr std::string_view kFile = "file:";
+
+}  // namespace
+
+std::string AddressFileOf(const ClientOptions& options) {
+  return OnEmbeddedBroker(options) ? options.brokers.substr(kFile.size()) : std::string();
+}
+
 std::string ResolveBrokers(const std::string& brokers) {
-  constexpr std::string_view kFile = "file:";
   if (!brokers.starts_with(kFile)) return brokers;
   std::ifstream in(brokers.substr(kFile.size()), std::ios::binary);
   std::array<char, 4096> bytes;

@@ -23,6 +23,9 @@ struct ClientOptions {
 // Only the embedded broker's address is a file.
 inline bool OnEmbeddedBroker(const ClientOptions& options) { return options.brokers.starts_with("file:"); }
 
+// The file that holds the embedded broker's address; "" for another broker.
+std::string AddressFileOf(const ClientOptions& options);
+
 // The bootstrap list of `brokers`; "" if the file is not there yet. Reads at most 4 KiB of it.
 std::string ResolveBrokers(const std::string& brokers);
 

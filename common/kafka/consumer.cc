@@ -12,7 +12,7 @@
 #include "common/kafka/client_statistics.h"
 #include "common/kafka/clock_watch.h"
 #include "common/kafka/consumer_config.h"
-#include "common/kafka/leader_pause.h"
+#include "common/kafka/partition_share.h"
 #include "common/kafka/wake_signal.h"
 
 namespace weir::kafka {
@@ -70,7 +70,6 @@ class RdConsumer final : public Consumer, private ClientContext {
     auto conf = MakeConf(options_.client, brokers_, *config, this);
     if (!conf) return Fail(std::move(conf.error()));
     SetCallbacks(conf->get());
-    if (OnEmbeddedBroker(options_.client)) PauseLeader(conf->get());
     auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
@@ -80,12 +79,13 @@ class RdConsumer final : public Consumer, private ClientContext {
     main_queue_.reset(rd_kafka_queue_get_consumer(client_.get()));
     WakeOn(main_queue_.get(), true);
     signal_.Raise();  // what was queued before the wake was set up
-    return Subscribe();
+    return OnEmbeddedBroker(options_.client) ? Share() : Subscribe();
   }
 
   Result<void> Poll(milliseconds timeout) override {
     if (client_ == nullptr) return Fail(ErrorClass::kBroker, "the Kafka consumer is closed");
     signal_.Wait(timeout);
+    if (share_) FollowShare();
     // Ours are split queues, so the main one yields callbacks and errors, never a message of a partition.
     while (MessageHandle event{rd_kafka_consumer_poll(client_.get(), 0)}) HandleEvent(*event);
     std::array<char, 512> reason{};
@@ -120,6 +120,7 @@ class RdConsumer final : public Consumer, private ClientContext {
                                                     partition.partition, why));
     };
     if (!queues_.contains(partition)) return gone("revoked");
+    if (share_) share_->StoreOffset(TopicIndex(partition.topic), partition.partition, next_offset);
     PartitionList list(rd_kafka_topic_partition_list_new(1));
     auto* element =
         rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition);
@@ -131,20 +132,13 @@ class RdConsumer final : public Consumer, private ClientContext {
 
   Result<void> CommitNow() override {
     if (client_ == nullptr) return Fail(ErrorClass::kStopped, "the Kafka consumer is closed");
+    if (share_) return {};  // what is stored there is committed
     const auto error = rd_kafka_commit(client_.get(), nullptr, 0);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR || error == RD_KAFKA_RESP_ERR__NO_OFFSET) return {};
     return Fail(ErrorClass::kTransient, fmt::format("offsets not committed: {}", rd_kafka_err2str(error)));
   }
 
   void Close(milliseconds timeout) override;
-
-  std::string MemberId() const override {
-    if (client_ == nullptr) return {};
-    char* const id = rd_kafka_memberid(client_.get());
-    std::string text = id == nullptr ? "" : id;
-    if (id != nullptr) rd_kafka_mem_free(client_.get(), id);
-    return text;
-  }
 
   std::int64_t BytesReceived() const override { return bytes_received_; }
   std::int64_t Lag() const override { return lag_; }
@@ -160,6 +154,12 @@ class RdConsumer final : public Consumer, private ClientContext {
 
   static void SetCallbacks(rd_kafka_conf_t* conf);
   Result<void> Subscribe();
+  Result<void> Share();
+  void FollowShare();
+  void TakeShare(const std::vector<TopicPartition>& partitions);
+  void GiveShare(const std::vector<TopicPartition>& partitions, bool lost);
+  int TopicIndex(const std::string& topic) const;
+  void SplitOff(const TopicPartition& partition);
   void HandleEvent(const rd_kafka_message_t& event);
   void OnRefusedSession();
   void OnMixedGroup();
@@ -184,12 +184,14 @@ class RdConsumer final : public Consumer, private ClientContext {
   const ConsumerOptions options_;
   RebalanceListener* const listener_;
   ClockWatch clock_;
+  const SystemClock boot_clock_;
   std::string brokers_;  // the bootstrap list this client was made with
   WakeSignal signal_;
   ClientHandle client_;  // null after Close
   QueueHandle main_queue_;
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
   bool cooperative_ = false;
+  std::unique_ptr<PartitionShare> share_;         // in place of a group, on the embedded broker
   bool closing_ = false;
   bool rebalanced_ = false;  // it has been in the group
   bool refusal_said_ = false;
@@ -225,6 +227,72 @@ Result<void> RdConsumer::Subscribe() {
   const auto error = rd_kafka_subscribe(client_.get(), topics.get());
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
   return Fail(ErrorClass::kConfig, fmt::format("cannot subscribe: {}", rd_kafka_err2str(error)));
+}
+
+Result<void> RdConsumer::Share() {
+  if (options_.topics.size() > PartitionShare::kMostTopics)
+    return Fail(ErrorClass::kInternal, "more topics than the embedded broker's workers share");
+  PartitionShare::Options options;
+  options.path = fmt::format("{}.{}.members", AddressFileOf(options_.client), options_.group);
+  options.broker = BrokerIdentity(options_.client, brokers_);
+  options.stale = options_.session_timeout;
+  options.expected = options_.peers;
+  auto share = PartitionShare::Join(std::move(options), boot_clock_);
+  if (!share) return Fail(std::move(share.error()));
+  share_ = std::move(*share);
+  return {};
+}
+
+// Takes and gives up what has changed hands since the last look.
+void RdConsumer::FollowShare() {
+  const PartitionShare::Turn turn = share_->Look();
+  if (turn.lost) GiveShare(Assignment(), true);
+  std::vector<TopicPartition> given, taken;
+  for (const auto& [partition, queue] : queues_) {
+    if (!turn.Mine(partition.partition)) given.push_back(partition);
+  }
+  for (const std::string& topic : options_.topics) {
+    for (int p = 0; p < kTaskPartitions; ++p) {
+      if (turn.Mine(p) && !queues_.contains({topic, p})) taken.push_back({topic, p});
+    }
+  }
+  if (!given.empty()) GiveShare(given, false);
+  if (!taken.empty()) TakeShare(taken);
+}
+
+void RdConsumer::TakeShare(const std::vector<TopicPartition>& partitions) {
+  PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const auto& partition : partitions) {
+    SplitOff(partition);
+    rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition)->offset =
+        share_->Offset(TopicIndex(partition.topic), partition.partition).value_or(RD_KAFKA_OFFSET_BEGINNING);
+  }
+  const ErrorHandle error(rd_kafka_incremental_assign(client_.get(), list.get()));
+  if (error != nullptr) Log(3, fmt::format("kafka: assign: {}", rd_kafka_error_string(error.get())));
+  listener_->OnAssigned(partitions);
+}
+
+void RdConsumer::GiveShare(const std::vector<TopicPartition>& partitions, bool lost) {
+  if (partitions.empty()) return;
+  if (lost) {
+    listener_->OnLost(partitions);
+  } else {
+    listener_->OnRevoked(partitions);
+  }
+  PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const auto& partition : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), partition.topic.c_str(), partition.partition);
+    const auto queue = queues_.find(partition);
+    WakeOn(queue->second.get(), false);
+    queues_.erase(queue);
+  }
+  const ErrorHandle error(rd_kafka_incremental_unassign(client_.get(), list.get()));
+  if (error != nullptr) Log(3, fmt::format("kafka: unassign: {}", rd_kafka_error_string(error.get())));
+}
+
+int RdConsumer::TopicIndex(const std::string& topic) const {
+  return static_cast<int>(std::find(options_.topics.begin(), options_.topics.end(), topic) -
+                          options_.topics.begin());
 }
 
 void RdConsumer::HandleEvent(const rd_kafka_message_t& event) {
@@ -331,16 +399,18 @@ void RdConsumer::Check(const char* what, const ErrorHandle& error) {
   if (error) Log(3, fmt::format("kafka: {}: {}", what, rd_kafka_error_string(error.get())));
 }
 
+// Before the assignment: after it, messages might already be on their way to the main queue.
+void RdConsumer::SplitOff(const TopicPartition& partition) {
+  QueueHandle queue(
+      rd_kafka_queue_get_partition(client_.get(), partition.topic.c_str(), partition.partition));
+  rd_kafka_queue_forward(queue.get(), nullptr);
+  WakeOn(queue.get(), true);
+  queues_[partition] = std::move(queue);
+}
+
 void RdConsumer::Assign(const rd_kafka_topic_partition_list_t* list) {
   const auto partitions = ToVector(list);
-  for (const auto& partition : partitions) {
-    QueueHandle queue(
-        rd_kafka_queue_get_partition(client_.get(), partition.topic.c_str(), partition.partition));
-    // Split off before the assignment: after it, messages might already be on their way to the main queue.
-    rd_kafka_queue_forward(queue.get(), nullptr);
-    WakeOn(queue.get(), true);
-    queues_[partition] = std::move(queue);
-  }
+  for (const auto& partition : partitions) SplitOff(partition);
   if (cooperative_) {
     Check("assign", ErrorHandle(rd_kafka_incremental_assign(client_.get(), list)));
   } else if (const auto error = rd_kafka_assign(client_.get(), list); error != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -378,6 +448,11 @@ void RdConsumer::GiveBack(const rd_kafka_topic_partition_list_t* list) {
 
 void RdConsumer::Close(milliseconds timeout) {
   if (client_ == nullptr) return;
+  if (share_) {
+    GiveShare(Assignment(), false);
+    share_.reset();
+    return Free();
+  }
   closing_ = true;
   // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes as
   // a killed one does: it has no partitions that others wait for.

@@ -59,13 +59,16 @@ struct ConsumerOptions {
   // How long a silent member keeps its partitions; at least 3.2 s (below it librdkafka 2.0.2 never joins).
   std::chrono::milliseconds session_timeout{10'000};
   std::string group_instance_id;  // static membership (StatefulSets only); empty = dynamic
+  // On the embedded broker there is no group; see partition_share.h, also for `peers`: how many workers are
+  // started together, this one among them.
+  int peers = 1;
 };
 
-// A consumer with one queue a partition (DESIGN §7): what is not asked for stays in bounded queues, so that a
-// busy partition never holds back another and memory stays flat. One thread owns it and calls everything but
-// Wake; Close drains. Destroyed without Close, it vanishes as a killed process does: no listener call, no
-// commit, and its partitions are free only after the session timeout. Rebuilt by its owner when the broker's
-// address changed or it failed for good.
+// A member of the group of workers, with one queue a partition (DESIGN §7): what is not asked for stays in
+// bounded queues, so that a busy partition never holds back another and memory stays flat. One thread owns it
+// and calls everything but Wake; Close drains. Destroyed without Close, it vanishes as a killed process does:
+// no listener call, no commit, and its partitions are free only after the session timeout. Rebuilt by its
+// owner when the broker's address changed or it failed for good.
 class Consumer {
  public:
   // Errors: kConfig (a property weir relies on or librdkafka does not know; named, never its value), kBroker
@@ -92,9 +95,6 @@ class Consumer {
   // Leaves the group (OnRevoked is called) and frees everything; waits up to `timeout`, the listener's own
   // time aside, and then goes without a farewell.
   virtual void Close(std::chrono::milliseconds timeout) = 0;
-  // What the group's coordinator calls this member; "" before it has joined. The polling thread's, also in a
-  // listener's call.
-  virtual std::string MemberId() const { return {}; }
   // Bytes received from the brokers so far (librdkafka's statistics, a second old), to watch for prefetch
   // storms.
   virtual std::int64_t BytesReceived() const = 0;

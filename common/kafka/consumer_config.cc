@@ -56,12 +56,12 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
       {"group.id", options.group},
       {"session.timeout.ms", std::to_string(session)},
       {"heartbeat.interval.ms", std::to_string(std::min<std::int64_t>(3'000, session / 4))},
-      // One alone: librdkafka refuses a list of both kinds, and the mock cluster knows only the first of each
-      // member and aborts when they differ.
+      // One alone: librdkafka refuses a list of both kinds.
       {"partition.assignment.strategy",
        IsCooperative(options, rd_kafka_version()) ? "cooperative-sticky" : "range"},
       {"enable.auto.offset.store", "false"},
-      {"enable.auto.commit", "true"},
+      // The embedded broker's workers keep offsets themselves (partition_share.h).
+      {"enable.auto.commit", OnEmbeddedBroker(options.client) ? "false" : "true"},
       {"auto.offset.reset", "earliest"},
       {"enable.partition.eof", "false"},
       {"statistics.interval.ms", "1000"},

@@ -1,11 +1,11 @@
-// Members as processes of their own, killed and stopped, on the embedded broker and on Apache Kafka.
+// Members as processes of their own, killed and stopped, on Apache Kafka. The embedded broker's: see
+// partition_share_group_test.cc.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
 #include <set>
 
-#include "common/kafka/leave_group.h"
 #include "common/kafka/testing/child_process.h"
 #include "common/kafka/testing/kafka_fixture.h"
 
@@ -45,8 +45,7 @@ class ConsumerGroupTest : public KafkaTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(On, ConsumerGroupTest, ::testing::Values(Backend::kEmbedded, Backend::kApache),
-                         BackendName);
+INSTANTIATE_TEST_SUITE_P(On, ConsumerGroupTest, ::testing::Values(Backend::kApache), BackendName);
 
 milliseconds Since(steady_clock::time_point begin) {
   return std::chrono::duration_cast<milliseconds>(steady_clock::now() - begin);
@@ -92,52 +91,6 @@ TEST_P(ConsumerGroupTest, AMemberThatLeavesGivesItsPartitionsAtOnce) {
   Await(*other, "assigned 96 ");
   fmt::print("after a leave the other had all partitions in {} ms\n", Since(left).count());
   Await(*leaver, "closed");
-}
-
-class EmbeddedGroupTest : public KafkaTest {};
-INSTANTIATE_TEST_SUITE_P(On, EmbeddedGroupTest, ::testing::Values(Backend::kEmbedded), BackendName);
-
-TEST_P(EmbeddedGroupTest, WhoIsSaidToBeGoneLosesItsPartitionsBeforeItsSessionIsOver) {
-  session_ = seconds{20};  // a rebalance takes this broker a second less
-  const auto start = steady_clock::now();
-  Recorder first_events, second_events;
-  const auto first = Join(ForGroup("g", {tasks_, interactive_}), &first_events);
-  auto second = Join(ForGroup("g", {tasks_, interactive_}), &second_events);
-  EXPECT_EQ(second->MemberId(), "");
-  PollUntil({first.get(), second.get()},
-            [&] { return first_events.events.size() == 1 && second_events.events.size() == 1; });
-  const std::string member = second->MemberId();
-  EXPECT_NE(member, "");
-  EXPECT_NE(member, first->MemberId());
-  second.reset();
-  const auto gone = steady_clock::now();
-  const auto left = LeaveGroupFor(brokers_, unique_ + ".g", member, seconds{10});
-  ASSERT_TRUE(left) << left.error().message;
-  PollUntil({first.get()}, [&] { return first_events.events.back() == "assigned 96"; });
-  // Silent for its session's time it would have lost them only then, and they would be the other's 19 s
-  // after.
-  EXPECT_LT(Since(gone), seconds{30});
-  fmt::print("joined after {} ms, alone {} ms after the leave\n",
-             std::chrono::duration_cast<milliseconds>(gone - start).count(), Since(gone).count());
-}
-
-TEST_P(EmbeddedGroupTest, AMemberThatIsNotKnownIsNoError) {
-  Recorder events;
-  const auto consumer = Join(ForGroup("g", {tasks_}), &events);
-  PollUntil({consumer.get()}, [&] { return !events.events.empty(); });
-  for (const char* group : {".g", ".no-group"}) {
-    const auto left = LeaveGroupFor(brokers_, unique_ + group, "nobody", seconds{10});
-    EXPECT_TRUE(left) << left.error().message;
-  }
-  EXPECT_EQ(events.events.size(), 1U);
-}
-
-TEST_P(EmbeddedGroupTest, ABrokerThatIsGoneIsAnError) {
-  embedded_.reset();
-  const auto left = LeaveGroupFor(brokers_, "g", "m", seconds{10});
-  ASSERT_FALSE(left);
-  EXPECT_EQ(left.error().error_class, ErrorClass::kBroker);
-  EXPECT_FALSE(LeaveGroupFor("file:" + directory_ + "/nowhere", "g", "m", seconds{10}));
 }
 
 }  // namespace

@@ -146,10 +146,18 @@ TEST_P(KafkaTest, WhatIsNotStoredIsDeliveredAgainAfterACrash) {
   EXPECT_THAT(first_events.events, ElementsAre("assigned 48")) << "a crash says nothing";
 
   auto second = Join(ForGroup("g", {tasks_}), &second_events);
+  if (!OnApache()) {  // there what is stored is kept at once
+    EXPECT_EQ(Take(*second, 1).front().value, "4");
+    return;
+  }
   EXPECT_THAT(Values(Take(*second, 3)), ElementsAre("2", "3", "4"));
 }
 
-TEST_P(KafkaTest, RevokeDrainsAndCommitsBeforeTheOtherMemberStarts) {
+// On the embedded broker there is no group that would wait for a drain: see partition_share_group_test.cc.
+class KafkaGroupTest : public KafkaTest {};
+INSTANTIATE_TEST_SUITE_P(On, KafkaGroupTest, ::testing::Values(Backend::kApache), BackendName);
+
+TEST_P(KafkaGroupTest, RevokeDrainsAndCommitsBeforeTheOtherMemberStarts) {
   std::vector<OutgoingMessage> messages;
   for (int p = 0; p < 48; ++p) {
     for (int i = 0; i < 3; ++i) messages.push_back({tasks_, KeyOf(p), std::to_string(i), {}});
@@ -176,9 +184,7 @@ TEST_P(KafkaTest, RevokeDrainsAndCommitsBeforeTheOtherMemberStarts) {
     for (const auto& p : member->Assignment()) (p.topic == tasks_ ? bulk : interactive).insert(p.partition);
     EXPECT_EQ(bulk, interactive);
   }
-  // The mock cluster refuses every commit amid a rebalance, so there what was drained last comes again.
-  const std::string resumed = OnApache() ? "2" : "0";
-  for (auto* member : {first.get(), second.get()}) EXPECT_EQ(Take(*member, 1)[0].value, resumed);
+  for (auto* member : {first.get(), second.get()}) EXPECT_EQ(Take(*member, 1)[0].value, "2");
   const auto foreign = second->Assignment().front();
   const auto refused = first->StoreOffset(foreign, 3);
   ASSERT_FALSE(refused);

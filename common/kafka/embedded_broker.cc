@@ -3,10 +3,16 @@
 #include <fmt/format.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "common/kafka/client_config.h"
 
@@ -34,6 +40,40 @@ Result<void> WriteAddress(const std::string& path, const std::string& address) {
   return {};
 }
 
+// librdkafka's mock cluster answers a call that comes while it is about to wait only when that wait is over,
+// after a second (seen with 2.0.2). A connection ends the wait: while this lives, one is made every few
+// milliseconds.
+class Nudge {
+ public:
+  explicit Nudge(const std::string& broker) : port_(PortOf(broker)), thread_([this] { Loop(); }) {}
+  ~Nudge() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  static int PortOf(const std::string& broker) {
+    return std::atoi(broker.substr(broker.rfind(':') + 1).c_str());
+  }
+
+  void Loop() const {
+    while (!done_) {
+      sockaddr_in address{};
+      address.sin_family = AF_INET;
+      address.sin_port = htons(static_cast<std::uint16_t>(port_));
+      address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+      const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      (void)connect(socket_fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      close(socket_fd);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+
+  const int port_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
 class MockBroker final : public EmbeddedBroker {
  public:
   static Result<std::unique_ptr<EmbeddedBroker>> Start(const std::string& address_file) {
@@ -58,6 +98,7 @@ class MockBroker final : public EmbeddedBroker {
     owner_ = std::move(*owner);
     cluster_.reset(rd_kafka_mock_cluster_new(owner_.get(), 1));
     if (cluster_ == nullptr) return Fail(ErrorClass::kBroker, "librdkafka could not start its mock cluster");
+    const Nudge nudge(Brokers());
     const std::pair<const char*, int> topics[] = {
         {kTaskTopic, kTaskPartitions}, {kInteractiveTopic, kTaskPartitions}, {kDeadLetterTopic, 1}};
     for (const auto& [topic, partitions] : topics) {

@@ -83,8 +83,8 @@ TEST_F(JobsTest, LiveWorkersAreThoseSeenLately) {
       "interval '1 min')");
   EXPECT_EQ(CountLiveWorkers(session_, std::chrono::seconds(10)).value(), 1);
   Run("update weir.workers set memory = 100");
-  ASSERT_TRUE(Heartbeat(session_, "a", {"h", 1, "", 20}));
-  ASSERT_TRUE(Heartbeat(session_, "c", {"h", 3, "", 30}));
+  ASSERT_TRUE(Heartbeat(session_, "a", {"h", 1, 20}));
+  ASSERT_TRUE(Heartbeat(session_, "c", {"h", 3, 30}));
   const auto memory = LiveWorkersMemory(session_, std::chrono::seconds(10));
   ASSERT_TRUE(memory) << memory.error().message;
   EXPECT_EQ(memory->workers, 2);

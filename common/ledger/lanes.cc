@@ -177,12 +177,12 @@ Result<std::int64_t> DatabaseMillis(pg::Session& session) {
 
 Result<std::int64_t> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs) {
   auto rows = session.Exec(
-      "insert into weir.workers (id, host, pid, member, memory, holding, holding_at) "
-      "values ($1, $2, $3::int, $4, $5::int8, $6::int8[], to_timestamp($7::int8 / 1000.0)) "
-      "on conflict (id) do update set seen_at = clock_timestamp(), member = excluded.member, "
+      "insert into weir.workers (id, host, pid, memory, holding, holding_at) "
+      "values ($1, $2, $3::int, $4::int8, $5::int8[], to_timestamp($6::int8 / 1000.0)) "
+      "on conflict (id) do update set seen_at = clock_timestamp(), "
       "memory = excluded.memory, holding = excluded.holding, holding_at = excluded.holding_at "
       "returning (extract(epoch from clock_timestamp()) * 1000)::int8",
-      {worker, signs.host, std::to_string(signs.pid), signs.member, std::to_string(signs.memory),
+      {worker, signs.host, std::to_string(signs.pid), std::to_string(signs.memory),
        signs.holding ? pg::Param(pg::ArrayLiteral(signs.holding->tasks)) : pg::Param(),
        signs.holding ? pg::Param(std::to_string(signs.holding->at_ms)) : pg::Param()},
       "worker_heartbeat");
@@ -190,12 +190,10 @@ Result<std::int64_t> Heartbeat(pg::Session& session, const std::string& worker, 
   return rows->Int(0, 0);
 }
 
-Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker) {
-  auto rows = session.Exec("delete from weir.workers where id = $1 returning host, pid, member", {worker});
+Result<void> ForgetWorker(pg::Session& session, const std::string& worker) {
+  auto rows = session.Exec("delete from weir.workers where id = $1", {worker});
   if (!rows) return Fail(rows.error());
-  if (rows->Empty()) return std::nullopt;
-  return WorkerSigns{std::string(rows->Text(0, 0)), static_cast<int>(rows->Int(0, 1)),
-                     std::string(rows->Text(0, 2))};
+  return {};
 }
 
 }  // namespace weir::ledger

@@ -71,7 +71,6 @@ Result<std::int64_t> DatabaseMillis(pg::Session& session);
 struct WorkerSigns {
   std::string host;
   int pid = 0;
-  std::string member{};     // the broker's name for it in the group; "" = not joined yet
   std::int64_t memory = 0;  // bytes it holds
   // The tasks that it has claimed and not finished with, and when it looked: Unix milliseconds of the
   // database's clock, or earlier. Nothing = it does not say.
@@ -83,7 +82,7 @@ struct WorkerSigns {
 };
 // This worker is alive. Returns the database's clock, Unix milliseconds.
 Result<std::int64_t> Heartbeat(pg::Session& session, const std::string& worker, const WorkerSigns& signs);
-// Takes a worker that ended off the list; returns the last signs of it, nothing if it was not on it.
-Result<std::optional<WorkerSigns>> ForgetWorker(pg::Session& session, const std::string& worker);
+// Takes a worker that ended off the list, if it is there.
+Result<void> ForgetWorker(pg::Session& session, const std::string& worker);
 
 }  // namespace weir::ledger

@@ -102,12 +102,10 @@ class JsonArrayReader final : public RecordReader {
         InString(c);
         continue;
       }
-      // A mark is one only as the document's very first bytes.
-      if (!begun_ && mark_ < kMark.size() && c == kMark[mark_]) {
+      if (mark_ < kMark.size() && envelope_.empty() && c == kMark[mark_]) {
         ++mark_;
         continue;
       }
-      begun_ = true;
       if (IsBlank(c)) {  // a run counts once, so that blanks alone never reach the cap
         if (!envelope_.empty() && envelope_.back() != ' ') envelope_ += ' ';
         continue;
@@ -258,8 +256,7 @@ class JsonArrayReader final : public RecordReader {
   BracketScanner scanner_;
   State state_ = State::kEnvelope;
 
-  std::size_t mark_ = 0;  // bytes of kMark read
-  bool begun_ = false;    // a byte was read that is not of the mark
+  std::size_t mark_ = 0;  // bytes of kMark had
   std::string envelope_;
   std::string stack_;                              // open brackets of the envelope
   std::size_t string_begin_ = 0, string_end_ = 0;  // the envelope's latest string

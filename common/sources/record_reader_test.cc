@@ -149,12 +149,6 @@ TEST(RecordReader, AByteOrderMarkIsPassedOver) {
   }
   // Only as the very first bytes: behind a blank it is text.
   EXPECT_EQ(Read(Format::kNdjson, " " + mark + "\n{\"a\":1}\n").error, ErrorClass::kTransient);
-  EXPECT_EQ(Read(Format::kGames, "\n" + mark + R"({"games":[{"a":1}]})").error, ErrorClass::kTransient);
-  EXPECT_EQ(Read(Format::kGames,
-                 "\xEF \xBB\xBF"
-                 R"({"games":[]})")
-                .error,
-            ErrorClass::kTransient);
 }
 
 TEST(NdjsonReader, WebPageOrPgnIsInvalid) {

@@ -8,8 +8,6 @@
 #include <algorithm>
 #include <random>
 
-#include "common/kafka/client_options.h"
-#include "common/kafka/leave_group.h"
 #include "common/ledger/dispatch.h"
 #include "common/ledger/lanes.h"
 #include "common/obs/log.h"
@@ -24,7 +22,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{50};
 constexpr milliseconds kBuryAgain{500};
 constexpr milliseconds kKillGrace{5'000};
-constexpr milliseconds kFarewell{500};
 constexpr milliseconds kBoundLogsEvery{1'000};
 constexpr int kUsageExit = 2;  // a configuration that is not going to get better by itself
 
@@ -111,6 +108,7 @@ void LocalWorkers::Launch(Slot& slot) {
   spec.environment = options_.environment;
   spec.environment["WEIR_WORKER_ID"] = name;
   spec.environment["WEIR_WORKER_INCARNATION"] = incarnation;
+  spec.environment["WEIR_WORKER_PEERS"] = std::to_string(options_.count);
   spec.output_file = LogOf(slot.number);
   spec.death_signal = SIGTERM;
   auto pid = Spawn(spec);
@@ -128,7 +126,7 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
   // SIGKILL too: here nobody of ours sends it (StopAll does), and it is what the kernel does to a program
   // that exhausts the memory. Not counted, such a page would be read again without end.
   const bool asked_to_end = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
-  dead_.push_back({slot.id, !asked_to_end, WIFSIGNALED(status)});
+  dead_.push_back({slot.id, !asked_to_end});
   bury_at_ = milliseconds(0);
   slot.pid = 0;
   if (WIFEXITED(status) && WEXITSTATUS(status) == kUsageExit)
@@ -164,24 +162,15 @@ void LocalWorkers::Bury() {
     // worker.
     auto requeued = ledger::RequeueOwner(session_, id, dead_.back().crashed);
     auto released = requeued ? ledger::ReleaseHolder(session_, id) : Result<void>(Fail(requeued.error()));
-    auto forgotten = released ? ledger::ForgetWorker(session_, id)
-                              : Result<std::optional<ledger::WorkerSigns>>(Fail(released.error()));
+    auto forgotten = released ? ledger::ForgetWorker(session_, id) : released;
     if (!forgotten) {
       // Its leases run out by themselves; this only makes it quicker.
       session_.Reset();
       bury_at_ = clock_.Boot() + kBuryAgain;
       return;
     }
-    if (dead_.back().farewell && *forgotten) SayFarewell((*forgotten)->member);
     dead_.pop_back();
   }
-}
-
-void LocalWorkers::SayFarewell(const std::string& member) {
-  if (member.empty() || options_.embedded_broker.empty()) return;
-  auto left = kafka::LeaveGroupFor(options_.embedded_broker, kafka::kWorkerGroup, member, kFarewell);
-  // Its session times out by itself; this only makes it quicker.
-  if (!left) LogError(LogLevel::kDebug, "a dead worker keeps its partitions for a while", left.error());
 }
 
 void LocalWorkers::StopAll() {
@@ -204,8 +193,7 @@ bool LocalWorkers::AwaitEnd(milliseconds until, int sent) {
         int status = 0;
         if (slot.pid <= 0 || waitpid(slot.pid, &status, WNOHANG) != slot.pid) continue;
         slot.pid = 0;
-        const bool by_signal = WIFSIGNALED(status);
-        dead_.push_back({slot.id, by_signal && WTERMSIG(status) != sent, by_signal});
+        dead_.push_back({slot.id, WIFSIGNALED(status) && WTERMSIG(status) != sent});
       }
     }
     if (Pids().empty()) return true;

@@ -39,14 +39,13 @@ struct LocalWorkersOptions {
   std::string log_dir;                             // their output goes to worker-N.log
   int count = 2;
   pg::SessionOptions database;
-  std::string embedded_broker;  // its address ("file:PATH"); empty = a real Kafka
   std::chrono::milliseconds drain_timeout{25'000};
 };
 
 // Worker processes for the duration of a sync. One that dies is buried at once (its lanes released, its
-// running tasks requeued, its membership of the group ended, so that nobody waits for a lease or a session)
-// and started again within reason. They get SIGTERM when this process dies. Owns a thread, which is the only
-// one to start them: the kernel ties their life to it.
+// running tasks requeued, so that nobody waits for a lease) and started again within reason. They get SIGTERM
+// when this process dies. Owns a thread, which is the only one to start them: the kernel ties their life to
+// it.
 class LocalWorkers {
  public:
   LocalWorkers(LocalWorkersOptions options, const Clock& clock);
@@ -81,9 +80,6 @@ class LocalWorkers {
   void OnDeath(Slot& slot, int status);
   // Buries those whose database could not be told yet.
   void Bury();
-  // Says on its behalf that it left the group of workers. Only for one that ended without a chance to: the
-  // embedded broker gives the name of a member that left to the next one.
-  void SayFarewell(const std::string& member);
   std::string LogOf(int number) const;
   void BoundLogs();
   void GiveUp(Slot& slot, const std::string& why);
@@ -97,8 +93,7 @@ class LocalWorkers {
   pg::Session session_;
   struct Dead {
     std::string id;
-    bool crashed = false;   // it was not asked to end: what it read may be why it died
-    bool farewell = false;  // it could not leave the group itself
+    bool crashed = false;  // it was not asked to end: what it read may be why it died
   };
   std::vector<Dead> dead_;  // to bury
   std::chrono::milliseconds bury_at_{0};

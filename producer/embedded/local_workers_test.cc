@@ -8,8 +8,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/kafka/consumer.h"
-#include "common/kafka/embedded_broker.h"
 #include "common/ledger/lanes.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
@@ -104,38 +102,10 @@ TEST_F(LocalWorkersTest, AKillIsCountedAgainstThePage) { EXPECT_EQ(AfterDeathBy(
 
 TEST_F(LocalWorkersTest, ACrashIsCountedAgainstThePage) { EXPECT_EQ(AfterDeathBy(SIGSEGV), "planned1"); }
 
-// What the group of workers does to a member.
-struct Fate final : kafka::RebalanceListener {
-  bool assigned = false, lost = false;
-  void OnAssigned(const std::vector<kafka::TopicPartition>&) override { assigned = true; }
-  void OnRevoked(const std::vector<kafka::TopicPartition>&) override {}
-  void OnLost(const std::vector<kafka::TopicPartition>&) override { lost = true; }
-};
-
-// Here the member lives on, in this process, so that it can be seen to have been taken out of the group.
-TEST_F(LocalWorkersTest, AKilledOnesMembershipEndsWithIt) {
-  const std::string address = (dir_ / "broker").string();
-  auto broker = kafka::EmbeddedBroker::Start(address);
-  ASSERT_TRUE(broker);
-  Fate fate;
-  kafka::ConsumerOptions member{.client = {.brokers = "file:" + address, .properties = {}},
-                                .topics = {kafka::kTaskTopic},
-                                .session_timeout = seconds(30),
-                                .group_instance_id = ""};
-  auto consumer = kafka::Consumer::Create(member, &fate);
-  ASSERT_TRUE(consumer) << consumer.error().message;
-  Await([&] { return (*consumer)->Poll(milliseconds(10)) && fate.assigned; });
-
-  LocalWorkersOptions options = Options("echo \"$WEIR_WORKER_ID-$WEIR_WORKER_INCARNATION\"; exec sleep 1000");
-  options.embedded_broker = member.client.brokers;
-  LocalWorkers workers(options, clock_);
+TEST_F(LocalWorkersTest, EachIsToldHowManyStartTogether) {
+  LocalWorkers workers(Options("echo \"$WEIR_WORKER_PEERS\"; exec sleep 1000", 2), clock_);
   workers.Start();
-  Await([&] { return LogOf(1).ends_with("\n"); });
-  std::string id = LogOf(1);
-  id.pop_back();
-  ASSERT_TRUE(ledger::Heartbeat(session_, id, {"h", 1, (*consumer)->MemberId()}));
-  kill(workers.Pids().front(), SIGKILL);
-  Await([&] { return (*consumer)->Poll(milliseconds(10)) && fate.lost; });
+  Await([&] { return LogOf(1) == "2\n" && LogOf(2) == "2\n"; });
 }
 
 TEST_F(LocalWorkersTest, ARefusedConfigurationIsNotTriedAgain) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "common/obs/log.h"
 
@@ -144,6 +145,8 @@ bool Engine::Lead() {
     return false;
   }
   leading_ = true;
+  first_pass_ = true;
+  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Wake();
   if (options_.broker_forgets) dispatcher_.DistrustBroker();
   Log(LogLevel::kInfo, "this process dispatches and coordinates now");
   return true;
@@ -163,9 +166,11 @@ Result<milliseconds> Engine::Pass() {
 }
 
 // The gap keeps the loop below a third of a core however many notifications come; what comes during it is
-// answered by one pass. A wait for Kafka costs nobody a core, so it does not lengthen the gap.
+// answered by one pass. A wait for Kafka costs nobody a core, so it does not lengthen the gap; nor does the
+// first pass, which prepares every statement.
 void Engine::WaitForWork(milliseconds pass_time) {
-  Sleep(std::max(options_.least_gap, 2 * pass_time));
+  const bool first = std::exchange(first_pass_, false);
+  Sleep(first ? options_.least_gap : std::max(options_.least_gap, 2 * pass_time));
   auto due = ledger::NextDue(session_, options_.poll);
   if (!due) return Recover(due.error());
   auto woken = lock_.Wait(*due);

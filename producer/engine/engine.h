@@ -103,6 +103,8 @@ class Engine {
   Sweeper sweeper_;
   Publisher letter_publisher_;
   DeadLetterSender letters_;
+  // The loop's own.
+  bool first_pass_ = true;  // of this leadership
   // Any thread.
   std::atomic<bool> leading_{false};
   std::atomic<std::int64_t> sent_{0};

@@ -45,9 +45,10 @@ void LeaderService::Wake() {
 // one pass.
 void LeaderService::Loop(const std::function<bool()>& leading) {
   for (;;) {
+    ForgetWake();
     if (!leading()) {
       StandBy();
-      if (!Rest(options_.poll, false)) return;
+      if (!Rest(options_.poll, true)) return;
       continue;
     }
     const milliseconds begin = clock_.Boot();
@@ -58,6 +59,12 @@ void LeaderService::Loop(const std::function<bool()>& leading) {
     if (!Rest(gap, false)) return;
     if (failures_ == 0 && !Rest(options_.poll, true)) return;
   }
+}
+
+// Before the look at who leads: a wake that comes after it is not lost.
+void LeaderService::ForgetWake() {
+  const std::lock_guard lock(mutex_);
+  woken_ = false;
 }
 
 // What ailed this process is of no concern while another leads.

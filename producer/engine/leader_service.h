@@ -38,7 +38,7 @@ class LeaderService {
   void Start(std::function<bool()> leading);
   // Interrupts the pass, joins. More than once is fine.
   void Stop();
-  // Something may be to do. Any thread.
+  // Something may be to do, or this process leads from now on. Any thread.
   void Wake();
   // Waits until a pass has ended that began after this call, or for `timeout`; nothing where no thread runs
   // passes.
@@ -54,6 +54,7 @@ class LeaderService {
 
  private:
   void Loop(const std::function<bool()>& leading);
+  void ForgetWake();
   void StandBy();
   void Failed(const Error& error);
   // Waits for `time`, or for Stop, or also for Wake. False once stopped.

@@ -77,7 +77,6 @@ LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& servic
   options.log_dir = HomePaths{config.home}.Log();
   options.database.url = services.DatabaseUrl();
   options.database.application_name = "weir workers";
-  if (IsEmbedded(services.Brokers())) options.embedded_broker = services.Brokers();
   options.drain_timeout = config.drain_timeout;
   return options;
 }
