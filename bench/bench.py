@@ -12,6 +12,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib"))
 import cluster  # noqa: E402
+import group_part  # noqa: E402
 import highlevel_part  # noqa: E402
 import limit_part  # noqa: E402
 import memory_part  # noqa: E402
@@ -30,6 +31,7 @@ PARTS = {
     "highlevel": (highlevel_part.run, "a location of HighLevel: time, memory, and requests beside two passes over it"),
     "start": (start_part.run, "what a user of one machine waits for: a sync with nothing new, a killed worker, the first sync"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
+    "group": (group_part.run, "pages a second while one of three workers is killed again and again (needs --kafka)"),
     "limit": (limit_part.run, "goodput under limits, simulated and of 4 real workers; the origin's limiter beside it"),
 }
 DEFAULT = ["sync", "memory", "plan", "seen"]

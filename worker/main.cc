@@ -126,6 +126,6 @@ int main(int argc, char** argv) {
   weir::worker::WorkerApp worker(std::move(*config), Identify());
   if (auto ok = worker.Start(stop_signals); !ok) return Complain(ok.error());
   weir::worker::ForgetStartPages();
-  worker.Run(stop_signals);
+  if (auto ok = worker.Run(stop_signals); !ok) return Complain(ok.error());
   return 0;
 }

@@ -32,6 +32,7 @@ void PollLoop::SetConsumer(std::unique_ptr<kafka::Consumer> consumer) {
 }
 
 bool PollLoop::HaveClient() {
+  if (refused_) return false;
   const milliseconds now = parts_.clock->Boot();
   if (consumer_) {
     const bool moved = consumer_->AddressChanged();
@@ -61,11 +62,16 @@ void PollLoop::DropClient() {
 void PollLoop::RunOnce(milliseconds timeout) {
   if (!HaveClient()) {
     StoreFinished();
-    std::this_thread::sleep_for(std::clamp(next_client_ - parts_.clock->Boot(), milliseconds(0), timeout));
+    const milliseconds wait = refused_ ? timeout : next_client_ - parts_.clock->Boot();
+    std::this_thread::sleep_for(std::clamp(wait, milliseconds(0), timeout));
     return;
   }
   if (auto ok = consumer_->Poll(more_ ? milliseconds(0) : timeout); !ok) {
-    LogError(LogLevel::kError, "the Kafka client failed: making a new one", ok.error());
+    if (ok.error().error_class == ErrorClass::kConfig) {
+      refused_ = ok.error();
+    } else {
+      LogError(LogLevel::kError, "the Kafka client failed: making a new one", ok.error());
+    }
     DropClient();
     return;
   }

@@ -53,6 +53,8 @@ class PollLoop final : public kafka::RebalanceListener {
   // Ends a wait of RunOnce. Any thread.
   void Wake();
   bool Ready() const { return assigned_; }
+  // Why Kafka will not have this worker in its group; it makes no more client then. The poll thread's.
+  const std::optional<Error>& Refused() const { return refused_; }
 
   void OnAssigned(const std::vector<kafka::TopicPartition>& partitions) override;
   void OnRevoked(const std::vector<kafka::TopicPartition>& partitions) override;
@@ -87,6 +89,7 @@ class PollLoop final : public kafka::RebalanceListener {
   bool taking_ = true;
   bool more_ = false;  // a partition may still hold messages that there was no room for
   bool assigned_ = false;
+  std::optional<Error> refused_;
 };
 
 }  // namespace weir::worker

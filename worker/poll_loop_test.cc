@@ -24,6 +24,7 @@ struct FakeKafka {
   std::map<TopicPartition, std::deque<kafka::Message>> queues;
   std::map<TopicPartition, std::int64_t> stored;
   kafka::RebalanceListener* listener = nullptr;
+  std::optional<Error> poll_error;
 
   void Put(const TopicPartition& to, std::int64_t offset, const std::string& value) {
     queues[to].push_back({to, offset, "k", value, {}});
@@ -33,7 +34,10 @@ struct FakeKafka {
 class FakeConsumer final : public kafka::Consumer {
  public:
   explicit FakeConsumer(FakeKafka* kafka) : kafka_(kafka) {}
-  Result<void> Poll(milliseconds) override { return {}; }
+  Result<void> Poll(milliseconds) override {
+    if (kafka_->poll_error) return Fail(*kafka_->poll_error);
+    return {};
+  }
   std::optional<kafka::Message> Next(const TopicPartition& from) override {
     auto& queue = kafka_->queues[from];
     if (queue.empty()) return std::nullopt;
@@ -168,6 +172,95 @@ TEST_F(PollLoopTest, CompletionsOfAnOlderAssignmentAreIgnored) {
   kafka_.listener->OnAssigned({kP0});
   Finish(work);
   EXPECT_FALSE(kafka_.stored.contains(kP0));
+}
+
+// A cooperative group's revocation is of some partitions, in the middle of pages.
+TEST_F(PollLoopTest, WhatIsRevokedIsLetGoAndTheRestKeepsItsTasksAndOffsets) {
+  kafka_.Put(kP0, 5, Task(1));
+  kafka_.Put(kP0, 6, Task(2));
+  kafka_.Put(kP1, 7, Task(3));
+  kafka_.Put(kP1, 8, Task(4));
+  loop_.RunOnce(milliseconds(0));
+  std::map<std::int64_t, LaneScheduler::Work> running;
+  for (int i = 0; i < 4; ++i) {
+    auto work = *scheduler_.TryTake();
+    running.emplace(work.delivery.offset, work);
+  }
+  kafka_.Put(kP0, 10, Task(5));
+  kafka_.Put(kP1, 11, Task(6));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 2U);
+  kafka_.listener->OnRevoked({kP0});
+  kafka_.listener->OnAssigned({});
+  EXPECT_EQ(scheduler_.Queued(), 1U) << "what stays keeps its tasks";
+  Finish(running.at(5));
+  EXPECT_FALSE(kafka_.stored.contains(kP0)) << "another worker has the partition";
+  Finish(running.at(7));
+  EXPECT_EQ(kafka_.stored[kP1], 8);
+}
+
+TEST_F(PollLoopTest, WhatIsAssignedInAdditionChangesNothingOfTheRest) {
+  kafka_.Put(kP0, 5, Task(1));
+  loop_.RunOnce(milliseconds(0));
+  auto work = *scheduler_.TryTake();
+  kafka_.listener->OnAssigned({kP2});
+  kafka_.Put(kP2, 1, Task(2));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 1U);
+  Finish(work);
+  EXPECT_EQ(kafka_.stored[kP0], 6);
+}
+
+// The page that ran when the partition went ends after it came back: the message comes again from what was
+// committed, maybe with the same offset.
+TEST_F(PollLoopTest, APartitionThatComesBackBeginsWithWhatWasCommitted) {
+  kafka_.Put(kP0, 5, Task(1));
+  kafka_.Put(kP0, 6, Task(2));
+  loop_.RunOnce(milliseconds(0));
+  auto first = *scheduler_.TryTake();
+  kafka_.listener->OnRevoked({kP0});
+  EXPECT_EQ(scheduler_.Queued(), 0U);
+  kafka_.listener->OnAssigned({kP0});
+  kafka_.Put(kP0, 5, Task(1));
+  kafka_.Put(kP0, 6, Task(2));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 2U);
+  Finish(first);
+  EXPECT_FALSE(kafka_.stored.contains(kP0)) << "it was of the former assignment";
+  for (int i = 0; i < 2; ++i) {
+    auto again = scheduler_.TryTake();
+    ASSERT_TRUE(again);
+    Finish(*again);
+  }
+  EXPECT_EQ(kafka_.stored[kP0], 7);
+}
+
+TEST_F(PollLoopTest, OfWhatIsLostNothingIsStored) {
+  kafka_.Put(kP0, 5, Task(1));
+  kafka_.Put(kP1, 7, Task(2));
+  loop_.RunOnce(milliseconds(0));
+  auto work = *scheduler_.TryTake();
+  scheduler_.Done(work.lane, work.delivery.message.task, milliseconds(0));
+  finished_.Push(std::move(work.delivery));
+  kafka_.listener->OnLost({kP0, kP1});
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 0U);
+  EXPECT_TRUE(kafka_.stored.empty());
+}
+
+TEST_F(PollLoopTest, WhoIsRefusedByTheGroupMakesNoOtherClient) {
+  kafka_.Put(kP0, 5, Task(1));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(scheduler_.Queued(), 1U);
+  kafka_.poll_error = MakeError(ErrorClass::kConfig, "a mixed group");
+  loop_.RunOnce(milliseconds(0));
+  ASSERT_TRUE(loop_.Refused());
+  EXPECT_EQ(loop_.Refused()->message, "a mixed group");
+  EXPECT_EQ(scheduler_.Queued(), 0U);
+  kafka_.listener = nullptr;
+  clock_.Advance(milliseconds(60'000));
+  loop_.RunOnce(milliseconds(0));
+  EXPECT_EQ(kafka_.listener, nullptr) << "a new client would be refused too";
 }
 
 TEST_F(PollLoopTest, GarbageStopsNoTaskBehindIt) {

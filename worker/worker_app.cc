@@ -39,6 +39,12 @@ kafka::ClientOptions ClientOf(const Config& config, const std::string& id) {
   return options;
 }
 
+kafka::Assignment AssignmentOf(const Config& config) {
+  if (config.kafka_assignment == "eager") return kafka::Assignment::kEager;
+  return config.kafka_assignment == "cooperative" ? kafka::Assignment::kCooperative
+                                                  : kafka::Assignment::kAuto;
+}
+
 LimiterOptions LimiterOptionsOf(const Config& config) {
   return {.initial_delay_ms = static_cast<double>(config.initial_delay.count()),
           .min_delay_ms = static_cast<double>(config.min_delay.count()),
@@ -108,6 +114,7 @@ PollLoop::Parts WorkerApp::LoopParts() {
     const kafka::Topics topics = kafka::TopicsOf(options.client);
     options.group = topics.group;
     options.topics = {topics.tasks, topics.interactive};
+    options.assignment = AssignmentOf(config_);
     options.session_timeout = config_.session_timeout;
     options.peers = identity_.peers;
     return kafka::Consumer::Create(std::move(options), listener);
@@ -223,14 +230,16 @@ void WorkerApp::StartThreads() {
   }
 }
 
-void WorkerApp::Run(const std::atomic<int>& stop) {
+Result<void> WorkerApp::Run(const std::atomic<int>& stop) {
   StartThreads();
-  while (stop.load() == 0) {
+  while (stop.load() == 0 && !loop_.Refused()) {
     polled_at_ = clock_.Boot().count();
     loop_.RunOnce(kPoll);
     ready_ = loop_.Ready();
   }
   Drain(stop);
+  if (loop_.Refused()) return Fail(*loop_.Refused());
+  return {};
 }
 
 // Queued tasks are forgotten (their offsets are not stored: another worker gets them), running ones may end

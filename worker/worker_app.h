@@ -44,7 +44,8 @@ class WorkerApp {
   Result<void> Start(const std::atomic<int>& stop);
   // Until `stop` is set; then drains: running tasks may end within worker.drain_timeout, the rest is given
   // back with no attempt spent. A `stop` above 1 (a second signal) cuts the drain short.
-  void Run(const std::atomic<int>& stop);
+  // Also ends by itself, likewise. Errors: kConfig, when Kafka will not have this worker in its group.
+  Result<void> Run(const std::atomic<int>& stop);
 
  private:
   Result<void> AwaitDatabase(pg::Session& session, const std::atomic<int>& stop) const;

@@ -105,6 +105,8 @@ void AddServices(TableBuilder& t) {
          "before the names of weir's topics and group, where several weirs share a Kafka");
   t.Integer("kafka.replication_factor", &Config::kafka_replication_factor, -1, 32,
             "of topics that weir creates; -1 = the broker's default");
+  t.Choice("kafka.assignment", &Config::kafka_assignment, {"auto", "eager", "cooperative"},
+           "how workers share partitions out; the same for all of them");
   t.Duration("kafka.session_timeout", &Config::session_timeout, 3'500, 30 * kMinute,
              "a worker silent for this long loses its partitions");
   t.Text("home", SettingType::kPath, &Config::home,

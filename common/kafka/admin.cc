@@ -157,6 +157,7 @@ Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, 
   const auto metadata = Ask(deadline);
   if (!metadata) return Fail(metadata.error());
   std::vector<Wanted> missing;
+  int tasks = 0;  // how many partitions the first of two that must be alike has
   for (const auto& topic : topics) {
     const Seen seen = Look(**metadata, topic.name);
     if (seen.partitions > 0 && seen.partitions < topic.partitions) {
@@ -166,6 +167,15 @@ Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, 
                   "raise their number with Kafka's own tools (kafka-topics --alter)");
     }
     if (!seen.ready) missing.push_back(topic);
+    // Who gets a partition of the tasks reads that of the interactive ones, too: more of these nobody would read.
+    if (topic.partitions != kTaskPartitions || !seen.ready) continue;
+    if (tasks > 0 && tasks != seen.partitions) {
+      return Fail(ErrorClass::kConfig,
+                  fmt::format("topic {} has {} partitions and {} has {}; weir needs as many of both",
+                              topics.front().name, tasks, topic.name, seen.partitions),
+                  "raise the smaller number with Kafka's own tools (kafka-topics --alter)");
+    }
+    tasks = seen.partitions;
   }
   return missing;
 }

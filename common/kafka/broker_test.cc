@@ -35,6 +35,21 @@ TEST_P(BrokerTest, TooFewPartitionsAreAnErrorOfConfiguration) {
   EXPECT_NE(refused.error().message.find("has 48 partitions, weir needs 49"), std::string::npos);
 }
 
+// A cooperative group reads interactive tasks of the partitions that the other topic has, too.
+TEST_P(BrokerTest, TaskTopicsOfDifferentSizeAreAnErrorOfConfiguration) {
+  if (!OnApache()) return;  // it has weir's topics, and makes none
+  ClientOptions options = Client();
+  options.topic_prefix = unique_ + ".uneven.";
+  auto admin = Admin::Create(options);
+  ASSERT_TRUE(admin && (*admin)->CreateTopic(TopicsOf(options).interactive, 50, -1, seconds{30}));
+  for (const auto& refused : {(*admin)->EnsureTopics(-1, seconds{30}), (*admin)->Check(seconds{10})}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().error_class, ErrorClass::kConfig) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("has 50; weir needs as many of both"), std::string::npos)
+        << refused.error().message;
+  }
+}
+
 TEST_P(BrokerTest, AMissingTopicIsMadeWhereTheBrokerCan) {
   auto admin = Admin::Create(Client());
   ASSERT_TRUE(admin);

@@ -75,6 +75,37 @@ TEST(ClientConfig, ASessionTooShortToJoinIsRefused) {
   EXPECT_TRUE(MakeConsumerConfig(options));
 }
 
+TEST(ClientConfig, AGroupIsCooperativeWhereLibrdkafkaDoesItWellOrItIsAskedFor) {
+  constexpr int kDebian12 = 0x020002ff, kBefore = 0x020600ff, kGood = 0x020601ff, kDebian13 = 0x020800ff;
+  ConsumerOptions options;
+  options.client.brokers = "127.0.0.1:1";
+  EXPECT_FALSE(IsCooperative(options, kDebian12));
+  EXPECT_FALSE(IsCooperative(options, kBefore));
+  EXPECT_TRUE(IsCooperative(options, kGood));
+  EXPECT_TRUE(IsCooperative(options, kDebian13));
+  options.assignment = Assignment::kEager;
+  EXPECT_FALSE(IsCooperative(options, kDebian13));
+  options.assignment = Assignment::kCooperative;
+  EXPECT_TRUE(IsCooperative(options, kDebian12));
+  options.client.brokers = "file:/run/broker.address";
+  EXPECT_FALSE(IsCooperative(options, kDebian13));
+}
+
+TEST(ClientConfig, TheStrategyIsOneAlone) {
+  ConsumerOptions options;
+  options.client.brokers = "127.0.0.1:1";
+  const auto strategy = [&](Assignment assignment) {
+    options.assignment = assignment;
+    const auto config = MakeConsumerConfig(options);
+    for (const auto& [name, value] : config->fixed) {
+      if (name == "partition.assignment.strategy") return value;
+    }
+    return std::string();
+  };
+  EXPECT_EQ(strategy(Assignment::kEager), "range");
+  EXPECT_EQ(strategy(Assignment::kCooperative), "cooperative-sticky");
+}
+
 TEST(ClientConfig, NoTwoClientIdsAreAlike) {
   EXPECT_NE(Configured({})->at("client.id"), Configured({})->at("client.id"));
 }

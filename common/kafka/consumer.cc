@@ -73,6 +73,7 @@ class RdConsumer final : public Consumer, private ClientContext {
     auto client = MakeClient(RD_KAFKA_CONSUMER, std::move(*conf));
     if (!client) return Fail(std::move(client.error()));
     client_ = std::move(*client);
+    cooperative_ = IsCooperative(options_, rd_kafka_version());
     (void)clock_.SetBack();  // from here on
     rd_kafka_poll_set_consumer(client_.get());
     main_queue_.reset(rd_kafka_queue_get_consumer(client_.get()));
@@ -92,7 +93,7 @@ class RdConsumer final : public Consumer, private ClientContext {
     if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
       return Fail(ErrorClass::kBroker, fmt::format("the Kafka consumer failed for good: {}", reason.data()));
     }
-    return {};
+    return CheckMixed();
   }
 
   std::optional<Message> Next(const TopicPartition& partition) override {
@@ -161,15 +162,22 @@ class RdConsumer final : public Consumer, private ClientContext {
   void SplitOff(const TopicPartition& partition);
   void HandleEvent(const rd_kafka_message_t& event);
   void OnRefusedSession();
+  void OnMixedGroup();
+  Error MixedGroup() const;
+  Result<void> CheckMixed() const;
   // Says what the error is in the user's words; false = it has none.
   bool SayRefusal(rd_kafka_resp_err_t code, const char* reason);
   void OnError(rd_kafka_resp_err_t error, const char* reason);
   void OnStatistics(std::string_view json);
   void OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list);
-  void Assign(rd_kafka_topic_partition_list_t* list);
+  PartitionList WithSiblings(const rd_kafka_topic_partition_list_t* list) const;
+  void Assign(const rd_kafka_topic_partition_list_t* list);
   void Unassign(const rd_kafka_topic_partition_list_t* list);
+  void GiveBack(const rd_kafka_topic_partition_list_t* list);
+  void Check(const char* what, const ErrorHandle& error);
   void ServeClosing(const EventHandle& event);
   void WakeOn(rd_kafka_queue_t* queue, bool on) const;
+  void DropQueue(const TopicPartition& partition);
   void DropQueues();
   void Free();
 
@@ -182,9 +190,12 @@ class RdConsumer final : public Consumer, private ClientContext {
   ClientHandle client_;  // null after Close
   QueueHandle main_queue_;
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
+  bool cooperative_ = false;
   std::unique_ptr<PartitionShare> share_;         // in place of a group, on the embedded broker
   bool closing_ = false;
+  bool rebalanced_ = false;  // it has been in the group
   bool refusal_said_ = false;
+  std::optional<steady_clock::time_point> mixed_since_;
   std::atomic<std::int64_t> bytes_received_{0};
   std::atomic<std::int64_t> lag_{0};
   std::atomic<bool> brokers_down_{false};
@@ -204,10 +215,14 @@ void RdConsumer::SetCallbacks(rd_kafka_conf_t* conf) {
   });
 }
 
+// range gives partition n of all topics to one member, so that a lane's bulk and interactive tasks meet in one
+// worker. cooperative-sticky knows no such rule: the group shares out the first topic alone, and who gets a
+// partition of it takes those of the same number (WithSiblings).
 Result<void> RdConsumer::Subscribe() {
   PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(options_.topics.size())));
   for (const auto& topic : options_.topics) {
     rd_kafka_topic_partition_list_add(topics.get(), topic.c_str(), RD_KAFKA_PARTITION_UA);
+    if (cooperative_) break;
   }
   const auto error = rd_kafka_subscribe(client_.get(), topics.get());
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
@@ -289,6 +304,7 @@ void RdConsumer::HandleEvent(const rd_kafka_message_t& event) {
     return;
   }
   if (event.err == RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) return OnRefusedSession();
+  if (event.err == RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL) return OnMixedGroup();
   if (SayRefusal(event.err, rd_kafka_message_errstr(&event))) return;
   Log(4, fmt::format("kafka: {} [{}]: {}", topic, event.partition, rd_kafka_message_errstr(&event)));
 }
@@ -301,6 +317,30 @@ void RdConsumer::OnRefusedSession() {
                   "to what its group.min.session.timeout.ms and group.max.session.timeout.ms allow (Kafka's "
                   "defaults: 6 s to 30 min)",
                   options_.session_timeout.count()));
+}
+
+// librdkafka tries again for ever. That is right for a while: members that were killed count as the group's
+// until their session ends.
+void RdConsumer::OnMixedGroup() {
+  if (mixed_since_) return;
+  mixed_since_ = steady_clock::now();
+  const Error error = MixedGroup();
+  Log(3, fmt::format("{}; {}", error.message, error.hint));
+}
+
+Error RdConsumer::MixedGroup() const {
+  return MakeError(
+      ErrorClass::kConfig,
+      fmt::format("Kafka refuses this worker: group {} has members that share partitions out in another way "
+                  "than kafka.assignment={} of this one",
+                  options_.group, cooperative_ ? "cooperative" : "eager"),
+      "set kafka.assignment to the same on all workers (auto depends on librdkafka's version); to change it, "
+      "stop all workers before the first new one starts");
+}
+
+Result<void> RdConsumer::CheckMixed() const {
+  if (!mixed_since_ || steady_clock::now() - *mixed_since_ < 2 * options_.session_timeout) return {};
+  return Fail(MixedGroup());
 }
 
 // Likewise, of a login or a right that somebody must mend; what is only away comes back by itself.
@@ -328,11 +368,35 @@ void RdConsumer::OnStatistics(std::string_view json) {
 }
 
 void RdConsumer::OnRebalance(rd_kafka_resp_err_t what, rd_kafka_topic_partition_list_t* list) {
+  rebalanced_ = true;
+  mixed_since_.reset();
+  const PartitionList all = WithSiblings(list);
   if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && !closing_) {
-    Assign(list);
+    Assign(all.get());
+  } else if (what == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS && cooperative_) {
+    // Too late to begin with them; what was assigned before is revoked by itself.
+    Check("assign", ErrorHandle(rd_kafka_incremental_assign(client_.get(), all.get())));
   } else {
-    Unassign(list);
+    Unassign(all.get());
   }
+}
+
+// Of a cooperative group, which knows only the first topic's partitions: with those of the same number of the
+// other topics.
+PartitionList RdConsumer::WithSiblings(const rd_kafka_topic_partition_list_t* list) const {
+  if (list == nullptr) return PartitionList(rd_kafka_topic_partition_list_new(0));
+  PartitionList all(rd_kafka_topic_partition_list_copy(list));
+  if (!cooperative_) return all;
+  for (int i = 0; i < list->cnt; ++i) {
+    for (std::size_t t = 1; t < options_.topics.size(); ++t) {
+      rd_kafka_topic_partition_list_add(all.get(), options_.topics[t].c_str(), list->elems[i].partition);
+    }
+  }
+  return all;
+}
+
+void RdConsumer::Check(const char* what, const ErrorHandle& error) {
+  if (error) Log(3, fmt::format("kafka: {}: {}", what, rd_kafka_error_string(error.get())));
 }
 
 // Before the assignment: after it, messages might already be on their way to the main queue.
@@ -344,11 +408,12 @@ void RdConsumer::SplitOff(const TopicPartition& partition) {
   queues_[partition] = std::move(queue);
 }
 
-void RdConsumer::Assign(rd_kafka_topic_partition_list_t* list) {
+void RdConsumer::Assign(const rd_kafka_topic_partition_list_t* list) {
   const auto partitions = ToVector(list);
   for (const auto& partition : partitions) SplitOff(partition);
-  const auto error = rd_kafka_assign(client_.get(), list);
-  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (cooperative_) {
+    Check("assign", ErrorHandle(rd_kafka_incremental_assign(client_.get(), list)));
+  } else if (const auto error = rd_kafka_assign(client_.get(), list); error != RD_KAFKA_RESP_ERR_NO_ERROR) {
     Log(3, fmt::format("kafka: assign: {}", rd_kafka_err2str(error)));
   }
   listener_->OnAssigned(partitions);
@@ -365,6 +430,15 @@ void RdConsumer::Unassign(const rd_kafka_topic_partition_list_t* list) {
     // not.
     if (auto committed = CommitNow(); !committed) Log(6, "kafka: on revoke: " + committed.error().message);
   }
+  GiveBack(list);
+}
+
+// An eager group's revocation is of all partitions, a cooperative one's of those that another member gets.
+void RdConsumer::GiveBack(const rd_kafka_topic_partition_list_t* list) {
+  if (cooperative_) {
+    for (const auto& partition : ToVector(list)) DropQueue(partition);
+    return Check("unassign", ErrorHandle(rd_kafka_incremental_unassign(client_.get(), list)));
+  }
   DropQueues();
   const auto error = rd_kafka_assign(client_.get(), nullptr);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -380,6 +454,9 @@ void RdConsumer::Close(milliseconds timeout) {
     return Free();
   }
   closing_ = true;
+  // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes as
+  // a killed one does: it has no partitions that others wait for.
+  if (cooperative_ && !rebalanced_) return Free();
   auto left = timeout;
   // rd_kafka_consumer_close would wait without a limit; through a queue of our own we can give up.
   QueueHandle queue(rd_kafka_queue_new(client_.get()));
@@ -403,6 +480,13 @@ void RdConsumer::ServeClosing(const EventHandle& event) {
 void RdConsumer::WakeOn(rd_kafka_queue_t* queue, bool on) const {
   rd_kafka_queue_io_event_enable(queue, on ? signal_.fd() : -1, &WakeSignal::kOne,
                                  on ? sizeof(WakeSignal::kOne) : 0);
+}
+
+void RdConsumer::DropQueue(const TopicPartition& partition) {
+  const auto queue = queues_.find(partition);
+  if (queue == queues_.end()) return;
+  WakeOn(queue->second.get(), false);
+  queues_.erase(queue);
 }
 
 void RdConsumer::DropQueues() {

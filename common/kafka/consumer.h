@@ -35,6 +35,7 @@ struct Message {
 class RebalanceListener {
  public:
   virtual ~RebalanceListener() = default;
+  // These, in addition to those assigned earlier and not revoked or lost since.
   virtual void OnAssigned(const std::vector<TopicPartition>& partitions) = 0;
   // Drain: no new work of these partitions after this returns, offsets of finished work stored. Not called
   // when they were lost (`OnLost`): then nothing may be stored any more.
@@ -42,10 +43,19 @@ class RebalanceListener {
   virtual void OnLost(const std::vector<TopicPartition>& partitions) = 0;
 };
 
+// How a group shares out its partitions (docs/adr/0010). All members of a group must do it alike.
+enum class Assignment {
+  kAuto,   // cooperative where librdkafka does it well, else eager
+  kEager,  // "range": whenever one joins, leaves or dies, all members stop and get their partitions again
+  kCooperative,  // "cooperative-sticky": only what moves from one member to another stops
+};
+
 struct ConsumerOptions {
   ClientOptions client;
   std::string group = kWorkerGroup;
+  // Partition n of each is one member's, so they must have the same number of partitions.
   std::vector<std::string> topics;
+  Assignment assignment = Assignment::kAuto;
   // How long a silent member keeps its partitions; at least 3.2 s (below it librdkafka 2.0.2 never joins).
   std::chrono::milliseconds session_timeout{10'000};
   std::string group_instance_id;  // static membership (StatefulSets only); empty = dynamic
@@ -70,7 +80,8 @@ class Consumer {
   // empty queue gets a message, by a rebalance and by Wake. A queue that still holds messages does not wake
   // again: who stopped before Next said nullopt polls without waiting when it has room again. Unreachable
   // brokers are no error (librdkafka connects again; see BrokersDown). Errors: kBroker, when the client is of
-  // no more use and must be made anew.
+  // no more use and must be made anew; kConfig, when the group's other members share partitions out in another
+  // way and did so for longer than a dead one is remembered: a new client would be refused too.
   virtual Result<void> Poll(std::chrono::milliseconds timeout) = 0;
   // The next message of one assigned partition, if one is there; never waits.
   virtual std::optional<Message> Next(const TopicPartition& partition) = 0;

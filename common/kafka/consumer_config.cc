@@ -8,8 +8,17 @@ namespace weir::kafka {
 namespace {
 
 constexpr std::chrono::milliseconds kLeastSessionTimeout{3'200};
+// 2.6.1. Before 2.3.0 a cooperative member that is closed before its first assignment aborts, and before 2.6.1
+// the assignor can loop for ever where members outnumber partitions.
+constexpr int kGoodCooperative = 0x020601ff;
 
 }  // namespace
+
+bool IsCooperative(const ConsumerOptions& options, int version) {
+  if (OnEmbeddedBroker(options.client)) return false;
+  if (options.assignment == Assignment::kAuto) return version >= kGoodCooperative;
+  return options.assignment == Assignment::kCooperative;
+}
 
 // The limits are those of DESIGN §7: with librdkafka's defaults a worker that holds all partitions takes
 // hundreds of megabytes.
@@ -47,11 +56,9 @@ Result<ClientConfig> MakeConsumerConfig(const ConsumerOptions& options) {
       {"group.id", options.group},
       {"session.timeout.ms", std::to_string(session)},
       {"heartbeat.interval.ms", std::to_string(std::min<std::int64_t>(3'000, session / 4))},
-      // One assignor for every member, whatever its librdkafka: Kafka refuses a group without a common one.
-      // cooperative-sticky aborts below 2.3.0, so a group of Debian 12 and 13 could not share it; and range
-      // gives partition n of both task topics to one member, so that a lane's bulk and interactive tasks meet
-      // in one worker.
-      {"partition.assignment.strategy", "range"},
+      // One alone: librdkafka refuses a list of both kinds.
+      {"partition.assignment.strategy",
+       IsCooperative(options, rd_kafka_version()) ? "cooperative-sticky" : "range"},
       {"enable.auto.offset.store", "false"},
       // The embedded broker's workers keep offsets themselves (partition_share.h).
       {"enable.auto.commit", OnEmbeddedBroker(options.client) ? "false" : "true"},

@@ -1,6 +1,7 @@
 // What a test needs as a process of its own, to kill and stop it:
 //   kafka_test_process broker ADDRESS_FILE
 //   kafka_test_process member BROKERS GROUP SESSION_MS TOPIC…
+//   kafka_test_process cooperative BROKERS GROUP SESSION_MS TOPIC…
 // It tells what happens to it in lines and ends when its input does.
 #include <fmt/format.h>
 #include <poll.h>
@@ -56,8 +57,9 @@ class Teller final : public weir::kafka::RebalanceListener {
   }
 };
 
-int RunMember(const std::vector<std::string>& arguments) {
+int RunMember(const std::vector<std::string>& arguments, weir::kafka::Assignment assignment) {
   weir::kafka::ConsumerOptions options;
+  options.assignment = assignment;
   options.client.brokers = arguments.at(0);
   options.group = arguments.at(1);
   options.session_timeout = std::chrono::milliseconds(std::stoi(arguments.at(2)));
@@ -91,9 +93,11 @@ int main(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() == 2 && arguments[0] == "broker") return RunBroker(arguments[1]);
-  if (arguments.size() >= 5 && arguments[0] == "member") {
-    return RunMember({arguments.begin() + 1, arguments.end()});
+  if (arguments.size() >= 5 && (arguments[0] == "member" || arguments[0] == "cooperative")) {
+    return RunMember({arguments.begin() + 1, arguments.end()},
+                     arguments[0] == "member" ? weir::kafka::Assignment::kEager
+                                              : weir::kafka::Assignment::kCooperative);
   }
-  fmt::print(stderr, "usage: broker ADDRESS_FILE | member BROKERS GROUP SESSION_MS TOPIC…\n");
+  fmt::print(stderr, "usage: broker ADDRESS_FILE | (member|cooperative) BROKERS GROUP SESSION_MS TOPIC…\n");
   return 2;
 }
