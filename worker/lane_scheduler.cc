@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 namespace weir::worker {
 namespace {
@@ -15,6 +16,8 @@ constexpr LaneScheduler::Millis kLongestWait{1'000};
 void LaneScheduler::Add(Delivery delivery) {
   std::lock_guard lock(mutex_);
   Lane& lane = lanes_[delivery.message.lane];
+  lane.partition = delivery.from.partition;
+  lane.leaving = false;
   (delivery.interactive ? lane.interactive : lane.bulk).push_back(std::move(delivery));
   ++queued_;
   WakeLast();
@@ -172,7 +175,10 @@ std::vector<Delivery> LaneScheduler::DrainWaiting(Millis wait) {
 
 void LaneScheduler::Drop(const std::vector<kafka::TopicPartition>& partitions) {
   std::lock_guard lock(mutex_);
+  std::set<int> gone;
+  for (const auto& partition : partitions) gone.insert(partition.partition);
   for (auto& [id, lane] : lanes_) {
+    if (gone.contains(lane.partition)) lane.leaving = true;
     for (auto* queue : {&lane.interactive, &lane.bulk}) {
       queued_ -= std::erase_if(*queue, [&](const Delivery& delivery) {
         return std::find(partitions.begin(), partitions.end(), delivery.from) != partitions.end();
@@ -186,6 +192,7 @@ void LaneScheduler::DropAll() {
   for (auto& [id, lane] : lanes_) {
     lane.interactive.clear();
     lane.bulk.clear();
+    lane.leaving = true;
   }
   queued_ = 0;
 }
@@ -203,12 +210,18 @@ std::vector<std::int64_t> LaneScheduler::Claimed() const {
   return tasks;
 }
 
+bool LaneScheduler::Leaving() const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& one) { return one.second.leaving; });
+}
+
 std::vector<LaneId> LaneScheduler::CheckOutIdle(Millis idle) {
   std::lock_guard lock(mutex_);
   std::vector<LaneId> out;
   const Millis now = clock_->Boot();
   for (auto& [id, lane] : lanes_) {
-    if (lane.busy || !lane.Empty() || !lane.ending.empty() || now - lane.idle_since < idle) continue;
+    if (lane.busy || !lane.Empty() || !lane.ending.empty()) continue;
+    if (!lane.leaving && now - lane.idle_since < idle) continue;
     lane.busy = true;
     out.push_back(id);
   }

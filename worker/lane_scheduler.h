@@ -60,10 +60,14 @@ class LaneScheduler {
   std::vector<Delivery> Drain(const LaneId& lane);
   // Takes all that is queued in lanes that are not ready for longer than `wait`.
   std::vector<Delivery> DrainWaiting(Millis wait);
-  // Forgets what is queued of partitions that were revoked or lost.
+  // Forgets what is queued of partitions that were revoked or lost. Their lanes are leaving: others wait for
+  // them.
   void Drop(const std::vector<kafka::TopicPartition>& partitions);
   void DropAll();
-  // Lanes with no task for at least `idle`; they are busy until CheckIn.
+  // Some lane is leaving and not checked out yet.
+  bool Leaving() const;
+  // Lanes with no task for at least `idle`, and leaving ones as soon as they have none; they are busy until
+  // CheckIn.
   std::vector<LaneId> CheckOutIdle(Millis idle);
   void CheckIn(const std::vector<LaneId>& lanes);
 
@@ -83,6 +87,8 @@ class LaneScheduler {
     std::vector<TaskId> ending;  // that have freed the lane; one an executor at most
     Millis ready_at{0};
     Millis idle_since{0};
+    int partition = -1;    // where its tasks come from, in whichever topic
+    bool leaving = false;  // that partition is another worker's now
     bool Empty() const { return interactive.empty() && bulk.empty(); }
     std::deque<Delivery>& Next() { return interactive.empty() ? bulk : interactive; }
     // The next one is a second message of a task that is about to end.

@@ -231,6 +231,30 @@ TEST(LaneSchedulerTest, RevokedPartitionsAreForgotten) {
   EXPECT_EQ(Task(lanes.TryTake()), 2);
 }
 
+// Another worker has the partition and waits for its lanes.
+TEST(LaneSchedulerTest, ARevokedPartitionsLanesAreGivenBackWithoutWaiting) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("busy", 1, false, 7));
+  EXPECT_EQ(Task(lanes.TryTake()), 1);
+  lanes.Add(Of("queued", 2, false, 7));
+  lanes.Add(Of("stays", 3, false, 8));
+  lanes.Drop({{"weir.tasks.interactive", 8}});
+  lanes.Add(Of("stays", 3, false, 8));
+  EXPECT_FALSE(lanes.Leaving()) << "its partition came back";
+  lanes.Drop({{"weir.tasks", 7}});
+  EXPECT_TRUE(lanes.Leaving());
+  auto idle = lanes.CheckOutIdle(milliseconds(3000));
+  EXPECT_EQ(idle, std::vector<LaneId>({{"queued", 0}}));
+  lanes.CheckIn(idle);
+  lanes.Done({"busy", 0}, TaskId{1}, milliseconds(0));
+  idle = lanes.CheckOutIdle(milliseconds(3000));
+  EXPECT_EQ(idle, std::vector<LaneId>({{"busy", 0}})) << "as soon as its page has ended";
+  lanes.CheckIn(idle);
+  EXPECT_FALSE(lanes.Leaving());
+  EXPECT_EQ(Task(lanes.TryTake()), 3);
+}
+
 TEST(LaneSchedulerTest, AnIdleLaneIsCheckedOutWhileItsLeaseIsGivenBack) {
   ManualClock clock;
   LaneScheduler lanes(&clock);

@@ -32,7 +32,7 @@ void PollLoop::SetConsumer(std::unique_ptr<kafka::Consumer> consumer) {
 }
 
 bool PollLoop::HaveClient() {
-  if (refused_) return false;
+  if (refused_ || closed_) return false;
   const milliseconds now = parts_.clock->Boot();
   if (consumer_) {
     const bool moved = consumer_->AddressChanged();
@@ -62,7 +62,7 @@ void PollLoop::DropClient() {
 void PollLoop::RunOnce(milliseconds timeout) {
   if (!HaveClient()) {
     StoreFinished();
-    const milliseconds wait = refused_ ? timeout : next_client_ - parts_.clock->Boot();
+    const milliseconds wait = refused_ || closed_ ? timeout : next_client_ - parts_.clock->Boot();
     std::this_thread::sleep_for(std::clamp(wait, milliseconds(0), timeout));
     return;
   }
@@ -176,10 +176,12 @@ void PollLoop::OnLost(const std::vector<kafka::TopicPartition>& partitions) { Fo
 void PollLoop::Forget(const std::vector<kafka::TopicPartition>& partitions) {
   parts_.scheduler->Drop(partitions);
   for (const auto& from : partitions) partitions_.erase(from);
+  if (parts_.revoked) parts_.revoked();
 }
 
 void PollLoop::Close(milliseconds timeout) {
   StoreFinished();
+  closed_ = true;
   if (consumer_) consumer_->Close(timeout);
   SetConsumer(nullptr);
 }

@@ -36,6 +36,8 @@ class PollLoop final : public kafka::RebalanceListener {
     // Makes a client, also a new one after a fatal error or when the embedded broker moved.
     std::function<Result<std::unique_ptr<kafka::Consumer>>(kafka::RebalanceListener*)> new_consumer;
     kafka::Topics topics = {};
+    // Told when partitions are gone, so that their lanes are given back soon.
+    std::function<void()> revoked = {};
     std::chrono::milliseconds client_retry{500};  // between two attempts to make a client
   };
   explicit PollLoop(Parts parts) : parts_(std::move(parts)) {}
@@ -48,7 +50,7 @@ class PollLoop final : public kafka::RebalanceListener {
   void RunOnce(std::chrono::milliseconds timeout);
   // No new messages from now on; what is finished is still stored.
   void StopTaking() { taking_ = false; }
-  // Leaves the group with the offsets of what is finished.
+  // Leaves the group with the offsets of what is finished. It makes no client any more.
   void Close(std::chrono::milliseconds timeout);
   // Ends a wait of RunOnce. Any thread.
   void Wake();
@@ -89,6 +91,7 @@ class PollLoop final : public kafka::RebalanceListener {
   bool taking_ = true;
   bool more_ = false;  // a partition may still hold messages that there was no room for
   bool assigned_ = false;
+  bool closed_ = false;
   std::optional<Error> refused_;
 };
 

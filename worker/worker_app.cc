@@ -21,6 +21,8 @@ constexpr milliseconds kRenewEvery{1'000};
 milliseconds RenewEvery(milliseconds lease) { return std::min(kRenewEvery, lease / 4); }
 constexpr milliseconds kConnectAgain{5'000};
 constexpr milliseconds kCloseTimeout{5'000};
+// Another worker waits for a lane that leaves; its page may end any moment.
+constexpr milliseconds kLookForLeaving{100};
 // A database that is cut off without a word is given up in time to work again within half a minute.
 constexpr milliseconds kStatementDeadline{20'000};
 constexpr milliseconds kStuck{
@@ -119,6 +121,11 @@ PollLoop::Parts WorkerApp::LoopParts() {
     options.peers = identity_.peers;
     return kafka::Consumer::Create(std::move(options), listener);
   };
+  parts.revoked = [this] {
+    const std::lock_guard lock(keeper_mutex_);
+    lanes_leave_ = true;
+    keeper_wake_.notify_all();
+  };
   return parts;
 }
 
@@ -195,7 +202,10 @@ void WorkerApp::KeepLanes() {
     // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
     ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
     lock.lock();
-    keeper_wake_.wait_for(lock, RenewEvery(config_.lease), [&] { return stopping_.load(); });
+    // After a failure it is not hurried: the database is away, or full.
+    if (!ok) lanes_leave_ = false;
+    const milliseconds wait = ok && scheduler_.Leaving() ? kLookForLeaving : RenewEvery(config_.lease);
+    keeper_wake_.wait_for(lock, wait, [&] { return stopping_.load() || std::exchange(lanes_leave_, false); });
   }
   lock.unlock();
   if (auto ok = keeper_.ReleaseAll(session); !ok)
@@ -242,16 +252,18 @@ Result<void> WorkerApp::Run(const std::atomic<int>& stop) {
   return {};
 }
 
-// Queued tasks are forgotten (their offsets are not stored: another worker gets them), running ones may end
-// in time.
+// Queued tasks are forgotten (their offsets are not stored: another worker gets them). Running ones may end
+// in time, under their lanes' leases; the partitions go to other workers at once, which need not wait for
+// them.
 void WorkerApp::Drain(const std::atomic<int>& stop) {
   Log(LogLevel::kInfo, "draining", {{"running", scheduler_.Running()}});
   loop_.StopTaking();
   scheduler_.DropAll();
   const milliseconds deadline = clock_.Boot() + config_.drain_timeout;
+  loop_.Close(kCloseTimeout);
   while (scheduler_.Running() > 0 && clock_.Boot() < deadline && stop.load() < 2) {
     polled_at_ = clock_.Boot().count();
-    loop_.RunOnce(kPoll);
+    scheduler_.WaitIdle(clock_.Boot() + kPoll);
   }
   aborting_ = true;
   scheduler_.Stop();
@@ -265,7 +277,6 @@ void WorkerApp::Drain(const std::atomic<int>& stop) {
 void WorkerApp::StopThreads() {
   garbage_.Stop();
   garbage_thread_.join();
-  loop_.Close(kCloseTimeout);
   {
     std::lock_guard lock(keeper_mutex_);
     stopping_ = true;

@@ -82,6 +82,7 @@ class WorkerApp {
   std::vector<std::thread> threads_;
   std::thread keeper_thread_, garbage_thread_;
   std::mutex keeper_mutex_;
+  bool lanes_leave_ = false;  // guarded by keeper_mutex_
   std::condition_variable keeper_wake_;
   std::unique_ptr<HttpServer> server_;
 };

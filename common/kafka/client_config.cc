@@ -155,6 +155,7 @@ Result<std::string> RequireBrokers(const ClientOptions& options) {
 }
 
 std::string BrokerIdentity(const ClientOptions& options, const std::string& brokers) {
+  if (!OnEmbeddedBroker(options)) return brokers;
   struct stat file {};
   (void)stat(AddressFileOf(options).c_str(), &file);
   return fmt::format("{} {} {}.{}", brokers, file.st_ino, file.st_mtim.tv_sec, file.st_mtim.tv_nsec);

@@ -50,6 +50,9 @@ Message ToMessage(const rd_kafka_message_t& raw, const TopicPartition& from) {
   return message;
 }
 
+constexpr milliseconds kLongestSilence{10'000};
+static_assert(kTaskPartitions <= PartitionShare::kMostPartitions);
+
 class RdConsumer final : public Consumer, private ClientContext {
  public:
   RdConsumer(ConsumerOptions options, RebalanceListener* listener)
@@ -67,6 +70,7 @@ class RdConsumer final : public Consumer, private ClientContext {
     auto brokers = RequireBrokers(options_.client);
     if (!brokers) return Fail(std::move(brokers.error()));
     brokers_ = std::move(*brokers);
+    identity_ = BrokerIdentity(options_.client, brokers_);
     auto conf = MakeConf(options_.client, brokers_, *config, this);
     if (!conf) return Fail(std::move(conf.error()));
     SetCallbacks(conf->get());
@@ -85,7 +89,9 @@ class RdConsumer final : public Consumer, private ClientContext {
   Result<void> Poll(milliseconds timeout) override {
     if (client_ == nullptr) return Fail(ErrorClass::kBroker, "the Kafka consumer is closed");
     signal_.Wait(timeout);
-    if (share_) FollowShare();
+    if (share_) {
+      if (auto followed = FollowShare(); !followed) return followed;
+    }
     // Ours are split queues, so the main one yields callbacks and errors, never a message of a partition.
     while (MessageHandle event{rd_kafka_consumer_poll(client_.get(), 0)}) HandleEvent(*event);
     std::array<char, 512> reason{};
@@ -144,7 +150,12 @@ class RdConsumer final : public Consumer, private ClientContext {
   std::int64_t Lag() const override { return lag_; }
   void Wake() override { signal_.Raise(); }
   bool BrokersDown() const override { return brokers_down_; }
-  bool AddressChanged() const override { return Moved(options_.client.brokers, brokers_); }
+  bool AddressChanged() const override {
+    if (Moved(options_.client.brokers, brokers_)) return true;
+    // Another embedded broker may have come by the same port.
+    return OnEmbeddedBroker(options_.client) && !ResolveBrokers(options_.client.brokers).empty() &&
+           BrokerIdentity(options_.client, brokers_) != identity_;
+  }
   bool ClockSetBack() override { return clock_.SetBack(); }
 
  private:
@@ -155,8 +166,8 @@ class RdConsumer final : public Consumer, private ClientContext {
   static void SetCallbacks(rd_kafka_conf_t* conf);
   Result<void> Subscribe();
   Result<void> Share();
-  void FollowShare();
-  void TakeShare(const std::vector<TopicPartition>& partitions);
+  Result<void> FollowShare();
+  Result<void> TakeShare(const std::vector<TopicPartition>& partitions);
   void GiveShare(const std::vector<TopicPartition>& partitions, bool lost);
   int TopicIndex(const std::string& topic) const;
   void SplitOff(const TopicPartition& partition);
@@ -185,13 +196,14 @@ class RdConsumer final : public Consumer, private ClientContext {
   RebalanceListener* const listener_;
   ClockWatch clock_;
   const SystemClock boot_clock_;
-  std::string brokers_;  // the bootstrap list this client was made with
+  std::string brokers_;   // the bootstrap list this client was made with
+  std::string identity_;  // and on the embedded broker which one that was
   WakeSignal signal_;
   ClientHandle client_;  // null after Close
   QueueHandle main_queue_;
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
   bool cooperative_ = false;
-  std::unique_ptr<PartitionShare> share_;         // in place of a group, on the embedded broker
+  std::unique_ptr<PartitionShare> share_;  // in place of a group, on the embedded broker
   bool closing_ = false;
   bool rebalanced_ = false;  // it has been in the group
   bool refusal_said_ = false;
@@ -215,9 +227,9 @@ void RdConsumer::SetCallbacks(rd_kafka_conf_t* conf) {
   });
 }
 
-// range gives partition n of all topics to one member, so that a lane's bulk and interactive tasks meet in one
-// worker. cooperative-sticky knows no such rule: the group shares out the first topic alone, and who gets a
-// partition of it takes those of the same number (WithSiblings).
+// range gives partition n of all topics to one member, so that a lane's bulk and interactive tasks meet in
+// one worker. cooperative-sticky knows no such rule: the group shares out the first topic alone, and who gets
+// a partition of it takes those of the same number (WithSiblings).
 Result<void> RdConsumer::Subscribe() {
   PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(options_.topics.size())));
   for (const auto& topic : options_.topics) {
@@ -234,8 +246,9 @@ Result<void> RdConsumer::Share() {
     return Fail(ErrorClass::kInternal, "more topics than the embedded broker's workers share");
   PartitionShare::Options options;
   options.path = fmt::format("{}.{}.members", AddressFileOf(options_.client), options_.group);
-  options.broker = BrokerIdentity(options_.client, brokers_);
-  options.stale = options_.session_timeout;
+  options.broker = identity_;
+  // On one machine nobody is silent for long but who was stopped.
+  options.stale = std::min(options_.session_timeout, kLongestSilence);
   options.expected = options_.peers;
   auto share = PartitionShare::Join(std::move(options), boot_clock_);
   if (!share) return Fail(std::move(share.error()));
@@ -244,7 +257,7 @@ Result<void> RdConsumer::Share() {
 }
 
 // Takes and gives up what has changed hands since the last look.
-void RdConsumer::FollowShare() {
+Result<void> RdConsumer::FollowShare() {
   const PartitionShare::Turn turn = share_->Look();
   if (turn.lost) GiveShare(Assignment(), true);
   std::vector<TopicPartition> given, taken;
@@ -257,10 +270,13 @@ void RdConsumer::FollowShare() {
     }
   }
   if (!given.empty()) GiveShare(given, false);
-  if (!taken.empty()) TakeShare(taken);
+  // With more workers than partitions some have none, and are as ready as the others.
+  const bool first = !std::exchange(rebalanced_, true);
+  if (taken.empty() && !first) return {};
+  return TakeShare(taken);
 }
 
-void RdConsumer::TakeShare(const std::vector<TopicPartition>& partitions) {
+Result<void> RdConsumer::TakeShare(const std::vector<TopicPartition>& partitions) {
   PartitionList list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
   for (const auto& partition : partitions) {
     SplitOff(partition);
@@ -268,8 +284,10 @@ void RdConsumer::TakeShare(const std::vector<TopicPartition>& partitions) {
         share_->Offset(TopicIndex(partition.topic), partition.partition).value_or(RD_KAFKA_OFFSET_BEGINNING);
   }
   const ErrorHandle error(rd_kafka_incremental_assign(client_.get(), list.get()));
-  if (error != nullptr) Log(3, fmt::format("kafka: assign: {}", rd_kafka_error_string(error.get())));
+  if (error != nullptr)
+    return Fail(ErrorClass::kBroker, fmt::format("kafka: assign: {}", rd_kafka_error_string(error.get())));
   listener_->OnAssigned(partitions);
+  return {};
 }
 
 void RdConsumer::GiveShare(const std::vector<TopicPartition>& partitions, bool lost) {
@@ -454,8 +472,8 @@ void RdConsumer::Close(milliseconds timeout) {
     return Free();
   }
   closing_ = true;
-  // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes as
-  // a killed one does: it has no partitions that others wait for.
+  // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes
+  // as a killed one does: it has no partitions that others wait for.
   if (cooperative_ && !rebalanced_) return Free();
   auto left = timeout;
   // rd_kafka_consumer_close would wait without a limit; through a queue of our own we can give up.
@@ -495,6 +513,7 @@ void RdConsumer::DropQueues() {
 }
 
 void RdConsumer::Free() {
+  share_.reset();  // first: what follows may take a second, and others would wait for its partitions
   DropQueues();
   if (main_queue_ != nullptr) WakeOn(main_queue_.get(), false);
   main_queue_.reset();

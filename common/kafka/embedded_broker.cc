@@ -62,7 +62,7 @@ class Nudge {
       address.sin_family = AF_INET;
       address.sin_port = htons(static_cast<std::uint16_t>(port_));
       address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-      const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+      const int socket_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
       (void)connect(socket_fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
       close(socket_fd);
       std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -35,8 +35,9 @@ std::uint64_t MarkOf(const std::string& broker) {
   return (hash | (std::uint64_t{1} << kOffsetBits)) & ~kOffsetMask;
 }
 
-Error Unusable(const std::string& path, const char* what) {
-  return MakeError(ErrorClass::kBroker, fmt::format("{} {}: {}", what, path, std::strerror(errno)));
+Error Unusable(const std::string& path, const char* what, int error) {
+  return MakeError(ErrorClass::kBroker, fmt::format("{} {}: {}", what, path, std::strerror(error)),
+                   "it lies next to the embedded broker's address; this user must be able to write there");
 }
 
 }  // namespace
@@ -51,14 +52,15 @@ struct PartitionShare::File {
 Result<std::unique_ptr<PartitionShare>> PartitionShare::Join(Options options, const Clock& clock) {
   static_assert(std::atomic<std::int64_t>::is_always_lock_free);
   const int fd = open(options.path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return Fail(Unusable(options.path, "cannot open"));
+  if (fd < 0) return Fail(Unusable(options.path, "cannot open", errno));
   void* mapped = MAP_FAILED;
   // It only grows: another member may be using it. Room is taken now, since a full disk shows itself in a
   // mapping as a signal.
-  const bool room = posix_fallocate(fd, 0, sizeof(File)) == 0;
-  if (room) mapped = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  int failed = posix_fallocate(fd, 0, sizeof(File));
+  while (failed == EINTR) failed = posix_fallocate(fd, 0, sizeof(File));
+  if (failed == 0) mapped = mmap(nullptr, sizeof(File), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (mapped == MAP_FAILED) {
-    auto error = Unusable(options.path, "cannot use");
+    auto error = Unusable(options.path, "cannot use", failed != 0 ? failed : errno);
     close(fd);
     return Fail(std::move(error));
   }

@@ -125,7 +125,9 @@ void LocalWorkers::OnDeath(Slot& slot, int status) {
   Log(LogLevel::kWarn, "a local worker ended", {{"worker", slot.id}, {"pid", slot.pid}, {"by", how}});
   // SIGKILL too: here nobody of ours sends it (StopAll does), and it is what the kernel does to a program
   // that exhausts the memory. Not counted, such a page would be read again without end.
-  const bool asked_to_end = WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM;
+  const bool asked_to_end = WIFSIGNALED(status)
+                                ? WTERMSIG(status) == SIGTERM
+                                : WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == kUsageExit;
   dead_.push_back({slot.id, !asked_to_end});
   bury_at_ = milliseconds(0);
   slot.pid = 0;

@@ -247,7 +247,8 @@ int RunBroker(const std::string& address_file) {
     return 1;
   }
   Log(LogLevel::kInfo, "the embedded broker listens", {{"brokers", (*broker)->Brokers()}});
-  while (stop_requested == 0) pause();
+  // Not pause(): a signal between the look and the wait would be missed.
+  while (stop_requested == 0) usleep(static_cast<useconds_t>(kRound.count() * 1000));
   // It keeps nothing, so there is nothing to end in order, which takes librdkafka a second or two.
   std::_Exit(0);
 }
