@@ -167,7 +167,8 @@ Result<std::vector<Wanted>> RdAdmin::Missing(const std::vector<Wanted>& topics, 
                   "raise their number with Kafka's own tools (kafka-topics --alter)");
     }
     if (!seen.ready) missing.push_back(topic);
-    // Who gets a partition of the tasks reads that of the interactive ones, too: more of these nobody would read.
+    // Who gets a partition of the tasks reads that of the interactive ones, too: more of these nobody would
+    // read.
     if (topic.partitions != kTaskPartitions || !seen.ready) continue;
     if (tasks > 0 && tasks != seen.partitions) {
       return Fail(ErrorClass::kConfig,

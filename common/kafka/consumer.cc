@@ -191,7 +191,7 @@ class RdConsumer final : public Consumer, private ClientContext {
   QueueHandle main_queue_;
   std::map<TopicPartition, QueueHandle> queues_;  // the assignment; the polling thread's
   bool cooperative_ = false;
-  std::unique_ptr<PartitionShare> share_;         // in place of a group, on the embedded broker
+  std::unique_ptr<PartitionShare> share_;  // in place of a group, on the embedded broker
   bool closing_ = false;
   bool rebalanced_ = false;  // it has been in the group
   bool refusal_said_ = false;
@@ -215,9 +215,9 @@ void RdConsumer::SetCallbacks(rd_kafka_conf_t* conf) {
   });
 }
 
-// range gives partition n of all topics to one member, so that a lane's bulk and interactive tasks meet in one
-// worker. cooperative-sticky knows no such rule: the group shares out the first topic alone, and who gets a
-// partition of it takes those of the same number (WithSiblings).
+// range gives partition n of all topics to one member, so that a lane's bulk and interactive tasks meet in
+// one worker. cooperative-sticky knows no such rule: the group shares out the first topic alone, and who gets
+// a partition of it takes those of the same number (WithSiblings).
 Result<void> RdConsumer::Subscribe() {
   PartitionList topics(rd_kafka_topic_partition_list_new(static_cast<int>(options_.topics.size())));
   for (const auto& topic : options_.topics) {
@@ -454,8 +454,8 @@ void RdConsumer::Close(milliseconds timeout) {
     return Free();
   }
   closing_ = true;
-  // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes as
-  // a killed one does: it has no partitions that others wait for.
+  // librdkafka before 2.3.0 aborts on closing a cooperative member that no rebalance has reached yet. It goes
+  // as a killed one does: it has no partitions that others wait for.
   if (cooperative_ && !rebalanced_) return Free();
   auto left = timeout;
   // rd_kafka_consumer_close would wait without a limit; through a queue of our own we can give up.

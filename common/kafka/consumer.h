@@ -80,8 +80,8 @@ class Consumer {
   // empty queue gets a message, by a rebalance and by Wake. A queue that still holds messages does not wake
   // again: who stopped before Next said nullopt polls without waiting when it has room again. Unreachable
   // brokers are no error (librdkafka connects again; see BrokersDown). Errors: kBroker, when the client is of
-  // no more use and must be made anew; kConfig, when the group's other members share partitions out in another
-  // way and did so for longer than a dead one is remembered: a new client would be refused too.
+  // no more use and must be made anew; kConfig, when the group's other members share partitions out in
+  // another way and did so for longer than a dead one is remembered: a new client would be refused too.
   virtual Result<void> Poll(std::chrono::milliseconds timeout) = 0;
   // The next message of one assigned partition, if one is there; never waits.
   virtual std::optional<Message> Next(const TopicPartition& partition) = 0;

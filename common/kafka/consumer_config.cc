@@ -8,8 +8,8 @@ namespace weir::kafka {
 namespace {
 
 constexpr std::chrono::milliseconds kLeastSessionTimeout{3'200};
-// 2.6.1. Before 2.3.0 a cooperative member that is closed before its first assignment aborts, and before 2.6.1
-// the assignor can loop for ever where members outnumber partitions.
+// 2.6.1. Before 2.3.0 a cooperative member that is closed before its first assignment aborts, and
+// before 2.6.1 the assignor can loop for ever where members outnumber partitions.
 constexpr int kGoodCooperative = 0x020601ff;
 
 }  // namespace

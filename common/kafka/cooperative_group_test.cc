@@ -232,7 +232,7 @@ struct Lines {
 
 TEST_P(CooperativeGroupTest, AMixedGroupIsRefusedInWordsAndForGood) {
   for (const auto& [there, comes] : {std::pair{Assignment::kEager, Assignment::kCooperative},
-                                    std::pair{Assignment::kCooperative, Assignment::kEager}}) {
+                                     std::pair{Assignment::kCooperative, Assignment::kEager}}) {
     Holder first_held, second_held;
     const auto first = Join(Options(there), &first_held);
     UntilShared({{first.get(), &first_held}}, 96);
