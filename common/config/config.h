@@ -49,7 +49,7 @@ struct Config {
   std::string kafka_topic_prefix;
   std::map<std::string, std::string> kafka_properties;
   std::string kafka_assignment = "auto";  // kafka.assignment: auto, eager or cooperative
-  int kafka_replication_factor = -1;  // kafka.replication_factor; -1 = the broker's default
+  int kafka_replication_factor = -1;      // kafka.replication_factor; -1 = the broker's default
 
   Secret
       encryption_key;  // WEIR_ENCRYPTION_KEY, from the environment alone: for refresh tokens in the database

@@ -42,7 +42,10 @@ TEST_P(BrokerTest, TaskTopicsOfDifferentSizeAreAnErrorOfConfiguration) {
   options.topic_prefix = unique_ + ".uneven.";
   auto admin = Admin::Create(options);
   ASSERT_TRUE(admin && (*admin)->CreateTopic(TopicsOf(options).interactive, 50, -1, seconds{30}));
-  for (const auto& refused : {(*admin)->EnsureTopics(-1, seconds{30}), (*admin)->Check(seconds{10})}) {
+  std::vector<Result<void>> both;
+  both.push_back((*admin)->EnsureTopics(-1, seconds{30}));
+  both.push_back((*admin)->Check(seconds{10}));
+  for (const auto& refused : both) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().error_class, ErrorClass::kConfig) << refused.error().message;
     EXPECT_NE(refused.error().message.find("has 50; weir needs as many of both"), std::string::npos)

@@ -94,9 +94,9 @@ int main(int argc, char** argv) {
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   if (arguments.size() == 2 && arguments[0] == "broker") return RunBroker(arguments[1]);
   if (arguments.size() >= 5 && (arguments[0] == "member" || arguments[0] == "cooperative")) {
-    return RunMember({arguments.begin() + 1, arguments.end()},
-                     arguments[0] == "member" ? weir::kafka::Assignment::kEager
-                                              : weir::kafka::Assignment::kCooperative);
+    return RunMember({arguments.begin() + 1, arguments.end()}, arguments[0] == "member"
+                                                                   ? weir::kafka::Assignment::kEager
+                                                                   : weir::kafka::Assignment::kCooperative);
   }
   fmt::print(stderr, "usage: broker ADDRESS_FILE | (member|cooperative) BROKERS GROUP SESSION_MS TOPIC…\n");
   return 2;
