@@ -18,9 +18,6 @@ constexpr Millis kSaveAhead{2'000};
 constexpr Millis kTimeStep{1'000};
 // A longer refusal is no matter of a rate.
 constexpr Millis kLongestRefusal{600'000};
-constexpr Millis kIdle{5'000};
-// Of the longest wait after a refusal: nothing that was learnt makes a lane slower.
-constexpr double kMostDelays = 6;
 constexpr double kAverageWeight = 0.2;
 
 // Counts are written down for so many requests ahead.
@@ -33,6 +30,21 @@ Millis Whole(double ms) { return Millis(static_cast<std::int64_t>(ms)); }
 Limiter::Limiter(LimiterOptions options, Millis base_delay, Millis max_delay, std::uint64_t seed, Millis wall)
     : options_(options), wall_(wall), backoff_(base_delay, max_delay, seed) {
   options_.max_delay_ms = std::max(options_.max_delay_ms, options_.min_delay_ms);
+}
+
+Result<Millis> Limiter::MeasureWall(const Clock& clock, const std::function<Result<std::int64_t>()>& ask) {
+  static constexpr int kTries = 8;
+  Millis wall{0}, quickest = Millis::max();
+  for (int i = 0; i < kTries; ++i) {
+    const Millis asked = clock.Boot();
+    const auto told = ask();
+    if (!told) return Fail(told.error());
+    const Millis took = clock.Boot() - asked;
+    if (took >= quickest) continue;
+    quickest = took;
+    wall = Millis(*told) - asked - took / 2;
+  }
+  return wall;
 }
 
 MeterLimits& Limiter::MeterOf(const LaneId& lane) {
@@ -109,10 +121,14 @@ Limiter::Turn Limiter::Ask(const LaneId& lane, const Quota& quota, Millis now) {
     if (rule.gap > kSaveAhead) turn.ahead = std::max(turn.ahead, ceil<Millis>(rule.gap));
   }
   turn.save = turn.ahead > Millis(0);
+  if (turn.wait <= Millis(0)) turn.wait = AwaitTurn(state, lane, quota, now);
   for (const QuotaRule& rule : quota.rules) {
     if (IsPaced(rule, quota.lanes)) continue;
     const Window& window = Current(state, lane, quota, rule, now);
-    if (window.sent >= window.share) turn.wait = std::max(turn.wait, window.began + rule.per - now);
+    if (window.sent >= window.share) {
+      turn.wait = std::max(turn.wait, window.began + rule.per - now);
+      turn.used_up = true;
+    }
     turn.save = turn.save || window.sent >= window.kept;
   }
   return turn;
@@ -139,36 +155,6 @@ Millis Limiter::RecordSent(const LaneId& lane, const Quota& quota, std::int64_t 
   return std::max(wait, Millis(0));
 }
 
-// Between two requests of a lane, in milliseconds; 0 = nothing was learnt.
-double Limiter::LearntGap(const LaneId& lane) const {
-  const auto meter = meters_.find(lane.meter);
-  if (meter == meters_.end()) return 0;
-  const std::optional<double> rate = meter->second.learner.Rate();
-  if (!rate) return 0;
-  Millis latest{0};
-  int held = 0;
-  const auto first = states_.lower_bound({lane.meter, 0});
-  for (auto at = first; at != states_.end() && at->first.meter == lane.meter; ++at, ++held) {
-    latest = std::max(latest, at->second.seen_at);
-  }
-  const Millis idle = kIdle + Whole(3 * held / *rate);
-  int active = 0;
-  for (auto at = first; at != states_.end() && at->first.meter == lane.meter; ++at) {
-    const bool resting = at->second.sent_at && *at->second.sent_at + idle < latest;
-    active += resting && at->first.index != lane.index ? 0 : 1;
-  }
-  return std::min(std::max(1, active) / *rate, kMostDelays * options_.max_delay_ms);
-}
-
-// Whether the quota alone keeps this worker below a learnt rate, or next to it.
-bool Limiter::QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate) const {
-  static constexpr double kNextTo = 0.85;
-  const auto whole = SlowestRate(quota.rules, quota.lanes);
-  if (!whole) return false;
-  const MeterLimits::Lanes lanes = LanesOf(lane, quota.lanes);
-  return rate >= kNextTo * *whole * lanes.held / lanes.all;
-}
-
 Millis Limiter::OnSuccess(const LaneId& lane, const Quota& quota, Millis sent, Millis now) {
   std::lock_guard lock(mutex_);
   State& state = states_[lane];
@@ -178,9 +164,10 @@ Millis Limiter::OnSuccess(const LaneId& lane, const Quota& quota, Millis sent, M
   state.seen_at = now;
   RateLearner& learner = MeterOf(lane).learner;
   learner.OnSuccess(sent, now);
+  MeterOf(lane).OnGranted(sent);
   Millis wait = Whole(options_.min_delay_ms);
   const std::optional<double> rate = learner.Rate();
-  if (rate && !QuotaIsSlower(lane, quota, *rate)) {
+  if (rate && !QuotaIsSlower(lane, quota, *rate, now)) {
     const Millis next = std::max(now, sent + Whole(std::ceil(LearntGap(lane))));
     wait = std::max(wait, MeterOf(lane).Reserve(next, *rate) - now);
   }
@@ -201,6 +188,7 @@ Millis Limiter::Throttled(const LaneId& lane, const Quota& quota, std::optional<
   ++state.throttles;
   state.seen_at = now;
   const Millis least = std::min(floor, kLongestWait);
+  MeterOf(lane).Hold(sent, PaceOf(lane, quota, now), KnownRate(lane, quota, now).has_value(), now);
   RateLearner& learner = MeterOf(lane).learner;
   if (asked.value_or(Millis(0)) > kLongestRefusal) {
     learner.Restart(now);

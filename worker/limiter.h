@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "common/base/backoff.h"
+#include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/result.h"
 #include "common/config/value_text.h"
 #include "common/ledger/lanes.h"
 #include "common/sources/rate_limit.h"
@@ -46,6 +49,9 @@ class Limiter {
   // As the database's clock was when the program began: machines need not agree on the time, and slots must
   // not jump with one. Before any thread is started.
   void SetWall(Millis wall) { wall_ = wall; }
+  // What is to be set, by the quickest of several answers of the database: the lanes of two workers lie as
+  // well among each other as their clocks agree.
+  static Result<Millis> MeasureWall(const Clock& clock, const std::function<Result<std::int64_t>()>& ask);
 
   // What a lane's task is limited by: the rules of its account's meter, shared out among so many lanes.
   struct Quota {
@@ -64,6 +70,7 @@ class Limiter {
     Millis wait{0};     // > 0: not before
     bool save = false;  // Memory is to be saved, with `ahead` as its wait, before the request is sent
     Millis ahead{0};
+    bool used_up = false;  // a window that is counted is: no wait makes up for another request
   };
   // May the lane send a request now?
   Turn Ask(const LaneId& lane, const Quota& quota, Millis now);
@@ -127,6 +134,7 @@ class Limiter {
     Millis next_at{0};
     std::string waiting_for;
     std::optional<Millis> sent_at{};  // the last request
+    std::optional<Millis> turn_at{};  // among the lanes of this worker
     Millis seen_at{0};                // the last answer
     LanePacer pacer;
     std::map<Millis, Window> windows;  // of quotas that are counted
@@ -137,7 +145,10 @@ class Limiter {
   MeterLimits::Lanes LanesOf(const LaneId& lane, int lanes) const;
   std::vector<LaneSlots> SlotsOf(const LaneId& lane, const Quota& quota, Millis now);
   double LearntGap(const LaneId& lane) const;
-  bool QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate) const;
+  bool QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate, Millis now);
+  std::optional<double> KnownRate(const LaneId& lane, const Quota& quota, Millis now);
+  Millis AwaitTurn(State& state, const LaneId& lane, const Quota& quota, Millis now);
+  double PaceOf(const LaneId& lane, const Quota& quota, Millis now);
   static Window& Current(State& state, const LaneId& lane, const Quota& quota, const QuotaRule& rule,
                          Millis now);
   static Millis LongWindow(State& state, const RateWindow& told, const LaneId& lane, Millis now);

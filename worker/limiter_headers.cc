@@ -41,6 +41,10 @@ Millis Limiter::ShortWindow(const LaneId& lane, const Quota& quota, RateWindow t
     if (!told.window && rule.requests == told.limit && IsPaced(rule, quota.lanes)) told.window = rule.per;
   }
   const std::int64_t remaining = *told.remaining;
+  if (!told.window && told.limit && told.reset) {
+    meter.OnReset(told, quota.lanes, now);
+    told.window = meter.LengthOf(*told.limit, *told.reset, now);
+  }
   if (told.window && told.limit) {
     meter.OnWindow(told, quota.rules, lanes, now);
     const bool others = meter.GapForOthers(lanes, now) > Millis(0);
@@ -48,7 +52,7 @@ Millis Limiter::ShortWindow(const LaneId& lane, const Quota& quota, RateWindow t
   }
   if (!told.reset) return Millis(0);  // no time is told: what is learnt must do
   const Millis left = *told.reset;
-  meter.OnReset(remaining, left, quota.lanes, now);
+  if (!told.limit) meter.OnReset(told, quota.lanes, now);
   if (meter.GrantsGradually()) return Millis(0);
   if (remaining == 0) {
     meter.learner.OnRefused(now, now + std::max(Millis(0), left - kTimeStep), true);

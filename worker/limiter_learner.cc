@@ -9,12 +9,14 @@ namespace {
 using Millis = RateLearner::Millis;
 
 constexpr Millis kShortestCycle{1'000};
-constexpr Millis kShortestStep{2'000};
+constexpr Millis kShortestStep{4'000};
 constexpr Millis kLongestStep{20'000};
 constexpr Millis kIdle{5'000};
 constexpr std::int64_t kLeastGood = 2;
 constexpr std::size_t kMostMarks = 64;
 constexpr double kMostSteps = 30;
+constexpr double kMostAhead = 1.25;  // of what was sent in fact: the rate grows while there is nothing to do
+constexpr double kLeastPart = 0.25;
 
 double Ms(Millis time) { return static_cast<double>(time.count()); }
 
@@ -73,12 +75,17 @@ void RateLearner::OnRefused(Millis sent, Millis reopens, bool told) {
     refused_first_ = sent;
     reopens_ = sent;
     told_ = false;
-    // Not faster yet.
-    if (base_ > 0) base_ = *Rate();
+    // Not faster yet. While there is little to do the rate grows beyond what anyone has granted.
+    if (base_ > 0) base_ = std::min(*Rate(), std::max(base_, kMostAhead * SentBy(sent)));
     quiet_ = Millis(0);
   }
   told_ = told_ || told;
   reopens_ = std::max(reopens_, reopens);
+}
+
+// The rate of what went well in this cycle until then.
+double RateLearner::SentBy(Millis until) const {
+  return static_cast<double>(good_) / std::max(1.0, Ms(until - began_));
 }
 
 // The upstream was open again somewhere between the last refusal and the first success.
@@ -103,8 +110,15 @@ void RateLearner::EndCycle(Millis now) {
   }
   // Without a time told a few refusals cost little, and some come by chance: lanes are not evenly spread.
   if (!told_) rate *= 1 + probe_;
-  // Less than half of what was granted before is more likely an accident than the limit.
-  base_ = base_ > 0 ? std::max(rate, *Rate() / 2) : rate;
+  // One cycle of a short window tells little: what was known before counts too, the more the longer it held.
+  if (base_ > 0) {
+    const double before = std::min(*Rate(), std::max(rate, kMostAhead * SentBy(refused_first_)));
+    const double part = std::max(1.0 / ++cycles_, kLeastPart);
+    base_ = before + part * (rate - before);
+  } else {
+    base_ = rate;
+    cycles_ = 1;
+  }
   cycle_ = now - began_;
   quiet_ = Millis(0);
   Restart(reopens_ < now ? reopens_ + (now - reopens_) / 2 : now);

@@ -43,11 +43,13 @@ class RateLearner {
   };
   void NoteMark(Millis now);
   void EndCycle(Millis now);
+  double SentBy(Millis until) const;
   double MeasuredSince(const Mark& from, Millis reopened_at, Millis now) const;
 
   double probe_;
   double base_ = 0;  // requests in a millisecond; 0 = not learnt
   Millis cycle_{0};  // the last one's length
+  int cycles_ = 0;   // that base_ rests on
   Millis quiet_{0};  // nothing was refused for so long, while requests were sent
 
   bool started_ = false;

@@ -55,13 +55,26 @@ class MeterLimits {
   Millis GapForOthers(const Lanes& lanes, Millis now) const;
 
   // An answer said when a window ends whose length is not known.
-  void OnReset(std::int64_t remaining, Millis left, int lanes, Millis now);
+  void OnReset(const RateWindow& told, int lanes, Millis now);
+  // How long the window of such answers is: the longest time until its end that two answers told alike.
+  // Nothing while no two did, or where it is too long to be paced from its start.
+  std::optional<Millis> LengthOf(std::int64_t limit, Millis left, Millis now);
   // What remains grows before a window ends: the upstream counts by a sliding window or by tokens, and what
   // it calls the end says nothing of when it grants more.
   bool GrantsGradually() const { return gradual_; }
   // A lane means to send at `at`, of `rate` requests in a millisecond here; returns when it should, so that
   // the lanes of this worker do not all send at once.
   Millis Reserve(Millis at, double rate);
+
+  // A request that was sent at `sent` was refused: no lane here sends another for a moment, twice as long
+  // with each refusal until one is granted. `rate` as above.
+  void Hold(Millis sent, double rate, bool paced, Millis now);
+  void OnGranted(Millis sent);
+  // Until when; long ago if nothing is refused.
+  Millis HeldUntil() const { return held_until_; }
+  // A lane would send now: when it may, of `rate` requests in a millisecond here, in the order in which lanes
+  // come. Lanes that were refused together would come back together.
+  Millis TurnOf(double rate, Millis now);
 
   RateLearner learner;
 
@@ -71,7 +84,9 @@ class MeterLimits {
     SentCount sent;
     std::int64_t limit = 0;
     std::int64_t remaining = 0;
+    Millis unknown_until{0};  // what is used is not all explained until then
     Millis told_at{0};
+    std::int64_t told = 0;    // the number of the telling
     double ours = 1;          // the part of our own pace that is kept
     std::int64_t pace = 0;    // requests of all lanes in a window, unless others use it
     std::int64_t others = 0;  // requests of others in a window
@@ -83,10 +98,19 @@ class MeterLimits {
   static void Share(Window& window, Millis per, const Lanes& lanes, Millis now);
 
   std::map<Millis, Window> windows_;  // by length; bounded
-  Millis reserved_{0};                // the latest
-  Millis ends_{0};                    // the window that was told of last
-  std::int64_t lowest_ = 0;           // remaining in it
+  std::int64_t tellings_ = 0;
+  std::int64_t sent_ = 0;
+  Millis reserved_{0};  // the latest
+  Millis held_at_{-1}, held_until_{0};
+  int holds_ = 0;                             // since one was granted
+  double turn_{0};                            // the next free one
+  Millis ends_{0};                            // the window that was told of last
+  std::optional<std::int64_t> ending_limit_;  // its
+  std::int64_t lowest_ = 0;                   // remaining in it
   bool gradual_ = false;
+  std::int64_t timed_limit_ = 0;  // of the window whose length is looked for
+  Millis timed_end_{0};           // as the last answer told it
+  Millis length_{0};              // the longest; 0 = not known
 };
 
 }  // namespace weir::worker

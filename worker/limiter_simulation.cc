@@ -142,7 +142,8 @@ class Simulation {
     for (int i = 0; i < of_.workers; ++i) {
       Worker worker;
       worker.boot_ms = static_cast<std::int64_t>(Between(0, 1e6));
-      const auto off = static_cast<std::int64_t>(Between(-50, 50));
+      const auto most_off = static_cast<double>(of_.clocks_off.count());
+      const auto off = static_cast<std::int64_t>(Between(-most_off, most_off));
       worker.limiter = std::make_unique<Limiter>(LimiterOptions{}, milliseconds(1'000), milliseconds(60'000),
                                                  of_.seed, milliseconds(kWallMs + off - worker.boot_ms));
       workers_.push_back(std::move(worker));

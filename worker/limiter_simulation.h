@@ -31,10 +31,11 @@ struct SimulatedCase {
   std::chrono::milliseconds window{1'000};
   int lanes = 4;
   int workers = 1;
-  std::chrono::milliseconds latency{100};  // of an answer, ± 20 %
-  double others = 0;                       // part of the limit that others than weir use, evenly
-  std::chrono::milliseconds warm_up{0};    // not counted
-  std::chrono::milliseconds time{60'000};  // counted
+  std::chrono::milliseconds latency{100};   // of an answer, ± 20 %
+  std::chrono::milliseconds clocks_off{5};  // by how much at most, of the workers' clocks
+  double others = 0;                        // part of the limit that others than weir use, evenly
+  std::chrono::milliseconds warm_up{0};     // not counted
+  std::chrono::milliseconds time{60'000};   // counted
   std::uint64_t seed = 1;
 
   std::string Name() const;

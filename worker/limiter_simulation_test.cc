@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <map>
-#include <string>
 
 namespace weir::worker {
 namespace {
@@ -54,42 +53,50 @@ void ForAll(bool known, const Check& check) {
   }
 }
 
-// Clocks 50 ms off, on windows of one second that are counted by the older one's part: some requests of many
-// workers come too close together whatever each of them does.
-bool IsHardest(const SimulatedCase& one) {
-  return one.limit == Limit::kSlidingCounters && one.window == milliseconds(1'000) && one.workers > 1;
-}
-
 TEST(LimiterSimulation, AKnownQuotaIsUsedAndNotOverrun) {
   ForAll(true, [](const SimulatedCase& one, const SimulatedResult& result) {
-    EXPECT_GE(result.goodput, IsHardest(one) ? 0.95 : 0.97) << one.Name();
-    EXPECT_LE(result.refused, IsHardest(one) ? 0.005 : 0.001) << one.Name();
+    EXPECT_GE(result.goodput, 0.97) << one.Name();
+    EXPECT_LE(result.refused, 0.001) << one.Name();
   });
 }
 
-// After a minute. Means, since a rate that is still being looked for is not the same at any time.
-TEST(LimiterSimulation, AnUnknownQuotaIsLearnt) {
-  std::map<Headers, double> goodput;
-  std::map<Headers, int> cases;
-  std::string worst;
-  double least = 1;
-  ForAll(false, [&](const SimulatedCase& one, const SimulatedResult& result) {
-    goodput[one.headers] += std::min(1.0, result.goodput);
-    ++cases[one.headers];
-    if (result.goodput < least) {
-      least = result.goodput;
-      worst = one.Name();
-    }
-  });
-  const std::map<Headers, double> expected{{Headers::kNone, 0.95},
-                                           {Headers::kMaxInterval, 0.95},
-                                           {Headers::kResetDelta, 0.9},
-                                           {Headers::kResetEpoch, 0.9},
-                                           {Headers::kDraft, 0.95}};
-  for (const auto& [headers, sum] : goodput) {
-    EXPECT_GE(sum / cases[headers], expected.at(headers)) << NameOf(headers);
+// Clocks 50 ms off, on windows of one second that are counted by the older one's part: some requests of many
+// workers come too close together, until their lanes have moved.
+TEST(LimiterSimulation, WorkersWhoseClocksDifferLoseLittle) {
+  for (const bool retry_after : {false, true}) {
+    SimulatedCase one{
+        .limit = Limit::kSlidingCounters, .retry_after = retry_after, .lanes = 16, .workers = 8};
+    one.clocks_off = milliseconds(50);
+    const SimulatedResult result = Simulate(one);
+    EXPECT_GE(result.goodput, 0.95) << one.Name();
+    EXPECT_LE(result.refused, 0.005) << one.Name();
+    one.warm_up = milliseconds(180'000);
+    EXPECT_LE(Simulate(one).refused, 0.002) << one.Name() << " after three minutes";
   }
-  EXPECT_GE(least, 0.6) << worst;
+}
+
+// After a minute. Sliding counters that are asked too much tell a time until which they refuse, and it is not
+// true: whoever does as told loses up to a window by each refusal. So there a mean must do, and half.
+TEST(LimiterSimulation, AnUnknownQuotaIsLearnt) {
+  double counters = 0;
+  int cases = 0;
+  std::map<Headers, double> goodput;
+  std::map<Headers, int> of_headers;
+  ForAll(false, [&](const SimulatedCase& one, const SimulatedResult& result) {
+    const bool false_times = one.limit == Limit::kSlidingCounters && one.headers != Headers::kMaxInterval &&
+                             one.headers != Headers::kDraft;
+    // Lanes that take turns lose a whole turn by being late.
+    const bool turns = one.lanes > one.requests;
+    EXPECT_GE(result.goodput, false_times ? 0.8 : turns ? 0.87 : 0.9) << one.Name();
+    if (one.limit == Limit::kSlidingCounters) {
+      counters += std::min(1.0, result.goodput);
+      ++cases;
+    }
+    goodput[one.headers] += std::min(1.0, result.goodput);
+    ++of_headers[one.headers];
+  });
+  EXPECT_GE(counters / cases, 0.95);
+  for (const auto& [headers, sum] : goodput) EXPECT_GE(sum / of_headers[headers], 0.95) << NameOf(headers);
 }
 
 TEST(LimiterSimulation, AKnownQuotaIsKeptWhileOthersUseAPartOfTheLimit) {

@@ -289,12 +289,12 @@ TEST(LimiterTest, WhatRemainsIsSpreadOverTheRestOfAWindow) {
     return limiter.ApplyHeaders({"m", lane}, {kNoRules, lanes}, {{100, remaining, reset, std::nullopt}},
                                 milliseconds(0));
   };
-  EXPECT_EQ(told(99, milliseconds(50'000), 1), milliseconds(0)) << "plenty is left";
-  EXPECT_EQ(told(50, milliseconds(50'000), 1), milliseconds(1'000));
-  EXPECT_EQ(told(50, milliseconds(50'000), 4), milliseconds(4'000));
+  EXPECT_EQ(told(99, milliseconds(500'000), 1), milliseconds(0)) << "plenty is left";
+  EXPECT_EQ(told(50, milliseconds(500'000), 1), milliseconds(10'000));
+  EXPECT_EQ(told(50, milliseconds(500'000), 4), milliseconds(40'000));
   EXPECT_EQ(told(0, milliseconds(5'000), 1), milliseconds(5'000));
-  EXPECT_EQ(told(1, milliseconds(50'000), 4), milliseconds(25'000)) << "the first lane has it";
-  EXPECT_EQ(told(1, milliseconds(50'000), 4, 1), milliseconds(50'000)) << "never beyond the window";
+  EXPECT_EQ(told(1, milliseconds(500'000), 4), milliseconds(250'000)) << "the first lane has it";
+  EXPECT_EQ(told(1, milliseconds(500'000), 4, 1), milliseconds(500'000)) << "never beyond the window";
   EXPECT_EQ(told(0, std::chrono::days(300), 1), milliseconds(3'600'000)) << "asks again after an hour";
 }
 
@@ -353,6 +353,150 @@ TEST(LimiterTest, NoTimeToldIsNoWait) {
   EXPECT_EQ(limiter.ApplyHeaders(kLane, kNoQuota, {{100, 0, std::nullopt, std::nullopt}}, milliseconds(0)),
             milliseconds(0));
   EXPECT_EQ(limiter.ApplyHeaders(kLane, kNoQuota, {}, milliseconds(0)), milliseconds(0));
+}
+
+// Of 1 s for one answer and 10 ms for another, the second tells the time to within 5 ms.
+TEST(LimiterTest, TheDatabasesClockIsReadByTheQuickestAnswer) {
+  ManualClock clock;
+  int asked = 0;
+  const milliseconds began = clock.Boot();
+  const auto wall = Limiter::MeasureWall(clock, [&]() -> Result<std::int64_t> {
+    const milliseconds there(asked == 3 ? 5 : 900), back(asked == 3 ? 5 : 100);
+    ++asked;
+    clock.Advance(there);
+    const std::int64_t told = (clock.Boot() - began).count() + 7'000'000;
+    clock.Advance(back);
+    return told;
+  });
+  ASSERT_TRUE(wall);
+  EXPECT_EQ(*wall, milliseconds(7'000'000) - began);
+  const auto failed = Limiter::MeasureWall(
+      clock, []() -> Result<std::int64_t> { return Fail(ErrorClass::kDatabase, "gone"); });
+  EXPECT_FALSE(failed);
+}
+
+// One lane asks as it is told to; `answer` makes what the upstream tells of request number n (from 0) at a
+// time. Returns when each was sent.
+template <class Answer>
+std::vector<milliseconds> SentIn(Limiter& limiter, milliseconds time, const Answer& answer) {
+  std::vector<milliseconds> sent;
+  for (milliseconds now(0); now < time;) {
+    const milliseconds wait = limiter.Ask(kLane, kNoQuota, now).wait;
+    if (wait > milliseconds(0)) {
+      now += wait;
+      continue;
+    }
+    const auto told = answer(static_cast<int>(sent.size()), now);
+    sent.push_back(now);
+    const milliseconds began = now;
+    now += milliseconds(5);
+    const auto learnt = limiter.OnSuccess(kLane, kNoQuota, began, now);
+    const auto quota = limiter.RecordSent(kLane, kNoQuota, 1, began, now);
+    now += std::max({learnt, quota, limiter.ApplyHeaders(kLane, kNoQuota, told, now)});
+  }
+  return sent;
+}
+
+// Windows of 10 s, of which only the end is told, in whole seconds, as seconds or as a Unix time.
+TEST(LimiterTest, AWindowsLengthIsLearntFromWhenItEnds) {
+  for (const milliseconds more : {milliseconds(0), milliseconds(400)}) {
+    Limiter limiter = Make();
+    std::int64_t window = -1, used = 0, refused = 0;
+    const auto sent = SentIn(limiter, milliseconds(120'000), [&](int, milliseconds now) {
+      const std::int64_t number = (now.count() + 3'700) / 10'000;
+      if (number != window) used = 0;
+      window = number;
+      if (++used > 100) ++refused;
+      const milliseconds left((number + 1) * 10'000 - now.count() - 3'700 + more.count());
+      const milliseconds whole(more > milliseconds(0) ? left : std::chrono::ceil<std::chrono::seconds>(left));
+      return std::vector<RateWindow>{{100, std::max<std::int64_t>(0, 100 - used), whole, std::nullopt}};
+    });
+    const auto late = std::count_if(sent.begin(), sent.end(), [](auto at) { return at.count() >= 20'000; });
+    EXPECT_GE(late, 960);
+    EXPECT_LE(late, 1'000);
+    EXPECT_LE(refused, 30) << "in the first windows";
+  }
+}
+
+// A proxy's window, told once among others, is not kept for three of its lengths.
+TEST(LimiterTest, AWindowThatIsNoLongerToldIsForgotten) {
+  Limiter limiter = Make();
+  const RateWindow slow{60, 59, std::nullopt, milliseconds(60'000)};
+  const RateWindow fast{100, 50, std::nullopt, milliseconds(10'000)};
+  const auto sent = SentIn(limiter, milliseconds(60'000), [&](int n, milliseconds) {
+    return std::vector<RateWindow>{n == 0 ? slow : fast};
+  });
+  EXPECT_GE(sent.size(), 380u) << "ten in a second after the first 20";
+}
+
+TEST(LimiterTest, ALimitThatChangesIsKeptAtOnce) {
+  Limiter limiter = Make();
+  std::int64_t limit = 100;
+  const auto sent = SentIn(limiter, milliseconds(100'000), [&](int, milliseconds now) {
+    limit = now < milliseconds(50'000) ? 100 : 20;
+    return std::vector<RateWindow>{{limit, limit / 20, std::nullopt, milliseconds(10'000)}};
+  });
+  const auto late = std::count_if(sent.begin(), sent.end(), [](auto at) { return at.count() >= 51'000; });
+  EXPECT_GE(late, 90);
+  EXPECT_LE(late, 100);
+}
+
+// Then nothing is known of how much of the limit is used, least of all that it is little.
+TEST(LimiterTest, MoreRemainingThanTheLimitSpeedsNothingUp) {
+  Limiter limiter = Make();
+  const std::vector<RateWindow> told{{100, 5'000, std::nullopt, milliseconds(10'000)}};
+  std::int64_t sent = 0;
+  for (milliseconds now(0); now < milliseconds(60'000); now += milliseconds(10)) {
+    for (int index = 0; index < 4; ++index) {
+      const LaneId lane{"m", index};
+      const Limiter::Quota quota{kNoRules, 4};
+      if (now == milliseconds(0)) limiter.Start(lane, {.held = true, .lease_epoch = 1}, now);
+      if (limiter.Ask(lane, quota, now).wait > milliseconds(0)) continue;
+      limiter.RecordSent(lane, quota, 1, now, now);
+      limiter.ApplyHeaders(lane, quota, told, now);
+      ++sent;
+    }
+  }
+  EXPECT_LE(sent, 620) << "100 in 10 s, whatever is said to remain";
+  EXPECT_GE(sent, 550);
+}
+
+// Two limits, by what is asked for: the one's remaining after the other's is no sign that requests come back.
+TEST(LimiterTest, TheEndOfAWindowIsBelievedWhereTwoLimitsAreTold) {
+  Limiter limiter = Make();
+  const milliseconds end(1'800'000);
+  for (int i = 0; i < 10; ++i) {
+    const RateWindow core{5'000, 4'000 - i, end - milliseconds(i), std::nullopt};
+    const RateWindow search{30, 20 - i, milliseconds(50'000 - i), std::nullopt};
+    limiter.ApplyHeaders(kLane, kNoQuota, {i % 2 == 0 ? core : search}, milliseconds(i));
+  }
+  EXPECT_EQ(limiter.UsedUpFor(kLane, {{30, 0, milliseconds(40'000), std::nullopt}}), milliseconds(40'000));
+}
+
+// While there was little to do nothing was refused, and the rate that is tried grew to thousands a second.
+TEST(LimiterTest, ARefusalAfterQuietTimesIsNotRepeatedAtOnce) {
+  Limiter limiter = Make();
+  Refuse(limiter, std::nullopt, milliseconds(0), 0);
+  milliseconds now(1'000);
+  for (int i = 0; i < 600; ++i, now += milliseconds(1'000)) {
+    limiter.OnSuccess(kLane, kNoQuota, now, now + milliseconds(10));
+    if (i == 2) Refuse(limiter, std::nullopt, milliseconds(0), static_cast<int>(now.count()) + 20);
+  }
+  EXPECT_GE(Refuse(limiter, std::nullopt, milliseconds(0), static_cast<int>(now.count())), milliseconds(500));
+}
+
+// Each lane would find out for itself.
+TEST(LimiterTest, ARefusalHoldsTheOtherLanesForAMoment) {
+  Limiter limiter = Make();
+  const Limiter::Quota quota{kNoRules, 8};
+  for (int index = 0; index < 8; ++index)
+    limiter.Start({"m", index}, {.held = true, .lease_epoch = 1}, milliseconds(0));
+  limiter.Throttled(kLane, quota, std::nullopt, milliseconds(0), milliseconds(10), milliseconds(20));
+  const auto second = limiter.Ask({"m", 1}, quota, milliseconds(30)).wait;
+  const auto third = limiter.Ask({"m", 2}, quota, milliseconds(30)).wait;
+  EXPECT_GT(second, milliseconds(100));
+  EXPECT_GT(third, second) << "one after the other";
+  EXPECT_EQ(limiter.Ask({"m", 1}, quota, milliseconds(30) + second).wait, milliseconds(0));
 }
 
 }  // namespace

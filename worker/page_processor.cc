@@ -1,5 +1,7 @@
 #include "worker/page_processor.h"
 
+#include <algorithm>
+#include <thread>
 #include <utility>
 
 #include "common/access/access_token.h"
@@ -11,6 +13,7 @@
 #include "common/sources/field_columns.h"
 #include "common/sources/upstream_sentence.h"
 #include "worker/page_reading.h"
+#include "worker/return_tasks.h"
 
 namespace weir::worker {
 namespace {
@@ -19,7 +22,8 @@ constexpr int kMaxRedirects = 3;
 constexpr int kMaxMoves = 3;
 // A renewal may take longer than the lane's turn, which was had before it.
 constexpr std::chrono::milliseconds kTurnLasts{200};
-constexpr std::size_t kPlanPiece = 32 << 10;  // bytes of planned tasks sent at a time
+constexpr std::chrono::milliseconds kLookEvery{100};  // while a turn is waited for in place
+constexpr std::size_t kPlanPiece = 32 << 10;          // bytes of planned tasks sent at a time
 
 FetchOptions FetchOptionsOf(const Config& config, const AccountSettings& settings) {
   FetchOptions options;
@@ -106,16 +110,11 @@ Result<std::string> PageProcessor::FollowedTarget(TaskWork& work, const FollowTo
 }
 
 // One page's request, with the redirects an upstream may answer. Leaves in `reading` what came.
-Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort) {
+Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const PageHooks& hooks) {
   auto page = work.source->Request(ContextOf(work));
   if (!page) return Fail(page.error());
   HttpRequest request = std::move(page->request);
   const auto secrets = work.source->SecretHeaders(work.settings.secrets);
-  const AbortCheck check = [&]() -> std::optional<Error> {
-    if (auto error = abort()) return error;
-    if (auto ok = parts_.writer->Poll(); !ok) return ok.error();
-    return std::nullopt;
-  };
   parts_.fetcher->SetOptions(FetchOptionsOf(*parts_.config, work.settings));
   for (int redirects = 0; redirects <= kMaxRedirects; ++redirects) {
     ++work.effort.requests;
@@ -124,7 +123,7 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     work.last_request = request.method + " " + Printable(request.target);
     work.last_head.clear();
     const auto asked = parts_.clock->Boot();
-    auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
+    auto head = parts_.fetcher->Fetch(request, secrets, reading, [&] { return Check(hooks); });
     work.metrics->Request(head ? head->status : 0, parts_.clock->Boot() - asked);
     work.metrics->ResponseBytes(parts_.fetcher->LastStats().body_bytes);
     if (!head) return Fail(WithoutSecrets(head.error(), work.settings.secrets));
@@ -133,6 +132,8 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     auto target = FollowedTarget(work, *follow, request.target);
     if (!target) return Fail(target.error());
     request.target = std::move(*target);
+    if (redirects == kMaxRedirects) break;
+    if (auto ok = GoOn(work, hooks); !ok) return ok;
   }
   return Fail(ErrorClass::kInvalid, "more redirects in a row than any API needs");
 }
@@ -156,6 +157,25 @@ Result<void> PageProcessor::AskQuota(TaskWork& work, const PageHooks& hooks) {
   return Fail(ErrorClass::kStopped, "the lane waits for its limit");
 }
 
+Result<void> PageProcessor::GoOn(TaskWork& work, const PageHooks& hooks) {
+  while ((work.pause = hooks.onward())) {
+    if (work.pause->wait > kLongWait) return Fail(ErrorClass::kStopped, "the lane waits for its limit");
+    const auto until = parts_.clock->Boot() + work.pause->wait;
+    for (auto left = work.pause->wait; left > left.zero(); left = until - parts_.clock->Boot()) {
+      if (auto error = Check(hooks)) return Fail(std::move(*error));
+      std::this_thread::sleep_for(std::min(left, kLookEvery));
+    }
+  }
+  return {};
+}
+
+// A batch of the page may be on its way meanwhile.
+std::optional<Error> PageProcessor::Check(const PageHooks& hooks) {
+  if (auto error = hooks.abort()) return error;
+  if (auto ok = parts_.writer->Poll(); !ok) return ok.error();
+  return std::nullopt;
+}
+
 Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
   const LogScope scope({{"page", work.task.page}});
   int asked_again = 0;
@@ -165,7 +185,7 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
     if (!page) return Fail(page.error());
     parts_.writer->StartPage(work.task.position, work.task.digest);
     Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
-    if (auto ok = FetchPage(work, reading, hooks.abort); !ok && !reading.Moved()) return ok;
+    if (auto ok = FetchPage(work, reading, hooks); !ok && !reading.Moved()) return ok;
     if (const auto* again = std::get_if<AskAgain>(&reading.Judged())) {
       if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
       if (auto ok = AskQuota(work, hooks); !ok) return ok;
@@ -187,20 +207,23 @@ Result<void> PageProcessor::RunPage(TaskWork& work, const PageHooks& hooks) {
     // look-up tells what is known. Counters then count both readings, and still add up.
     work.task.position = 0;
     work.task.digest = 0;
+    if (moves == kMaxMoves) break;
+    if (auto ok = GoOn(work, hooks); !ok) return ok;
   }
   return Fail(ErrorClass::kTransient, "the page's records keep moving while it is read");
 }
 
-Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort) {
+Result<void> PageProcessor::RunDiscover(TaskWork& work, const PageHooks& hooks) {
   for (int asked_again = 0;;) {
     auto page = work.source->Request(ContextOf(work));
     if (!page) return Fail(page.error());
     Reading reading(parts_, Mapper(work), &batch_, &work, ContextOf(work), *page);
-    if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
+    if (auto ok = FetchPage(work, reading, hooks); !ok) return ok;
     if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
     const auto* again = std::get_if<AskAgain>(&reading.Judged());
     if (again == nullptr) return WritePlan(work, reading.Head(), reading.Document());
     if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
+    if (auto ok = AskQuota(work, hooks); !ok) return ok;
   }
 }
 
@@ -298,7 +321,7 @@ Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
 }
 
 Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
-  if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks.abort);
+  if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks);
   parts_.writer->Measure(work.metrics);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   batch_ = parts_.writer->Buffers().TakeRecords();

@@ -63,6 +63,10 @@ struct PageHooks {
   std::function<std::optional<Pause>()> between;
   // Before a request that was refused is sent again; likewise.
   std::function<std::optional<Pause>()> again;
+  // Before another request of the same page: where a redirect leads, or the whole page once more. A pause of
+  // up to kLongWait is waited for in place, since the page would else begin with the request that was just
+  // sent; a longer one ends the work likewise.
+  std::function<std::optional<Pause>()> onward;
   // The task's last answer is read whole: it will ask nothing more of the upstream. Not told of a task whose
   // end its source decides (a cursor, a budget).
   std::function<void()> answered;
@@ -92,9 +96,11 @@ class PageProcessor {
  private:
   Result<void> RunPage(TaskWork& work, const PageHooks& hooks);
   static Result<void> AskQuota(TaskWork& work, const PageHooks& hooks);
-  Result<void> RunDiscover(TaskWork& work, const AbortCheck& abort);
+  Result<void> GoOn(TaskWork& work, const PageHooks& hooks);
+  std::optional<Error> Check(const PageHooks& hooks);
+  Result<void> RunDiscover(TaskWork& work, const PageHooks& hooks);
   Result<void> WritePlan(TaskWork& work, const HttpResponseHead& head, std::string_view document);
-  Result<void> FetchPage(TaskWork& work, Reading& reading, const AbortCheck& abort);
+  Result<void> FetchPage(TaskWork& work, Reading& reading, const PageHooks& hooks);
   Result<void> RunTask(TaskWork& work, const PageHooks& hooks);
   Result<void> RunPages(TaskWork& work, const PageHooks& hooks);
   Result<void> HaveToken(TaskWork& work, std::optional<std::int64_t> refused);

@@ -244,14 +244,26 @@ void TaskRunner::FreeLane(TaskWork& work) {
 }
 
 // Before a request: a window of the quota may be full, and what is sent may have to be written down first.
-std::optional<Pause> TaskRunner::MayBegin(TaskWork& work) {
+std::optional<Pause> TaskRunner::MayBegin(TaskWork& work, bool onward) {
   const LaneId& lane = work.task.lane;
   if (auto pause = MayWrite(work)) return pause;
   work.began = shared_.clock->Boot();
   const Limiter::Turn turn = shared_.limiter->Ask(lane, {work.quota, work.task.lanes}, work.began);
-  if (turn.wait > milliseconds(0)) return Pause{turn.wait, kQuota};
+  const bool owed = onward && turn.wait > kLongWait && !turn.used_up;
+  if (turn.wait > milliseconds(0) && !owed) return Pause{turn.wait, kQuota};
   if (turn.save && !SaveLane(lane, turn.ahead, kQuota)) return Pause{kLeasePoll, kDatabase};
   return std::nullopt;
+}
+
+// Before another request of the same page. What would make the task wait in the ledger, and so begin its page
+// again and again, is owed instead: the lane's next request waits for both. Not where there is nothing left.
+std::optional<Pause> TaskRunner::MayGoOn(TaskWork& work) {
+  const bool nothing_left = std::any_of(work.rate_limits.begin(), work.rate_limits.end(),
+                                        [](const RateWindow& window) { return window.remaining == 0; });
+  const Pause pace = Pace(work);
+  const bool told = pace.waiting_for != kQuota && (nothing_left || pace.wait <= kLongWait);
+  if (pace.wait > milliseconds(0) && told) return pace;
+  return MayBegin(work, true);
 }
 
 Result<TaskWork> TaskRunner::Open(ledger::ClaimedTask task) {
@@ -287,6 +299,7 @@ Result<void> TaskRunner::Process(TaskWork& work) {
     if (pace.wait > milliseconds(0)) return pace;
     return MayBegin(work);
   };
+  hooks.onward = [&] { return MayGoOn(work); };
   hooks.answered = [&] { FreeLane(work); };
   shared_.claims->Add(work.task.id, work.task.epoch);
   hooks.abort = [this, &work] {

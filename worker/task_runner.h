@@ -82,7 +82,8 @@ class TaskRunner {
   Result<TaskWork> Open(ledger::ClaimedTask task);
   Result<void> Process(TaskWork& work);
   Next End(TaskWork& work, const Result<void>& done, std::chrono::milliseconds took);
-  std::optional<Pause> MayBegin(TaskWork& work);
+  std::optional<Pause> MayBegin(TaskWork& work, bool onward = false);
+  std::optional<Pause> MayGoOn(TaskWork& work);
   Pause Pace(TaskWork& work);
   Pause Answered(TaskWork& work);
   void FreeLane(TaskWork& work);

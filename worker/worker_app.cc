@@ -149,10 +149,9 @@ Result<void> WorkerApp::Start(const std::atomic<int>& stop) {
   const auto few = pg::CheckConnections(session, "a worker", 2, config_.sessions + 1);
   if (!few) return Fail(few.error());
   if (!few->empty()) Log(LogLevel::kWarn, *few);
-  const milliseconds asked = clock_.Boot();
-  auto database = ledger::DatabaseMillis(session);
-  if (!database) return Fail(database.error());
-  limiter_.SetWall(milliseconds(*database) - (asked + clock_.Boot()) / 2);
+  auto wall = Limiter::MeasureWall(clock_, [&] { return ledger::DatabaseMillis(session); });
+  if (!wall) return Fail(wall.error());
+  limiter_.SetWall(*wall);
   auto server =
       HttpServer::Start({.address = config_.metrics_address, .port = config_.metrics_port},
                         RouteByPath({{"/metrics", [this](const HttpServerRequest& r) { return Serve(r); }},

@@ -172,6 +172,78 @@ TEST_F(LimitsTest, AfterARenewalTheQuotaIsAskedAgain) {
   EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
 }
 
+// Where a redirect leads is another request.
+TEST_F(LimitsTest, ARedirectHasItsOwnTurnInTheQuota) {
+  config_.sources["chesscom"].quota = "1/day";
+  config_.sources["chesscom"].lanes = 1;
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/archives","action":"redirect","times":1,)"
+                                  R"("location":"/pub/player/hikaru/games/archives"}]})"));
+  Open(Request("chesscom", {"hikaru"}));
+  Worker worker(this, "a");
+  Turn(worker);
+  EXPECT_EQ(Requests(), 1);
+  EXPECT_GT(LaneWait(), 3'600);
+  EXPECT_EQ(Text("select waiting_for from weir.lanes where not_before > now()"), "quota");
+  EXPECT_EQ(Number("select sum(attempts) from weir.tasks"), 0);
+}
+
+// Begun again, the page would ask for the redirect again, each time.
+TEST_F(LimitsTest, AShortWaitForARedirectsTurnIsWaitedForInPlace) {
+  config_.sources["chesscom"].quota = "5/1s";
+  config_.sources["chesscom"].lanes = 1;
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/archives","action":"redirect","times":1,)"
+                                  R"("location":"/pub/player/hikaru/games/archives"}]})"));
+  Open(Request("chesscom", {"hikaru"}));
+  Worker worker(this, "a");
+  while (Number("select count(*) from weir.tasks where requests > 0") == 0) {
+    for (const auto& task : Ready()) worker.Deliver(task);
+    worker.RunOnce();
+  }
+  EXPECT_EQ(Text("select state || ' ' || requests from weir.tasks where requests > 0"), "done 2");
+}
+
+// Seventeen seconds to the next turn: a task that went back to the ledger for it would never get on. The lane
+// owes that turn.
+TEST_F(LimitsTest, ALongWaitForARedirectsTurnIsOwedByTheLane) {
+  config_.sources["chesscom"].quota = "7/120s";
+  config_.sources["chesscom"].lanes = 1;
+  ASSERT_TRUE(upstream_.SetFaults(R"({"rules":[{"match":"/games/archives","action":"redirect","times":1,)"
+                                  R"("location":"/pub/player/hikaru/games/archives"}]})"));
+  Open(Request("chesscom", {"hikaru"}));
+  Worker worker(this, "a");
+  // A slot, of 121 s for seven, begins in half a second.
+  worker.limiter.SetWall(milliseconds(17'286 - 500) - clock_.Boot());
+  while (Requests() == 0) {
+    Text("update weir.lanes set not_before = null");
+    Turn(worker);
+  }
+  EXPECT_EQ(Requests(), 2);
+  EXPECT_GT(LaneWait(), 18) << "two turns";
+}
+
+TEST_F(LimitsTest, APageThatIsReadWholeAgainHasItsOwnTurnInTheQuota) {
+  config_.sources["chesscom"].quota = "3/day";
+  config_.sources["chesscom"].lanes = 1;
+  config_.batch_records = 2;
+  ASSERT_TRUE(
+      upstream_.SetFaults(R"({"rules":[{"match":"/games/2","action":"truncate","after":12000,"times":1}]})"));
+  Open(Request("chesscom", {"hikaru"}));
+  Worker worker(this, "a");
+  Turn(worker);  // the plan
+  const auto months = Ready();
+  ASSERT_FALSE(months.empty());
+  worker.Deliver(months[0]);
+  worker.RunOnce();
+  ASSERT_EQ(Requests(), 2);
+  ASSERT_EQ(Text("select state from weir.tasks where position > 0"), "parked");
+  ASSERT_EQ(Text("update weir.tasks set digest = digest + 1 where position > 0 returning 1"), "1");
+  Text("update weir.tasks set not_before = now() - interval '1 s' where state = 'parked'");
+  Text("update weir.lanes set not_before = null");
+  Turn(worker);  // the same one again: the others stay dispatched
+  EXPECT_EQ(Requests(), 3) << "the second reading would have been the fourth";
+  EXPECT_GT(LaneWait(), 3'600);
+}
+
 // Another token of the same app would lack the right too.
 TEST_F(LimitsTest, ARightThatIsMissingSpendsNoRefreshToken) {
   BeginRenewing("100/day");
