@@ -339,6 +339,17 @@ TEST_F(HighLevelWhole, PipelinesThatWereThereAMomentAgoAreNotGone) {
   const auto job = Read(JobMode::kFull, "pipelines");
   EXPECT_EQ(job.state, "succeeded") << Why();
   EXPECT_EQ(job.totals.inserted, 12);
+  // As many as there were a moment ago, and all of them the same one.
+  std::string copies;
+  for (int i = 0; i < 12; ++i)
+    copies += std::string(i > 0 ? "," : "") + R"({"id":"pipe0000000000000000","name":"x","stages":[]})";
+  Text("delete from highlevel.pipelines");
+  Json twice = Answer("/pipelines", (R"({"pipelines":[)" + copies + "]}").c_str());
+  twice["nth"] = 2;
+  twice["times"] = 1;
+  Fault(twice);
+  EXPECT_EQ(Read(JobMode::kFull, "pipelines").state, "succeeded") << Why();
+  EXPECT_EQ(Text("select count(*) from highlevel.pipelines"), "12");
   none.erase("times");
   none.erase("nth");
   none["skip"] = 1;
