@@ -205,7 +205,8 @@ void PageProcessor::Reading::Note(const RecordHead& head) {
   if (seen_ == 1) first_id_ = head.id;
   last_id_ = head.id;
   const auto kind = context_.selector.kind;
-  const bool counted = kind == SelectorKind::kCursor || kind == SelectorKind::kNewest;
+  const bool counted =
+      kind == SelectorKind::kCursor || kind == SelectorKind::kNewest || kind == SelectorKind::kPages;
   if (counted && !head.id.empty() && id_hashes_.size() < kMostHashes)
     id_hashes_.push_back(std::hash<std::string_view>{}(head.id));
 }

@@ -20,6 +20,7 @@ constexpr std::size_t kMostWords = 200;
 std::optional<GrantRefusal> ReadGrantRefusal(const HttpResponseHead& head, std::string_view document) {
   static const FieldTree kTree({"error", "error_description"});
   if (head.status < 400 || head.status >= 500) return std::nullopt;
+  document = WithoutByteOrderMark(document);
   std::string padded(document);
   padded.append(RecordMapper::kRecordPadding, '\0');
   RecordCheck check(kTree);

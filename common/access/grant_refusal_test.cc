@@ -44,6 +44,12 @@ TEST(GrantRefusal, WhatIsNoErrorOfTheRfcTellsNothing) {
   }
 }
 
+TEST(GrantRefusal, AByteOrderMarkBeforeItIsPassedOver) {
+  const auto refusal = Read(400, "\xEF\xBB\xBF{\"error\":\"invalid_grant\"}");
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->of, GrantRefusal::Of::kToken);
+}
+
 TEST(GrantRefusal, OnlyAClientErrorIsARefusal) {
   for (const int status : {200, 204, 302, 500, 502, 504})
     EXPECT_FALSE(Read(status, R"({"error":"invalid_grant"})")) << status;

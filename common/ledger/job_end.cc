@@ -26,8 +26,8 @@ constexpr std::string_view kMarkSql = R"sql(
 
 // Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
 // not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks
-// fail it when no page was read. What was read but is not proven whole makes it partial. $2: a sweep follows
-// where all was read.
+// fail it when nothing came: no page was read, and no record was stored or rejected. What was read but is not
+// proven whole makes it partial. $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, s.incomplete) as reason, s.*
@@ -38,6 +38,7 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                count(*) filter (where state = 'dead' and kind <> 0) as dead,
                count(*) filter (where state = 'dead' and error_class in ('auth', 'schema')) as refused,
                count(*) filter (where state = 'done' and kind <> 0) as done,
+               coalesce(sum(fetched) filter (where kind <> 0), 0) as came,
                (array_agg(id order by (error_class in ('auth', 'schema')) desc, id) filter (where state = 'dead'))[1] as first_dead,
                min(incomplete) as incomplete,
                min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
@@ -47,8 +48,8 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                           and t.state in ('planned', 'dispatched', 'running', 'parked'))),
   named as (
     select e.*, case when cancelled > 0 then 'cancelled' when expired > 0 then 'expired'
-                     when (dead_discovers > 0 and (not planned or done = 0)) or refused > 0 or (dead > 0 and done = 0)
-                       then 'failed'
+                     when (dead_discovers > 0 and not planned) or refused > 0
+                          or (dead + dead_discovers > 0 and done = 0 and came = 0) then 'failed'
                      when dead > 0 or dead_discovers > 0 or reason is not null then 'partial' else 'succeeded' end as state
       from ended e),
   closed as (

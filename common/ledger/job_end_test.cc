@@ -93,6 +93,28 @@ TEST_F(JobEndTest, AccountsFailAloneAndTellWhy) {
   EXPECT_EQ(Text("select string_agg(account, ' ') from weir.full_syncs"), "fine");
 }
 
+// One window or slice may be all of an account: what came before its page died is kept, and so are rejects.
+TEST_F(JobEndTest, AnAccountWhoseOnlyTaskDiedAfterRecordsCameIsPartial) {
+  const JobId id = Open(Request({"stored", "rejected", "nothing", "planless"}));
+  for (const char* account : {"stored", "rejected", "nothing"}) Plan(id, account, 1);
+  Run("update weir.job_accounts set planned = account <> 'planless'");
+  Run("update weir.tasks set state = 'done' where kind = 0 and account <> 'planless'");
+  Run("update weir.tasks set state = 'dead', error_class = 'transient' where state <> 'done'");
+  Run("update weir.tasks set fetched = 500, inserted = 500 where kind = 1 and account = 'stored'");
+  Run("update weir.tasks set fetched = 9, rejected = 9, error_class = 'invalid' where kind = 1 and account = "
+      "'rejected'");
+  ASSERT_EQ(EndJobs(session_).value(), std::vector<JobId>{id});
+  const auto job = GetJob(session_, id);
+  EXPECT_EQ(job->state, "partial");
+  EXPECT_EQ(job->accounts[0].state, "partial");
+  EXPECT_EQ(job->accounts[0].error_class, "transient");
+  EXPECT_EQ(job->accounts[1].state, "partial");
+  EXPECT_EQ(job->accounts[1].error_class, "invalid");
+  EXPECT_EQ(job->accounts[2].state, "failed");
+  EXPECT_EQ(job->accounts[3].state, "failed");
+  EXPECT_EQ(Text("select count(*) from weir.full_syncs"), "0");
+}
+
 TEST_F(JobEndTest, CredentialsRefusedInTheMiddleFailTheAccount) {
   const JobId id = Open(Request({"a", "b"}));
   Plan(id, "a", 3);

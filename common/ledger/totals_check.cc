@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <optional>
 
 namespace weir::ledger {
@@ -38,10 +37,10 @@ constexpr std::string_view kUnnamedSql = R"sql(
    where a.job_id = $1::int8 and a.account = $2 and r.record_id is null and r.created_at >= a.began_at)sql";
 
 // What the account's full sync before this one, of the same scope, fell short by: only if all its pages were
-// read and it was looked at twice, too. An upstream whose total is too large for ever would otherwise never
-// let a full sync succeed.
+// read and it was looked at twice, too. It proves nothing (whoever hides records hides the same ones again);
+// but the user learns that another run will hardly help.
 constexpr std::string_view kShortBeforeSql = R"sql(
-  select least(p.total_before, coalesce(p.total_after, p.total_before)) - p.met
+  select coalesce(p.total_after, p.total_before) - p.met
     from (select p.*
             from weir.jobs j
             join weir.jobs q on (q.source, q.stream) = (j.source, j.stream) and q.id < j.id and q.record_limit is null
@@ -72,9 +71,6 @@ constexpr std::string_view kAskAgainSql = R"sql(
    where a.job_id = $1::int8 and a.account = asked.account
   returning pg_notify('weir_dispatch', ''))sql";
 
-constexpr std::string_view kDoubtSql =
-    "update weir.job_accounts set doubt = coalesce(doubt, $3) where job_id = $1::int8 and account = $2";
-
 constexpr std::string_view kIncompleteSql =
     "update weir.job_accounts set incomplete_reason = $3 where job_id = $1::int8 and account = $2";
 
@@ -96,13 +92,17 @@ Result<void> CheckAccount(pg::Session& session, const std::string& job_id, const
   const pg::ParamsList of{job_id, ending.account};
   auto met = Number(session, kMetSql, of, "count_met");
   if (!met) return Fail(met.error());
-  // What was there all the time has come. What the total fell by may have been deleted before it was read;
-  // growth explains nothing.
-  const std::int64_t missing = std::min(ending.before, ending.after) - met->value_or(0);
+  // The last total is told when nothing that it counts is left unread behind it, or is read next: so all of
+  // it has come. What was deleted before that it does not count; what was deleted since is explained by a
+  // second look. The first total proves nothing more: what came meanwhile must not make up for what did not.
+  const std::int64_t missing = ending.after - met->value_or(0);
   if (missing <= 0) return {};
   auto unnamed = Number(session, kUnnamedSql, of, "count_unnamed");
   if (!unnamed) return Fail(unnamed.error());
   if (missing <= unnamed->value_or(0)) return {};
+  std::string reason =
+      fmt::format("{} different records came, and the upstream told of {} at the beginning and {} at the end",
+                  met->value_or(0), ending.before, ending.after);
   if (!ending.looked_again) {
     auto asked = session.Exec(kAskAgainSql, of, "ask_again");
     if (!asked) return Fail(asked.error());
@@ -110,17 +110,8 @@ Result<void> CheckAccount(pg::Session& session, const std::string& job_id, const
   } else {
     auto before = Number(session, kShortBeforeSql, of, "short_before");
     if (!before) return Fail(before.error());
-    if (*before == missing) {
-      const std::string doubt = fmt::format(
-          "the upstream told of {} more records than came, as in the full sync before this one", missing);
-      auto noted = session.Exec(kDoubtSql, {job_id, ending.account, doubt});
-      if (!noted) return Fail(noted.error());
-      return {};
-    }
+    if (*before == missing) reason += fmt::format("; {} are missing, as in the full sync before", missing);
   }
-  const std::string reason =
-      fmt::format("{} different records came, and the upstream told of {} at the beginning and {} at the end",
-                  met->value_or(0), ending.before, ending.after);
   auto noted = session.Exec(kIncompleteSql, {job_id, ending.account, reason});
   if (!noted) return Fail(noted.error());
   return {};

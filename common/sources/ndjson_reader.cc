@@ -23,24 +23,41 @@ std::string_view Trim(std::string_view line) {
 // A body's first line that tells that the body is no NDJSON at all: an error page, PGN or an array.
 bool LooksForeign(std::string_view line) { return line.starts_with('<') || line.starts_with('['); }
 
-// An object in the place of a record which says why the answer ends here: {"error":"timeout"}. Of one whose
-// first member is another the mapper may still find that it is none (RecordMapper::Head).
-bool BeginsAsError(std::string_view line) {
-  constexpr std::size_t kLongest = 4096;
-  if (line.size() > kLongest) return false;
-  const auto key = line.substr(std::min(line.find_first_not_of(kBlank, 1), line.size()));
-  for (const std::string_view first : {"\"error\"", "\"message\"", "\"code\"", "\"statusCode\""}) {
-    if (key.starts_with(first)) return true;
-  }
-  return false;
-}
-
 bool IsWholeObject(std::string_view line) {
   if (!line.starts_with('{')) return false;
   BracketScanner scanner;
   scanner.Start('{', '}');
   return scanner.Scan(line.data(), line.data() + line.size()) == line.data() + line.size();
 }
+
+// Tells of an object whose bytes are not kept whether it is whole, and the last thing of its line.
+class ObjectFollower {
+ public:
+  void Follow(std::string_view piece) {
+    begun_ = true;
+    if (!opened_) {
+      const auto at = piece.find('{');
+      if (at == std::string_view::npos) return;
+      piece.remove_prefix(at);
+      scanner_.Start('{', '}');
+      opened_ = true;
+    }
+    if (!closed_) {
+      const char* const stop = scanner_.Scan(piece.data(), piece.data() + piece.size());
+      if (stop == nullptr) return;
+      piece.remove_prefix(static_cast<std::size_t>(stop - piece.data()));
+      closed_ = true;
+    }
+    more_ = more_ || piece.find_first_not_of(kBlank) != std::string_view::npos;
+  }
+  bool Begun() const { return begun_; }
+  bool IsWhole() const { return closed_ && !more_; }
+
+ private:
+  BracketScanner scanner_;
+  bool begun_ = false, opened_ = false, closed_ = false;
+  bool more_ = false;  // something follows the object
+};
 
 // One record a line. A raw newline cannot stand inside JSON text, so lines are found by memchr alone.
 class NdjsonReader final : public RecordReader {
@@ -55,12 +72,13 @@ class NdjsonReader final : public RecordReader {
       const auto left = static_cast<std::size_t>(end - p);
       const auto* newline = static_cast<const char*>(std::memchr(p, '\n', left));
       if (newline == nullptr) {
-        line_.Hold({p, left});
+        Hold({p, left});
         break;
       }
       const std::string_view piece(p, static_cast<std::size_t>(newline - p));
       auto go = TakeLine(line_.Finish(piece, static_cast<std::size_t>(end - newline)));
       line_.Reset();
+      overflow_ = {};
       if (!go) return Fail(std::move(go.error()));
       stopped_ = !*go;
       p = newline + 1;
@@ -76,10 +94,10 @@ class NdjsonReader final : public RecordReader {
     const std::string_view text = Text(line);
     if (text.empty() && !line.oversize) return {};
     if (auto ok = CheckLine(text, line.oversize); !ok) return ok;
-    if (line.oversize || !IsWholeObject(text)) {
+    if (line.oversize ? !overflow_.IsWhole() : !IsWholeObject(text)) {
       return Fail(ErrorClass::kTransient, "the answer was cut off inside its last line");
     }
-    auto go = Emit(text, false);
+    auto go = Emit(text, line.oversize);
     line_.Reset();
     if (!go) return Fail(std::move(go.error()));
     return {};
@@ -90,6 +108,16 @@ class NdjsonReader final : public RecordReader {
  private:
   static constexpr std::size_t kShownLine = 200;
   static constexpr std::size_t kBlankAllowance = 16;  // blanks around a record do not count against its cap
+
+  // A piece of a line that goes on in the next chunk. Of one over the cap only the head is kept, and whether
+  // it is whole is seen as it goes by.
+  void Hold(std::string_view piece) {
+    if (line_.Bytes() + piece.size() > limits_.max_record_bytes + kBlankAllowance) {
+      if (!overflow_.Begun()) overflow_.Follow(line_.Held());
+      overflow_.Follow(piece);
+    }
+    line_.Hold(piece);
+  }
 
   static Error Foreign(std::string_view text) {
     // A web page may be an outage's; another format will not change.
@@ -122,6 +150,8 @@ class NdjsonReader final : public RecordReader {
     first_ = false;
     if (!text.starts_with('{')) return Fail(Broken("a line is no record", text));
     if (oversize) return {};
+    // An object in the place of a record which says why the answer ends here: {"error":"timeout"}. Of one
+    // whose first member is another the mapper may still find that it is none (RecordMapper::Head).
     if (BeginsAsError(text)) return Fail(Broken("the upstream says", UpstreamSentence(text)));
     return {};
   }
@@ -143,8 +173,9 @@ class NdjsonReader final : public RecordReader {
   ReaderLimits limits_;
   RecordCallback callback_;
   RecordCollector line_;
-  bool at_start_ = true;  // no line was had yet
-  bool first_ = true;     // nor one that is not blank
+  ObjectFollower overflow_;  // of a line over the cap
+  bool at_start_ = true;     // no line was had yet
+  bool first_ = true;        // nor one that is not blank
   bool stopped_ = false;
 };
 

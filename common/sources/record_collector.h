@@ -23,6 +23,9 @@ class RecordCollector {
   // A piece of a record that goes on in the next chunk.
   void Hold(std::string_view piece);
   bool Holding() const { return bytes_ > 0; }
+  std::size_t Bytes() const { return bytes_; }  // of the record so far, held or not
+  // What is held of it: all, or its head once it is over the cap.
+  std::string_view Held() const { return {data_.get(), size_}; }
   // The record's last piece, after which `readable_after` bytes of its chunk follow. Valid until Reset and
   // while the chunk lives.
   Record Finish(std::string_view piece, std::size_t readable_after);

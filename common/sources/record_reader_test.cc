@@ -187,6 +187,30 @@ TEST(NdjsonReader, OversizeLineThatIsCutOffIsTransient) {
             ErrorClass::kTransient);
 }
 
+// It was taken for cut off, as often as it was read.
+TEST(NdjsonReader, OversizeLastLineWithoutANewlineIsOneRecordIfItIsWhole) {
+  ReaderLimits limits;
+  limits.max_record_bytes = 100;
+  const std::string over = R"({"a":"}\"}{","b":{"c":")" + std::string(500, 'z') + R"("}})";
+  for (const std::string before : {"", "{\"id\":1}\n", "\xEF\xBB\xBF ", "\n  "}) {
+    for (const std::string after : {"", " \r", "\t\t  "}) {
+      const std::string body = before + over + after;
+      const Outcome outcome = Read(Format::kNdjson, body, {}, limits);
+      ASSERT_FALSE(outcome.error) << body;
+      EXPECT_EQ(outcome.records.back().substr(0, 20), "!" + over.substr(0, 19)) << body;
+      ExpectSameForEverySplit(Format::kNdjson, body, limits);
+    }
+  }
+  for (const std::string& cut : {over.substr(0, over.size() - 1), over + "x", over + over, over + "}"}) {
+    EXPECT_EQ(Read(Format::kNdjson, cut, {}, limits).error, ErrorClass::kTransient) << cut;
+    EXPECT_TRUE(Read(Format::kNdjson, cut, {}, limits).records.empty()) << cut;
+    ExpectSameForEverySplit(Format::kNdjson, cut, limits);
+  }
+  // One that was over the cap tells nothing of the next.
+  EXPECT_EQ(Read(Format::kNdjson, over + "\n" + over.substr(0, over.size() - 1), {}, limits).error,
+            ErrorClass::kTransient);
+}
+
 TEST(JsonArrayReader, YieldsTheElements) {
   const Outcome outcome = Read(
       Format::kGames, R"( {"total": 2, "games" : [ {"a":1} , {"b":[2,{"c":"]"}]} ], "next":{"games":[7]}} )");

@@ -231,8 +231,8 @@ struct PageResult {
   std::int64_t last_changed_ms = 0;     // changed_ms of the last record seen
   TimesSeen order_times, change_times;  // order_ms and changed_ms of its records
   std::string first_id, last_id;        // of its first and last record; "" = it has no readable one
-  std::int64_t distinct = 0;            // kCursor, kNewest: `records` without those whose id came twice
-  std::string envelope;  // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
+  std::int64_t distinct = 0;  // kCursor, kNewest, kPages: `records` without those whose id came twice
+  std::string envelope;       // kJsonArray: the document with the array's elements left out, ≤ 64 KiB
   // kIds: the ids seen in the page, committed by an earlier attempt or now, if the caller kept them. Without
   // them a source must find out which ids are missing by asking for fewer.
   std::optional<std::vector<std::string>> seen_ids;

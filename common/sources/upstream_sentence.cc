@@ -89,6 +89,23 @@ std::optional<std::string> ErrorIn(std::string_view json) {
   return sentence;
 }
 
+bool BeginsAsError(std::string_view object) {
+  constexpr std::size_t kLongest = 4096;
+  if (object.size() > kLongest || !object.starts_with('{')) return false;
+  const auto key = object.substr(std::min(object.find_first_not_of(" \t\r\n", 1), object.size()));
+  for (const std::string_view first : {"\"error\"", "\"message\"", "\"code\"", "\"statusCode\""}) {
+    if (key.starts_with(first)) return true;
+  }
+  return false;
+}
+
+Error NoRecord(std::string_view raw, std::string lacks) {
+  auto said = ErrorIn(raw);
+  if (!said && BeginsAsError(raw)) said = UpstreamSentence(raw);
+  if (!said) return MakeError(ErrorClass::kBadRecord, std::move(lacks));
+  return MakeError(ErrorClass::kTransient, "the answer is not whole: the upstream says \"" + *said + "\"");
+}
+
 bool SaysARightIsMissing(std::string_view sentence) {
   static constexpr std::array<std::string_view, 5> kSigns{"scope", "permission", "not authorized for",
                                                           "not allowed", "iam service"};

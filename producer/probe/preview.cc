@@ -21,16 +21,17 @@ class PreviewAnswer final : public PageAnswer {
  public:
   PreviewAnswer(const Config& config, const Source& source, TaskContext context, const PageRequest& page,
                 RecordMapper* mapper, std::size_t wanted, std::vector<PreviewRecord>* out)
-      : PageAnswer(config, source, std::move(context), page), mapper_(mapper), wanted_(wanted), out_(out) {}
+      : PageAnswer(config, source, std::move(context), page), mapper_(mapper), wanted_(wanted), out_(out) {
+    result_.order_times.asked = page.times;
+  }
 
   // What the source says comes after this page. Errors: kTransient for a truncated one.
   Result<PageEnd> Finish(const Source& source) {
-    if (!stopped_) {
-      if (auto ended = EndRecords(); !ended) return Fail(ended.error());
-    }
+    // Enough was seen, and nothing comes after it: what the page's end would prove is a sync's to know.
+    if (stopped_) return PageEnd{};
+    if (auto ended = EndRecords(); !ended) return Fail(ended.error());
     result_.head = &Head();
     result_.not_modified = IsNotModified();
-    result_.budget_spent = stopped_;
     result_.inserted = result_.records;
     result_.envelope = Envelope();
     return source.FinishPage(Context(), result_);
@@ -50,20 +51,18 @@ class PreviewAnswer final : public PageAnswer {
     record.raw = raw;
     if (oversize) {
       record.bad = "it is larger than limits.max_record_bytes";
+      Note({});
       return record;
     }
     auto head = mapper_->Head(raw);
     if (!head) {
       if (head.error().error_class != ErrorClass::kBadRecord) broken_ = head.error();
       record.bad = head.error().message;
+      Note({});
       return record;
     }
     record.id = head->id;
-    result_.order_times.Add(head->order_ms);
-    if (head->order_ms != 0) {
-      if (result_.first_order_ms == 0) result_.first_order_ms = head->order_ms;
-      result_.last_order_ms = head->order_ms;
-    }
+    Note(*head);
     PreviewRow row;
     if (auto mapped = mapper_->Map(raw, row); !mapped) {
       record.bad = mapped.error().message;
@@ -71,6 +70,17 @@ class PreviewAnswer final : public PageAnswer {
       record.columns = row.Take();
     }
     return record;
+  }
+
+  // What the source is told of a page's records, as by a worker.
+  void Note(const RecordHead& head) {
+    if (result_.records == 0) result_.first_id = head.id;
+    result_.last_id = head.id;
+    result_.order_times.Add(head.order_ms);
+    result_.change_times.Add(head.changed_ms);
+    if (head.order_ms == 0) return;
+    if (result_.first_order_ms == 0) result_.first_order_ms = head.order_ms;
+    result_.last_order_ms = head.order_ms;
   }
 
   RecordMapper* mapper_;

@@ -1,8 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
+#include "common/sources/chesscom/chesscom_source.h"
 #include "producer/cli/exit_code.h"
 #include "producer/probe/check.h"
 #include "producer/probe/plan.h"
@@ -125,6 +127,25 @@ TEST_F(Probe, APreviewHasTheNewestRecordsAndSaysWhatWouldBeRejected) {
   PrintPreviewJson(json, *records);
   EXPECT_EQ(json.str(), "[\n  {\"id\":\"c\"},\n  {\"id\":\"b\"}\n]\n")
       << "byte for byte, without the bad one";
+}
+
+// A sync reads such a month, and only doubts that it has all.
+TEST_F(Probe, APreviewShowsAMonthWithAGameThatEndedInAnother) {
+  const std::string json = "Content-Type: application/json\r\n";
+  const auto game = [](const char* id, int end_s) {
+    return "{\"uuid\":\"" + std::string(id) + "\",\"end_time\":" + std::to_string(end_s) + "}";
+  };
+  const std::string month = R"({"games":[)" + game("a", 1'677'700'000) + "," + game("late", 1'700'000'000) +
+                            "," + game("b", 1'677'800'000) + "]}";
+  const std::string list =
+      Answer(200, R"({"archives":["https://x/pub/player/anna/games/2023/03"]})", kDate + json);
+  Serve({list, Answer(200, month, kDate + json), list, Answer(200, month, kDate + json)});
+  const ChesscomSource chesscom;
+  for (const std::size_t wanted : {9u, 2u}) {
+    const auto records = Preview(Get(), config_, chesscom, "games", account_, static_cast<int>(wanted));
+    ASSERT_TRUE(records) << records.error().message;
+    EXPECT_EQ(records->size(), std::min<std::size_t>(wanted, 3));
+  }
 }
 
 TEST_F(Probe, APreviewAsksForFivePagesAtMost) {

@@ -9,15 +9,21 @@ namespace {
 
 SweepDecision Refuse(std::string reason) { return {SweepDecision::Kind::kRefuse, std::move(reason)}; }
 
+// The last total the upstream told, or the first one where it told no other.
+std::optional<std::int64_t> LastTotal(const SweepFacts& facts) {
+  return facts.total_after ? facts.total_after : facts.total_before;
+}
+
 // Whether what came and what the upstream says there is are the same, as far as they can be while records
-// come and go. What was there at the beginning and was not deleted has come, so that only what the total fell
-// by may be missing. What was deleted behind the reading makes the last total the smaller one: forgiven where
-// it is little, since a total that falls short is a sign of an upstream that does not know what it has.
+// come and go. All that the last total counts has come: the first one, smaller where records were created
+// meanwhile, would let them make up for others that never came. What was deleted behind the reading makes the
+// last total the smaller one: forgiven where it is little, since a total that falls short is a sign of an
+// upstream that does not know what it has.
 bool TotalsFit(const SweepFacts& facts) {
-  if (!facts.total_before || !facts.total_after) return true;
+  const auto total = LastTotal(facts);
+  if (!total) return true;
   const std::int64_t forgiven = std::max<std::int64_t>(10, facts.met / 100);
-  return facts.met >= std::min(*facts.total_before, *facts.total_after) &&
-         facts.met - *facts.total_after <= forgiven;
+  return facts.met >= *total && facts.met - *total <= forgiven;
 }
 
 }  // namespace
@@ -49,7 +55,7 @@ SweepDecision DecideSweep(const SweepFacts& facts, const SweepLimits& limits) {
   if (facts.to_mark > 0 && !TotalsFit(facts)) {
     return Refuse(fmt::format(
         "{} different records came, and the upstream told of {} at the beginning and {} at the end",
-        facts.met, *facts.total_before, *facts.total_after));
+        facts.met, facts.total_before.value_or(*LastTotal(facts)), *LastTotal(facts)));
   }
   if (limits.Allow(facts.to_mark, facts.live)) return {SweepDecision::Kind::kMark, ""};
   return {

@@ -203,6 +203,14 @@ TEST_F(HighLevelWhole, AnEnumerationThatFallsShortOfTheTotalsIsPartial) {
       HasSubstr("1400 different records came, and the upstream told of 1500 at the beginning and 1500"));
   EXPECT_EQ(partial.accounts[0].sweep, "");
   EXPECT_EQ(Stale(), "0") << "what is hidden is there";
+  // The same again: whoever hides records hides the same ones, and claims nothing by it.
+  const std::string claimed = Text("select job_id from weir.full_syncs");
+  const auto again = Full();
+  EXPECT_EQ(again.state, "partial");
+  EXPECT_THAT(again.accounts[0].incomplete_reason,
+              AllOf(HasSubstr("1400 different records came"), HasSubstr("as in the full sync before")));
+  EXPECT_EQ(Text("select job_id from weir.full_syncs"), claimed);
+  EXPECT_EQ(Stale(), "0");
   Location({{"hide_every", 0}});
   ExpectWhole(Full());
   // A total that grows while it is asked for tells of records that never came, one that falls does not.
@@ -210,6 +218,35 @@ TEST_F(HighLevelWhole, AnEnumerationThatFallsShortOfTheTotalsIsPartial) {
   EXPECT_EQ(Full().state, "partial");
   Location({{"total_off", 0}, {"total_drift", -3}});
   ExpectWhole(Full());
+}
+
+// As many are created and read as never come: the totals met at the beginning are reached all the same.
+TEST_F(HighLevelWhole, GrowthDuringTheSyncHidesNoLoss) {
+  Begin(1'500);
+  Location({{"hide_every", 15}, {"churn", {{"every", 1}, {"insert", 20}, {"times", 10}}}});
+  const auto partial = Full();
+  EXPECT_EQ(partial.state, "partial");
+  EXPECT_GT(partial.accounts[0].met, 1'500);
+  EXPECT_THAT(partial.accounts[0].incomplete_reason, HasSubstr("told of 1500 at the beginning and 1700"));
+  EXPECT_EQ(partial.accounts[0].sweep, "");
+  EXPECT_EQ(Stale(), "0") << "what is hidden is there";
+  Location({{"hide_every", 0}, {"churn", {{"every", 0}}}});
+  ExpectWhole(Full());
+}
+
+TEST_F(HighLevelWhole, DeletionsDuringTheSyncAreNoLoss) {
+  SliceRecords(300);
+  Begin(1'500);
+  for (const Json& churn : {Json{{"every", 1}, {"remove", 20}, {"times", 10}},
+                            Json{{"every", 1}, {"remove", 20}, {"insert", 5}, {"times", 10}}}) {
+    Location({{"churn", churn}});
+    const auto job = Full();
+    EXPECT_EQ(job.state, "succeeded") << churn << job.accounts[0].incomplete_reason << Why();
+    const auto check =
+        sim::CheckUpstream(upstream_.url(), session_, {"highlevel", kLocation, "untouched=true"});
+    ASSERT_TRUE(check);
+    EXPECT_EQ(check->missing + check->different, 0) << check->Summary();
+  }
 }
 
 // The first sync of an account that was not read whole is not followed by one that reads changes only.
@@ -302,6 +339,17 @@ TEST_F(HighLevelWhole, PipelinesThatWereThereAMomentAgoAreNotGone) {
   const auto job = Read(JobMode::kFull, "pipelines");
   EXPECT_EQ(job.state, "succeeded") << Why();
   EXPECT_EQ(job.totals.inserted, 12);
+  // As many as there were a moment ago, and all of them the same one.
+  std::string copies;
+  for (int i = 0; i < 12; ++i)
+    copies += std::string(i > 0 ? "," : "") + R"({"id":"pipe0000000000000000","name":"x","stages":[]})";
+  Text("delete from highlevel.pipelines");
+  Json twice = Answer("/pipelines", (R"({"pipelines":[)" + copies + "]}").c_str());
+  twice["nth"] = 2;
+  twice["times"] = 1;
+  Fault(twice);
+  EXPECT_EQ(Read(JobMode::kFull, "pipelines").state, "succeeded") << Why();
+  EXPECT_EQ(Text("select count(*) from highlevel.pipelines"), "12");
   none.erase("times");
   none.erase("nth");
   none["skip"] = 1;

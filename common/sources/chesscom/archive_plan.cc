@@ -11,6 +11,7 @@
 #include "common/sources/json_string.h"
 #include "common/sources/record_check.h"
 #include "common/sources/record_reader.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::chesscom {
 namespace {
@@ -53,7 +54,11 @@ tl::unexpected<Error> NotArchives(std::string_view why, std::string_view shown) 
 // One element of the list, a JSON string, as its month; nothing = it names none that can be.
 Result<std::optional<Month>> MonthOf(std::string_view raw, std::int64_t now_ms) {
   if (auto ok = CheckDocument(raw, kMaxDepth); !ok) return NotArchives("an archive is no JSON", raw);
-  if (!raw.starts_with('"')) return std::optional<Month>();
+  if (!raw.starts_with('"')) {
+    const Error other = NoRecord(raw, "it names no month");
+    if (other.error_class != ErrorClass::kBadRecord) return Fail(other);
+    return std::optional<Month>();
+  }
   std::string url;
   AppendUnescaped(url, raw.substr(1, raw.size() - 2));
   while (url.ends_with('/')) url.pop_back();

@@ -632,6 +632,23 @@ TEST(ChesscomMapper, NeedsAnIdAndNothingElse) {
   }
 }
 
+// data_path.md, invariant 9: an error in the place of a game says that the month is not whole.
+TEST(ChesscomMapper, NothingCountsAsReadWithoutProofThatWhatIsNoGameIsNoError) {
+  for (const char* raw :
+       {R"({"error":"timeout"})", R"({"end_time":1709300000,"error":{"message":"timeout"}})",
+        R"({"message":"timeout","code":0})"}) {
+    const auto bad = MapRecord(raw);
+    ASSERT_FALSE(bad.has_value()) << raw;
+    EXPECT_EQ(bad.error().error_class, ErrorClass::kTransient);
+    EXPECT_NE(bad.error().message.find("timeout"), std::string::npos);
+  }
+  EXPECT_TRUE(MapRecord(R"({"error":"of the game's","uuid":"u"})")) << "what has an id is a game";
+  const auto list = chesscom::ParseArchives(
+      R"({"archives":["https://x/pub/player/a/games/2023/03",{"error":"timeout"}]})", 1'709'300'000'000);
+  ASSERT_FALSE(list);
+  EXPECT_EQ(list.error().error_class, ErrorClass::kTransient);
+}
+
 TEST(ChesscomMapper, PoisonIsABadRecord) {
   for (const std::string& extra :
        {std::string(R"("\u0000")"), std::string(R"("\udc00")"), std::string("\"\xc3\x28\""),

@@ -8,6 +8,7 @@
 #include "common/sources/chesscom/pgn_text.h"
 #include "common/sources/field_columns.h"
 #include "common/sources/record_check.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::chesscom {
 namespace {
@@ -100,7 +101,7 @@ class GameMapper final : public RecordMapper {
       if (auto ok = url_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
       id = AsId(url_.Field(0));
     }
-    if (!id) return Fail(ErrorClass::kBadRecord, "the game has neither uuid nor url");
+    if (!id) return Fail(NoRecord(raw, "the game has neither uuid nor url"));
     return RecordHead{std::move(*id), AsTime(head_.Field(1), 1000).value_or(0)};
   }
 

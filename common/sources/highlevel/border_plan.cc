@@ -254,7 +254,7 @@ Result<void> PlanRest(const TaskContext& task, const LastQuestion& last, std::st
     if (!behind) return NotWhole("the upstream's next record does not lie behind the last one");
     if (LeavesNewRecords(task, last, *answer)) return {};
   }
-  const SlicePage rest{FirstDay(task.filter), LastDay(task.filter), *last.after, last.looks + 1};
+  const SlicePage rest{FirstDay(task.filter), LastDay(task.filter), *last.after, last.looks + 1, last.moment};
   return sink(
       {{SelectorKind::kCursor, last.after->after_ms, std::numeric_limits<std::int64_t>::max(), rest.Text()},
        std::nullopt});

@@ -13,8 +13,6 @@ namespace weir::highlevel {
 namespace {
 
 constexpr std::int64_t kMostWindows = 64;
-// Changes of one millisecond, before the upstream is believed to send the same ones without end.
-constexpr std::int64_t kMostInAMoment = 100'000;
 constexpr const char* kFullSync = "a full sync reads them: weir sync highlevel/opportunities --mode full";
 
 // The rest of a window that holds too much for one task, cut evenly in time.

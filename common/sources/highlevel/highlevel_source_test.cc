@@ -222,6 +222,16 @@ TEST(HighLevelPlan, PipelinesAreOnePage) {
   }
   EXPECT_TRUE(FinishOf(TaskOf({SelectorKind::kPages, 0, 1, ""}, "pipelines"), 0, ""))
       << "of an older version";
+  // One that comes twice makes up for none that is missing, in the page or in the plan.
+  PageResult twice;
+  twice.records = 2;
+  twice.distinct = 1;
+  twice.envelope = R"({"pipelines":[]})";
+  EXPECT_EQ(HighLevelSource().FinishPage(task, twice)->successors.size(), 1U);
+  EXPECT_EQ(PlanOf(TaskOf({}, "pipelines"), R"({"pipelines":[{"id":"a"},{"id":"b"},{"id":"a"},{}]})")
+                .at(0)
+                .selector.key,
+            "3");
   for (const char* bad : {R"({"statusCode":500,"message":"x"})", R"({"pipelines":[{)", "[]"}) {
     const auto planned = HighLevelSource().Plan(TaskOf({}, "pipelines"), {}, bad,
                                                 [](const NewTask&) { return Result<void>(); });
@@ -271,13 +281,32 @@ TEST(HighLevelGrant, AShortLifeDoesNotHaveEachTaskSpendARefreshToken) {
   EXPECT_EQ(lives(""), seconds(86'400));
 }
 
+// A grant that is not taken loses the account: the refresh token is spent, and the next one is in it.
+TEST(HighLevelGrant, TwoTokensAreAGrantWhateverStandsAroundThem) {
+  const std::string grant = R"({"access_token":"at","refresh_token":"rt"})";
+  const auto read = [](int status, const std::string& document) {
+    return HighLevelSource().ReadGrant({status, {}}, document);
+  };
+  for (const int status : {200, 201, 202, 203, 206}) {
+    for (const std::string before : {"", "\xEF\xBB\xBF", "\r\n "}) {
+      const auto tokens = read(status, before + grant);
+      ASSERT_TRUE(tokens) << status << before;
+      EXPECT_EQ(tokens->refresh_token.Reveal(), "rt");
+    }
+  }
+  for (const int status : {199, 300, 302, 400, 401, 500, 503}) EXPECT_FALSE(read(status, grant)) << status;
+  for (const char* half :
+       {R"({"access_token":"at"})", R"({"refresh_token":"rt"})", R"({"access_token":"at","refresh_tok)", ""})
+    EXPECT_FALSE(read(201, half)) << half;
+}
+
 TEST(HighLevelFinish, ASliceGoesOnUntilItsEnd) {
   TaskContext task = TaskOf({SelectorKind::kCursor, 0, 2'000, "slice;;;1000;a"});
   auto end = FinishOf(task, 100, Around(1'500, "b"));
   ASSERT_TRUE(end);
-  EXPECT_EQ(end->next_key, "slice;;;1500;b");
+  EXPECT_EQ(end->next_key, "slice;;;1500;b;0;100") << "records of one second are counted";
   end = FinishOf(task, 3, Around(1'500, "b"));  // a short page is no end
-  EXPECT_EQ(end->next_key, "slice;;;1500;b");
+  EXPECT_EQ(end->next_key, "slice;;;1500;b;0;3");
   task.page = 9;  // the task has had its turn
   end = FinishOf(task, 100, Around(1'500, "b"));
   EXPECT_FALSE(end->next_key);
@@ -335,7 +364,8 @@ TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
   // What is no answer to the question proves no end.
   for (const std::string& answer :
        {std::string("no JSON"), std::string(R"({"statusCode":500,"message":"x"})"), Next(999, "b"),
-        Next(1'000, "a")}) {
+        Next(1'000, "a"), std::string(R"({"error":"timeout","opportunities":[],"meta":{}})"),
+        std::string(R"({"opportunities":[],"meta":{"total":9},"error":{"code":7}})")}) {
     const auto planned =
         HighLevelSource().Plan(last, {}, answer, [](const NewTask&) { return Result<void>(); });
     ASSERT_FALSE(planned) << answer;
@@ -362,7 +392,7 @@ TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
     EXPECT_EQ(RequestOf(rest).request.target,
               "/opportunities/"
               "search?location_id=LocNorth&order=added_asc&limit=100&startAfter=1000&startAfterId=a");
-    EXPECT_EQ(FinishOf(rest, 100, Around(1'500, "c"))->next_key, "slice;;;1500;c");
+    EXPECT_EQ(FinishOf(rest, 100, Around(2'500, "c"))->next_key, "slice;;;2500;c");
     if (looks == 3) break;
     last = TaskOf(FinishOf(rest, 0, none)->successors.at(0).selector);
     last.now_ms = 2'000;
@@ -370,6 +400,22 @@ TEST(HighLevelFinish, WhereTheLastSliceEndsIsAskedFor) {
   const auto given_up = FinishOf(rest, 0, none);
   ASSERT_FALSE(given_up);
   EXPECT_EQ(given_up.error().error_class, ErrorClass::kTransient);
+}
+
+// An error may come around an empty list: it tells neither an end nor a total.
+TEST(HighLevelPlan, NothingCountsAsReadWithoutProofThatAnEmptyListIsNoError) {
+  const char* error = R"({"error":"timeout","opportunities":[],"meta":{"total":0}})";
+  for (const char* key : {"", "border;;1;2;3;4;;5;6", "total;1000;a;0", "total"}) {
+    const TaskContext task = TaskOf({SelectorKind::kDiscover, 0, 0, key});
+    const auto planned =
+        HighLevelSource().Plan(task, {}, error, [](const NewTask&) { return Result<void>(); });
+    ASSERT_FALSE(planned) << key;
+    EXPECT_EQ(planned.error().error_class, ErrorClass::kTransient) << key;
+    EXPECT_THAT(planned.error().message, HasSubstr("timeout"));
+    EXPECT_EQ(HighLevelSource().TotalIn(task, error), std::nullopt) << key;
+  }
+  EXPECT_EQ(HighLevelSource().TotalIn(TaskOf(), R"({"error":null,"opportunities":[],"meta":{"total":3}})"),
+            3);
 }
 
 TEST(HighLevelPlan, TotalsAreThoseOfTheWhole) {
@@ -483,6 +529,28 @@ TEST(HighLevelMapper, Pipelines) {
   EXPECT_THAT(all[0].row.at("stages"), HasSubstr("\"Won\""));
   EXPECT_EQ(all[0].row.at("show_in_funnel"), "bool:true");
   EXPECT_EQ(all[1].row.at("color_render_mode"), "null");
+}
+
+// data_path.md, invariant 9: an error in the place of a record says that the page is not whole.
+TEST(HighLevelMapper, NothingCountsAsReadWithoutProofThatWhatIsNoRecordIsNoError) {
+  for (const char* stream : {"opportunities", "pipelines"}) {
+    const auto mapper = HighLevelSource().NewMapper(stream);
+    const auto head = [&](const char* raw) { return mapper->Head(PaddedRecord(raw).View()); };
+    for (const char* raw : {R"({"error":"timeout"})", R"({"name":"x","error":"timeout"})",
+                            R"({"statusCode":500,"message":"timeout"})"}) {
+      const auto bad = head(raw);
+      ASSERT_FALSE(bad) << raw;
+      EXPECT_EQ(bad.error().error_class, ErrorClass::kTransient) << raw;
+      EXPECT_THAT(bad.error().message, HasSubstr("timeout"));
+    }
+    EXPECT_EQ(head(R"({"name":"x"})").error().error_class, ErrorClass::kBadRecord);
+    EXPECT_TRUE(head(R"({"id":"x","error":"of the record's"})"));
+  }
+  const auto planned =
+      HighLevelSource().Plan(TaskOf({}, "pipelines"), {}, R"({"pipelines":[{"id":"a"},{"error":"timeout"}]})",
+                             [](const NewTask&) { return Result<void>(); });
+  ASSERT_FALSE(planned);
+  EXPECT_EQ(planned.error().error_class, ErrorClass::kTransient);
 }
 
 TEST(HighLevelAccount, ALocationsIdKeepsItsCase) {

@@ -8,6 +8,7 @@
 #include "common/base/time_text.h"
 #include "common/sources/field_columns.h"
 #include "common/sources/record_check.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::highlevel {
 namespace {
@@ -22,9 +23,9 @@ std::optional<std::int64_t> TimeOf(const JsonField& field, std::string& scratch)
   return ms && *ms >= kMinRecordMs && *ms <= kMaxRecordMs ? ms : std::nullopt;
 }
 
-Result<RecordHead> HeadOf(const JsonField& id, const char* what) {
+Result<RecordHead> HeadOf(const JsonField& id, std::string_view raw, const char* what) {
   auto text = AsId(id);
-  if (!text) return Fail(ErrorClass::kBadRecord, std::string(what) + " has no id");
+  if (!text) return Fail(NoRecord(raw, std::string(what) + " has no id"));
   RecordHead head;
   head.id = std::move(*text);
   return head;
@@ -118,7 +119,7 @@ class OpportunityMapper final : public RecordMapper {
 
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
-    auto head = HeadOf(head_.Field(0), "the opportunity");
+    auto head = HeadOf(head_.Field(0), raw, "the opportunity");
     if (!head) return head;
     head->order_ms = TimeOf(head_.Field(1), scratch_).value_or(0);
     head->changed_ms = TimeOf(head_.Field(2), scratch_).value_or(0);
@@ -163,7 +164,7 @@ class PipelineMapper final : public RecordMapper {
 
   Result<RecordHead> Head(std::string_view raw) override {
     if (auto ok = head_.UntilFound(raw); !ok) return Fail(std::move(ok.error()));
-    return HeadOf(head_.Field(0), "the pipeline");
+    return HeadOf(head_.Field(0), raw, "the pipeline");
   }
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {

@@ -46,10 +46,13 @@ Result<HttpRequest> RenewRequest(const std::map<std::string, Secret>& secrets, c
 
 Result<TokenGrant> ReadGrant(const HttpResponseHead& head, std::string_view document) {
   static const FieldTree kTree({"access_token", "refresh_token", "expires_in"});
+  document = WithoutByteOrderMark(document);
   std::string padded(document);
   padded.append(RecordMapper::kRecordPadding, '\0');
   RecordCheck check(kTree);
-  if (head.status == 200 && check.Whole({padded.data(), document.size()})) {
+  // Whatever a proxy makes of the status: the tokens are there, and the one that was sent is spent.
+  const bool good = head.status >= 200 && head.status < 300;
+  if (good && check.Whole({padded.data(), document.size()})) {
     auto access = TokenOf(check.Field(0));
     auto refresh = TokenOf(check.Field(1));
     const std::int64_t lives = std::clamp<std::int64_t>(AsInt(check.Field(2)).value_or(kDaySeconds),

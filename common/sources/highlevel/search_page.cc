@@ -11,6 +11,7 @@
 #include "common/sources/highlevel/key_text.h"
 #include "common/sources/record_check.h"
 #include "common/sources/source.h"
+#include "common/sources/upstream_sentence.h"
 
 namespace weir::highlevel {
 namespace {
@@ -50,6 +51,7 @@ Result<SearchMeta> ParseMeta(std::string_view envelope) {
   if (auto whole = check.Whole({padded.data(), envelope.size()}); !whole) {
     return NoSearch(envelope, whole.error().message);
   }
+  if (const auto said = ErrorIn(envelope)) return NoSearch(envelope, "the upstream says \"" + *said + "\"");
   const JsonField& records = check.Field(4);
   if (records.kind != JsonField::Kind::kArray) return NoSearch(envelope, "it has no list of them");
   SearchMeta meta;
@@ -95,34 +97,39 @@ std::string DayText(std::int64_t day) {
 
 std::string LastQuestion::Text() const {
   if (!after) return "total";
-  return fmt::format("total;{};{};{}", after->after_ms, after->after_id, looks);
+  const std::string text = fmt::format("total;{};{};{}", after->after_ms, after->after_id, looks);
+  return moment == 0 ? text : fmt::format("{};{}", text, moment);
 }
 
 std::optional<LastQuestion> LastQuestion::Parse(std::string_view key) {
   if (key == "total") return LastQuestion{};
   const auto parts = KeyParts(key);
-  if (parts.size() != 4 || parts[0] != "total") return std::nullopt;
+  if ((parts.size() != 4 && parts.size() != 5) || parts[0] != "total") return std::nullopt;
   const auto ms = KeyNumber(parts[1]);
   const auto looks = KeyNumber(parts[3]);
-  if (!ms || !looks) return std::nullopt;
-  return LastQuestion{Cursor{*ms, std::string(parts[2])}, *looks};
+  const auto moment = parts.size() == 5 ? KeyNumber(parts[4]) : 0;
+  if (!ms || !looks || !moment) return std::nullopt;
+  return LastQuestion{Cursor{*ms, std::string(parts[2])}, *looks, *moment};
 }
 
 std::string SlicePage::Text() const {
   const std::string text =
       fmt::format("slice;{};{};{};{}", KeyPart(from_day), KeyPart(to_day), cursor.after_ms, cursor.after_id);
+  if (moment > 0) return fmt::format("{};{};{}", text, looks, moment);
   return looks == 0 ? text : fmt::format("{};{}", text, looks);
 }
 
 std::optional<SlicePage> SlicePage::Parse(std::string_view key) {
   const auto parts = KeyParts(key);
-  if ((parts.size() != 5 && parts.size() != 6) || parts[0] != "slice") return std::nullopt;
+  if (parts.size() < 5 || parts.size() > 7 || parts[0] != "slice") return std::nullopt;
   const auto from = KeyNumber(parts[1]);
   const auto to = KeyNumber(parts[2]);
   const auto after = KeyNumber(parts[3]);
-  const auto looks = parts.size() == 6 ? KeyNumber(parts[5]) : 0;
-  if (!after || !looks || (!from && !parts[1].empty()) || (!to && !parts[2].empty())) return std::nullopt;
-  return SlicePage{from, to, {*after, std::string(parts[4])}, *looks};
+  const auto looks = parts.size() >= 6 ? KeyNumber(parts[5]) : 0;
+  const auto moment = parts.size() == 7 ? KeyNumber(parts[6]) : 0;
+  if (!after || !looks || !moment || (!from && !parts[1].empty()) || (!to && !parts[2].empty()))
+    return std::nullopt;
+  return SlicePage{from, to, {*after, std::string(parts[4])}, *looks, *moment};
 }
 
 std::string ChangesPage::Text() const {

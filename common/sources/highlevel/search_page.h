@@ -13,6 +13,8 @@ namespace weir::highlevel {
 constexpr std::int64_t kDayMs = 86'400'000;
 constexpr std::int64_t kPageRecords = 100;      // GET: the most a page may hold
 constexpr std::int64_t kPostPageRecords = 500;  // POST
+// Records of one moment, before the upstream is believed to send the same ones without end.
+constexpr std::int64_t kMostInAMoment = 100'000;
 
 // A place in the order by creation: behind the record of that time and id. Both are sent or neither is: with
 // one alone the upstream repeats its first page.
@@ -52,6 +54,7 @@ std::int64_t DifferentIn(const PageResult& result);
 struct LastQuestion {
   std::optional<Cursor> after;  // nothing = only how many
   std::int64_t looks = 0;       // how often reading has ended there, before this time
+  std::int64_t moment = 0;      // as SlicePage's
 
   std::string Text() const;
   static std::optional<LastQuestion> Parse(std::string_view key);
@@ -67,6 +70,9 @@ struct SlicePage {
   std::optional<std::int64_t> to_day;    // `endDate`; nothing = to the end
   Cursor cursor;
   std::int64_t looks = 0;  // how often nothing came from here that should have
+  // Records that came since the cursor last reached another second. Within one, an upstream that sends the
+  // same pages in turns looks like one that goes on.
+  std::int64_t moment = 0;
 
   std::string Text() const;
   static std::optional<SlicePage> Parse(std::string_view key);

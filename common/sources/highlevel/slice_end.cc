@@ -58,13 +58,30 @@ std::optional<Cursor> PlaceBehind(const PageResult& result, const SearchMeta& me
   return Cursor{result.order_times.last, result.last_id};
 }
 
+// The slice goes on behind the page. Errors: kTransient where that is no way on: the same place, or too many
+// records of one moment.
+Result<void> MoveOn(SlicePage& page, Cursor next, const PageResult& result) {
+  if (next == page.cursor) return NotWhole("the upstream repeats a page: its cursor does not move on");
+  const bool on = !page.cursor.IsStart();
+  page.moment =
+      on && next.after_ms / 1000 == page.cursor.after_ms / 1000 ? page.moment + DifferentIn(result) : 0;
+  if (page.moment > kMostInAMoment) {
+    return NotWhole(
+        fmt::format("over {} opportunities came of one moment: the upstream may be sending the "
+                    "same pages again and again",
+                    kMostInAMoment));
+  }
+  page.cursor = std::move(next);
+  return {};
+}
+
 // Nothing came, where the last slice may be at its end, and another one ought to have come to a record.
 Result<PageEnd> EndEmpty(const TaskContext& task, SlicePage page, const SearchMeta& meta) {
   PageEnd end;
   if (IsLast(task)) {
     if (page.looks >= kMostLooks)
       return NotWhole("the upstream says that more opportunities follow, and sends none of them");
-    AskLast({page.cursor, page.looks}, end);
+    AskLast({page.cursor, page.looks, page.moment}, end);
     return end;
   }
   if (page.looks == 0) {
@@ -98,14 +115,13 @@ Result<PageEnd> FinishSlice(const TaskContext& task, SlicePage page, const PageR
     return end;
   }
   if (next->after_ms >= task.selector.hi) return end;
-  if (*next == page.cursor) return NotWhole("the upstream repeats a page: its cursor does not move on");
-  page.cursor = *next;
+  if (auto moved = MoveOn(page, *next, result); !moved) return Fail(std::move(moved.error()));
   // Past the job's beginning a short page is enough, and how often it was asked there is counted: who asks on
   // for the records that come meanwhile may never end. They are the next incremental sync's.
   const bool past = IsLast(task) && task.now_ms > 0 && next->after_ms >= task.now_ms;
   if (!past) page.looks = 0;
   if (IsLast(task) && (!meta->next || (past && result.records < kPageRecords))) {
-    AskLast({page.cursor, page.looks}, end);
+    AskLast({page.cursor, page.looks, page.moment}, end);
     return end;
   }
   GoOn(task, page.Text(), options, end);
@@ -136,8 +152,7 @@ Result<PageEnd> FinishNewest(const TaskContext& task, SlicePage page, const Page
       end.incomplete = "a page told no place to go on from";
       return end;
     }
-    if (*next == page.cursor) return NotWhole("the upstream repeats a page: its cursor does not move on");
-    page.cursor = *next;
+    if (auto moved = MoveOn(page, *next, result); !moved) return Fail(std::move(moved.error()));
     page.looks = 0;
   }
   Selector selector = task.selector;

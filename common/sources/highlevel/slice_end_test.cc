@@ -8,6 +8,8 @@
 #include <limits>
 #include <vector>
 
+#include "common/sources/highlevel/border_plan.h"
+
 namespace weir::highlevel {
 namespace {
 
@@ -49,6 +51,21 @@ Result<PageEnd> Finish(const Selector& selector, const Page& page, std::int64_t 
 const Selector kSlice{SelectorKind::kCursor, 0, 90'000, "slice;;3;10001;c"};
 const Selector kLastSlice{SelectorKind::kCursor, 0, kNoBound, "slice;;;10001;c"};
 const Selector kNewest{SelectorKind::kNewest, 0, kNoBound, "slice;;;10001;c"};
+
+// What the last question leads to where a record stands behind the place.
+Selector Rest(const Selector& question) {
+  TaskContext task;
+  task.selector = question;
+  task.now_ms = 1'000'000;
+  Selector rest;
+  EXPECT_TRUE(PlanRest(task, LastQuestion::Parse(question.key).value(),
+                       R"({"opportunities":[{"id":"x"}],"meta":{"total":9}})",
+                       [&](NewTask next) -> Result<void> {
+                         rest = next.selector;
+                         return {};
+                       }));
+  return rest;
+}
 
 void ExpectNotWhole(const Result<PageEnd>& end, const char* why) {
   ASSERT_FALSE(end) << why;
@@ -128,6 +145,44 @@ TEST(HighLevelSlice, HowOftenItIsAskedForNewRecordsIsCounted) {
   EXPECT_EQ(end->successors[0].selector.key, "total;20001;d;2");
   end = Finish(slice, {{{20'001, "d"}}, Rec{20'001, "d"}}, 25'000);
   EXPECT_EQ(end->next_key, "slice;;;20001;d") << "it was there before the job: the count begins again";
+}
+
+// Pages A, B, A, B of one millisecond each lie behind the other's cursor: they were read without end.
+TEST(HighLevelSlice, PagesOfOneMomentThatComeInTurnsAreNotReadForEver) {
+  const std::vector<Rec> a{{10'001, "a1"}, {10'001, "a2"}}, b{{10'001, "b1"}, {10'001, "b2"}};
+  for (const Selector& first : {kSlice, kLastSlice, kNewest}) {
+    for (const bool told : {true, false}) {
+      Selector selector = first;
+      selector.key += ";0;99000";  // so many have come of that second
+      int pages = 0;
+      for (bool ended = false; !ended; ++pages) {
+        ASSERT_LT(pages, 600) << "it does not end";
+        const auto& records = pages % 2 == 0 ? a : b;
+        const auto end = Finish(selector, {records, told ? std::optional(records.back()) : std::nullopt});
+        if (!end) {
+          ExpectNotWhole(end, "of one moment");
+          ended = true;
+        } else if (end->next_key) {
+          selector.key = *end->next_key;
+        } else {
+          ASSERT_EQ(end->successors.size(), 1U);
+          selector = end->successors[0].selector;
+          if (selector.kind == SelectorKind::kDiscover) selector = Rest(selector);
+        }
+      }
+      EXPECT_GT(pages, 400) << "a second may hold as many";
+    }
+  }
+}
+
+// The cursor is then in another second: the count begins again.
+TEST(HighLevelSlice, WhatIsCreatedOneAfterTheOtherIsNoMoment) {
+  Selector full = kSlice;
+  full.key = "slice;;3;10001;c;0;100000";
+  ExpectNotWhole(Finish(full, {{{10'900, "d"}}, Rec{10'900, "d"}}), "of one moment");
+  const auto end = Finish(full, {{{11'000, "d"}}, Rec{11'000, "d"}});
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->next_key, "slice;;3;11000;d");
 }
 
 TEST(HighLevelSlice, TheNewestEndWhereAnEmptyPageIsConfirmed) {

@@ -140,11 +140,8 @@ class GameMapper final : public RecordMapper {
     auto id = AsId(head_.Field(0));
     const auto created = AsTime(head_.Field(1));
     if (id && created) return RecordHead{std::move(*id), *created};
-    if (const auto said = ErrorIn(raw)) {
-      return Fail(ErrorClass::kTransient, "the answer is not whole: the upstream says \"" + *said + "\"");
-    }
-    if (!id) return Fail(ErrorClass::kBadRecord, "the game has no id");
-    return Fail(ErrorClass::kBadRecord, "game " + Printable(*id, 64) + " has no createdAt");
+    return Fail(
+        NoRecord(raw, id ? "game " + Printable(*id, 64) + " has no createdAt" : "the game has no id"));
   }
 
   Result<RecordNotes> Map(std::string_view raw, RowSink& row) override {

@@ -94,6 +94,28 @@ Result<void> SendNewest(std::vector<TimeRange> holes, std::int64_t limit, const 
   return sink({{SelectorKind::kNewest, holes.front().lo, holes.front().hi, chain.Text()}, limit});
 }
 
+// What a filter that ends before any `until` may leaves to be asked for; nothing = the account is younger.
+std::optional<TimeRange> OldestOf(const User& user, const Filter& filter) {
+  const std::int64_t born = user.created_ms.value_or(0);
+  const std::int64_t from = std::max(born, filter.since_ms.value_or(born));
+  if (!filter.until_ms || from >= *filter.until_ms) return std::nullopt;
+  return TimeRange{born, kEarliestMs};
+}
+
+Result<void> SendOldest(const User& user, const AccountState& state, const PlanOptions& options,
+                        const TaskSink& sink) {
+  const bool incremental = options.mode == JobMode::kIncremental;
+  const auto oldest = OldestOf(user, options.filter);
+  // Older history than was ever read is not asked for, unless the user does by --since.
+  const bool asked = !incremental || state.read.empty() || options.filter.since_ms;
+  if (oldest && asked) {
+    const auto& limit = options.filter.limit;
+    const auto kind = limit ? SelectorKind::kNewest : SelectorKind::kWindow;
+    if (auto sent = sink({{kind, oldest->lo, oldest->hi, ""}, limit}); !sent) return sent;
+  }
+  return incremental ? SendIds(state.watched, sink) : Result<void>();
+}
+
 std::vector<std::string> SplitIds(std::string_view key) {
   std::vector<std::string> ids;
   while (!key.empty()) {
@@ -151,6 +173,13 @@ Result<void> CheckTimes(const Selector& selector, const PageResult& result) {
                   " to " + FormatTime(result.order_times.most));
 }
 
+// A range of games that are older than any `until`.
+bool IsOldest(const Selector& selector) { return selector.hi <= kEarliestMs; }
+
+tl::unexpected<Error> NotNewestFirst() {
+  return Fail(ErrorClass::kTransient, "games came in another order than newest first");
+}
+
 constexpr std::string_view kNoEnd = "an answer told neither its length nor its end";
 
 // Else the connection alone ended it, and it may have been cut off between two games.
@@ -167,6 +196,7 @@ Result<User> ParseUser(std::string_view document) {
   if (auto whole = check.Whole({padded.data(), document.size()}); !whole) {
     return NoUser(whole.error().message, document);
   }
+  if (const auto said = ErrorIn(document)) return NoUser("the upstream says: \"" + *said + "\"", document);
   if (check.Field(0).kind != JsonField::Kind::kString && !AsTime(check.Field(1))) {
     const std::string said = UpstreamSentence(document);
     return NoUser(said.empty() ? "it has no id" : "\"" + said + "\"", document);
@@ -183,6 +213,9 @@ Result<User> ParseUser(std::string_view document) {
 
 Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOptions& options,
                        const TaskSink& sink) {
+  if (options.filter.until_ms && *options.filter.until_ms <= kEarliestMs) {
+    return SendOldest(user, state, options, sink);
+  }
   Scope scope = ScopeOf(user, options);
   const bool incremental = options.mode == JobMode::kIncremental;
   if (options.filter.limit) {
@@ -248,7 +281,7 @@ Result<PageEnd> FinishWindow(const Selector& selector, const PageResult& result,
     return end;
   }
   if (!TellsItsEnd(result)) hi = result.order_times.rising ? std::min(hi, result.last_order_ms) : selector.lo;
-  if (selector.lo < hi) end.read.push_back({selector.lo, hi});
+  if (selector.lo < hi && !IsOldest(selector)) end.read.push_back({selector.lo, hi});
   // All that was asked for came, as far as can be seen; for a sweep that is not enough.
   if (!result.order_times.rising) end.doubt = "games came in another order than was asked for";
   if (!TellsItsEnd(result)) end.doubt = kNoEnd;
@@ -270,6 +303,12 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
     end.successors.push_back({{SelectorKind::kNewest, selector.lo, selector.hi, chain->Text()}, budget});
     return end;
   }
+  if (IsOldest(selector)) {
+    if (!TellsItsEnd(result)) end.doubt = kNoEnd;
+    // Where reading stopped at the budget, the newest must have come first.
+    if (result.budget_spent && !result.order_times.falling) return NotNewestFirst();
+    return end;
+  }
   const std::int64_t asked = budget + (chain->tie ? 1 : 0);
   const std::int64_t left = budget - result.inserted;
   const std::int64_t oldest = result.last_order_ms;
@@ -289,9 +328,7 @@ Result<PageEnd> FinishNewest(const Selector& selector, std::int64_t budget, cons
     return end;
   }
   // The oldest that came bounds what is claimed, so it must be the last one.
-  if (!result.order_times.falling) {
-    return Fail(ErrorClass::kTransient, "games came in another order than newest first");
-  }
+  if (!result.order_times.falling) return NotNewestFirst();
   // Cut off by `max` or the budget. Records of the oldest millisecond seen may be missing, so it is left out.
   if (oldest < selector.lo || oldest >= selector.hi) return end;
   claim(oldest + 1);

@@ -11,8 +11,9 @@
 
 namespace weir::lichess {
 
-// `since` and `until` may not be earlier: 2013-01-01. There are older games: a range that begins here is
-// asked for without `since`, and has them too.
+// `since` and `until` may not be earlier: 2013-01-01. There are older games: a range that begins here or
+// earlier is asked for without `since`, and has them too. A range that ends here has nothing but them; it is
+// asked for whole, since no `until` reaches into it, and nothing of it is claimed as read.
 constexpr std::int64_t kEarliestMs = 1'356'998'400'070;
 constexpr std::size_t kIdsPerRequest = 300;
 
@@ -39,6 +40,8 @@ struct PlanOptions {
 //                ids. Nothing read yet = as full.
 //   with limit   one kNewest task that begins a chain over what was not read of [created or since, …), newest
 //                first; incremental: then the watched ids.
+// Where the filter ends at kEarliestMs or before, the windows are one range that ends there, if the account
+// is older; the filter drops what came too much.
 Result<void> PlanTasks(const User& user, const AccountState& state, const PlanOptions& options,
                        const TaskSink& sink);
 

@@ -87,7 +87,9 @@ Result<std::string> WindowTarget(const TaskContext& task, const std::string& fla
   if (s.kind == SelectorKind::kNewest) {
     const auto chain = lichess::NewestChain::Parse(s.key);
     if (!chain || !task.budget) return Fail(ErrorClass::kInternal, "a newest-first task without its budget");
-    target += fmt::format("&sort=dateDesc&max={}", *task.budget + (chain->tie ? 1 : 0));
+    target += "&sort=dateDesc";
+    // What is older than any `until` comes whole: the filter may drop what is newest of it.
+    if (s.hi > kEarliestMs) target += fmt::format("&max={}", *task.budget + (chain->tie ? 1 : 0));
   } else {
     target += "&sort=dateAsc";
   }
@@ -106,10 +108,14 @@ std::int64_t SettledMs(const TaskContext& task, const PageResult& result, std::c
   return now - settle.count();
 }
 
-// Lichess always tells that it sends games. An answer of no stated type is left to its content.
-bool MayBeNdjson(const HttpResponseHead& head) {
-  const std::string_view type = head.Get("Content-Type");
-  return type.empty() || type.find("ndjson") != std::string_view::npos;
+bool TypeHas(const HttpResponseHead& head, std::string_view word) {
+  return head.Get("Content-Type").find(word) != std::string_view::npos;
+}
+
+// Lichess tells that it sends NDJSON; what a proxy makes of the type is left to the content, since games
+// prove themselves. An answer without any proves nothing where it is of another type.
+bool MayBeNoGames(const HttpResponseHead& head) {
+  return head.Get("Content-Type").empty() || TypeHas(head, "ndjson");
 }
 
 Error NotGames(const HttpResponseHead& head) {
@@ -199,7 +205,7 @@ Verdict LichessSource::Judge(const TaskContext& task, const HttpResponseHead& he
                              std::string_view body_start) const {
   Verdict verdict = JudgeHttp(head, body_start, task.now_ms);
   const bool games = task.selector.kind != SelectorKind::kDiscover;
-  if (games && std::holds_alternative<ReadBody>(verdict) && !MayBeNdjson(head)) return NotGames(head);
+  if (games && std::holds_alternative<ReadBody>(verdict) && TypeHas(head, "chess-pgn")) return NotGames(head);
   if (auto* e = std::get_if<Error>(&verdict); e != nullptr && e->error_class == ErrorClass::kGone) {
     e->message =
         fmt::format("HTTP {}: Lichess knows no player \"{}\"", head.status, Printable(task.account.name, 64));
@@ -248,6 +254,9 @@ PlanEstimate LichessSource::EstimatePlan(const TaskContext& task, std::string_vi
 Result<PageEnd> LichessSource::FinishPage(const TaskContext& task, const PageResult& result) const {
   const auto settle = ParamDuration(Info(), task.account, "settle");
   if (!settle) return Fail(settle.error());
+  if (result.records == 0 && !result.budget_spent && result.head != nullptr && !MayBeNoGames(*result.head)) {
+    return Fail(NotGames(*result.head));
+  }
   const std::int64_t settled = SettledMs(task, result, *settle);
   switch (task.selector.kind) {
     case SelectorKind::kWindow:

@@ -228,17 +228,18 @@ TEST(LichessJudge, NothingCountsAsReadWithoutProofThatItIsAllThatWasAsked) {
   }
 }
 
-// A proxy's empty 200 would be a window without a game.
-TEST(LichessJudge, GamesAreNdjsonIfTheAnswerTellsItsType) {
+// The games prove themselves, whatever a proxy calls them; PGN and web pages hold none that can be read.
+TEST(LichessJudge, GamesOfAnyTypeAreReadButForPgnAndWebPages) {
   const auto judge = [](const TaskContext& task, std::string type) {
     return LichessSource().Judge(task, {200, {{"Content-Type", std::move(type)}}}, "");
   };
   for (const SelectorKind kind : {SelectorKind::kWindow, SelectorKind::kNewest, SelectorKind::kIds}) {
     const TaskContext task = TaskOf(kind, kBorn, kNow);
-    for (const char* type : {"application/x-ndjson", "application/x-ndjson; charset=utf-8"})
+    for (const char* type : {"application/x-ndjson", "application/x-ndjson; charset=utf-8", "text/plain",
+                             "application/octet-stream", "application/json"})
       EXPECT_TRUE(std::holds_alternative<ReadBody>(judge(task, type))) << type;
     EXPECT_TRUE(std::holds_alternative<ReadBody>(LichessSource().Judge(task, {200, {}}, "")));
-    for (const char* type : {"text/plain", "application/json", "application/x-chess-pgn", "text/html"}) {
+    for (const char* type : {"application/x-chess-pgn", "text/html"}) {
       const Verdict verdict = judge(task, type);
       ASSERT_TRUE(std::holds_alternative<Error>(verdict)) << type;
       EXPECT_EQ(std::get<Error>(verdict).error_class, ErrorClass::kTransient) << type;
@@ -385,6 +386,86 @@ PageResult Times(std::initializer_list<std::int64_t> times) {
     result.last_order_ms = at;
   }
   return result;
+}
+
+// No `until` may be below 2013 either: what is older comes whole, and the filter drops the rest.
+TEST(LichessPlan, ASyncThatEndsBefore2013ReadsWhatIsOlder) {
+  const std::int64_t born = 1'290'415'680'000, until = *ParseTime("2012-06-01T00:00:00Z");
+  const std::string old = R"({"id":"anna_k","createdAt":1290415680000,"count":{"all":3}})";
+  const std::string ageless = R"({"id":"anna_k","count":{"all":3}})";
+  TaskContext task = Context();
+  task.filter.until_ms = until;
+  const auto plan = [&](const std::string& user, const AccountState& state = {}) {
+    return PlanWith(task, state, user).value_or(std::vector<NewTask>(9));
+  };
+  auto tasks = plan(old);
+  ASSERT_EQ(tasks.size(), 1U);
+  EXPECT_EQ(tasks[0].selector, (Selector{SelectorKind::kWindow, born, lichess::kEarliestMs, ""}));
+  TaskContext window = TaskOf(SelectorKind::kWindow, born, lichess::kEarliestMs);
+  EXPECT_NE(LichessSource().Request(window)->request.target.find("?until=1356998400070&sort=dateAsc"),
+            std::string::npos);
+  const auto read = LichessSource().FinishPage(window, Times({until - 5, until + 5}));
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->read.empty()) << "the filter has dropped some of it";
+  EXPECT_EQ(LichessSource().FinishPage(window, {})->successors.size(), 1U) << "once more";
+  EXPECT_EQ(plan(ageless).size(), 1U);
+  EXPECT_EQ(plan(R"({"id":"anna_k","createdAt":1600000000000})").size(), 0U) << "there was no account yet";
+  task.filter.since_ms = until + 1;
+  EXPECT_EQ(plan(old).size(), 0U);
+  task.filter.since_ms = born;
+  EXPECT_EQ(plan(old).size(), 1U);
+  // The newest of it: no `max`, since the filter may drop what comes first.
+  task.filter.limit = 2;
+  tasks = plan(old);
+  ASSERT_EQ(tasks.size(), 1U);
+  EXPECT_EQ(tasks[0].selector, (Selector{SelectorKind::kNewest, born, lichess::kEarliestMs, ""}));
+  TaskContext newest = TaskOf(SelectorKind::kNewest, born, lichess::kEarliestMs);
+  newest.budget = tasks[0].budget;
+  const std::string target = LichessSource().Request(newest)->request.target;
+  EXPECT_EQ(target.find("max="), std::string::npos) << target;
+  EXPECT_NE(target.find("sort=dateDesc"), std::string::npos) << target;
+  PageResult page = Times({until + 5, until - 5, until - 6});
+  page.budget_spent = true;
+  const auto end = LichessSource().FinishPage(newest, page);
+  ASSERT_TRUE(end);
+  EXPECT_TRUE(end->read.empty() && end->successors.empty());
+  page = Times({until - 6, until - 5});
+  page.budget_spent = true;
+  EXPECT_FALSE(LichessSource().FinishPage(newest, page)) << "not the newest first";
+  // An incremental sync reads older history than was ever read only if asked.
+  task = Context(JobMode::kIncremental);
+  task.filter.until_ms = until;
+  const AccountState known{{{kBorn, kNow}}, {}, {}};
+  EXPECT_EQ(plan(old).size(), 1U);
+  EXPECT_EQ(plan(old, known).size(), 0U);
+  task.filter.since_ms = born;
+  EXPECT_EQ(plan(old, known).size(), 1U);
+}
+
+// A proxy's empty 200 would be a window without a game.
+TEST(LichessFinish, NothingCountsAsReadWithoutProofThatAnEmptyAnswerIsTheUpstreams) {
+  HttpResponseHead head{200, {{"Content-Type", ""}, {"Content-Length", "0"}}};
+  const auto finish = [&](SelectorKind kind, const char* type, PageResult result) {
+    TaskContext task = TaskOf(kind, kBorn, kBorn + 1000, kind == SelectorKind::kIds ? "a" : "again");
+    task.budget = 5;
+    head.headers[0].value = type;
+    result.head = &head;
+    return LichessSource().FinishPage(task, result);
+  };
+  for (const SelectorKind kind : {SelectorKind::kWindow, SelectorKind::kNewest, SelectorKind::kIds}) {
+    for (const char* type : {"text/plain", "application/octet-stream", "application/json"}) {
+      const auto empty = finish(kind, type, {});
+      ASSERT_FALSE(empty) << type;
+      EXPECT_EQ(empty.error().error_class, ErrorClass::kTransient) << type;
+      EXPECT_NE(empty.error().message.find(type), std::string::npos) << empty.error().message;
+    }
+    for (const char* type : {"", "application/x-ndjson; charset=utf-8"}) EXPECT_TRUE(finish(kind, type, {}));
+  }
+  for (const SelectorKind kind : {SelectorKind::kWindow, SelectorKind::kNewest}) {
+    const auto read = finish(kind, "text/plain", Times({kBorn + 5}));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->read.size(), 1U) << "games are proof enough";
+  }
 }
 
 // data_path.md, invariant 9.
