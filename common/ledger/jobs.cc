@@ -20,15 +20,19 @@ std::string JobsSql(std::string_view where) {
          std::string(where);
 }
 
-// One row an account of the jobs $1, with the sums over its tasks. A meter waits when all its lanes do; an
-// account waits when its meter does, or when all that is left of it is parked. Waits of milliseconds are the
-// pace, not news.
+// One row an account of the jobs $1, with its sums: as they were stored when it ended (weir.account_sums), else
+// over its tasks and those that are gone. A meter waits when all its lanes do; an account waits when its meter
+// does, or when all that is left of it is parked. Waits of milliseconds are the pace, not news.
 constexpr std::string_view kAccountsSql = R"sql(
   select a.job_id, a.account, a.mode, a.state, coalesce(a.error_class, ''), coalesce(a.error_message, ''),
          coalesce(a.error_hint, ''),
          coalesce(extract(epoch from coalesce(a.finished_at, clock_timestamp()) - a.started_at), 0)::float8,
-         t.pages, t.fetched, t.inserted, t.updated, t.unchanged, t.rejected, t.duplicates, t.dead_pages, t.requests,
-         t.planned_tasks, t.finished_tasks, a.planned and coalesce(t.open_discovers, 0) = 0,
+         coalesce(s.pages, t.pages + g.pages), coalesce(s.fetched, t.fetched + g.fetched),
+         coalesce(s.inserted, t.inserted + g.inserted), coalesce(s.updated, t.updated + g.updated),
+         coalesce(s.unchanged, t.unchanged + g.unchanged), coalesce(s.rejected, t.rejected + g.rejected),
+         coalesce(s.duplicates, t.duplicates + g.duplicates), coalesce(s.dead_pages, t.dead_pages + g.dead_pages),
+         coalesce(s.requests, t.requests + g.requests), coalesce(s.planned_tasks, t.planned_tasks + g.tasks),
+         coalesce(s.planned_tasks, t.finished_tasks + g.tasks), a.planned and t.open_discovers = 0,
          case when t.open_tasks > 0
               then coalesce(l.waiting_for, case when t.parked = t.open_tasks
                                                 then case when t.unwritten is null then 'backoff' else 'database' end end, '')
@@ -38,10 +42,12 @@ constexpr std::string_view kAccountsSql = R"sql(
          a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met,
          a.carried, a.estimate, coalesce(a.incomplete_reason, ''), coalesce(t.unwritten, '')
     from weir.job_accounts a
-    left join (
-      select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
-             sum(updated) as updated, sum(unchanged) as unchanged, sum(rejected) as rejected,
-             sum(duplicates) as duplicates, sum(requests) as requests,
+    left join weir.account_sums s on s.job_id = a.job_id and s.account = a.account
+    cross join lateral (
+      select coalesce(sum(pages), 0) as pages, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+             coalesce(sum(updated), 0) as updated, coalesce(sum(unchanged), 0) as unchanged,
+             coalesce(sum(rejected), 0) as rejected, coalesce(sum(duplicates), 0) as duplicates,
+             coalesce(sum(requests), 0) as requests,
              count(*) filter (where state = 'dead' and kind <> 0) as dead_pages,
              count(*) filter (where kind <> 0) as planned_tasks,
              count(*) filter (where kind <> 0 and state in ('done', 'dead', 'cancelled', 'expired')) as finished_tasks,
@@ -51,7 +57,15 @@ constexpr std::string_view kAccountsSql = R"sql(
              extract(epoch from min(not_before) filter (where state = 'parked') - clock_timestamp()) * 1000 as parked_ms,
              max(error_message) filter (where error_class = 'database'
                                           and state in ('planned', 'dispatched', 'running', 'parked')) as unwritten
-        from weir.tasks where job_id = any($1::int8[]) group by job_id, account) t using (job_id, account)
+        from weir.tasks k where s.job_id is null and k.job_id = a.job_id and k.account = a.account) t
+    cross join lateral (
+      select coalesce(sum(pages), 0) as pages, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+             coalesce(sum(updated), 0) as updated, coalesce(sum(unchanged), 0) as unchanged,
+             coalesce(sum(rejected), 0) as rejected, coalesce(sum(duplicates), 0) as duplicates,
+             coalesce(sum(requests), 0) as requests,
+             coalesce(sum(tasks) filter (where state = 'dead' and not plan), 0) as dead_pages,
+             coalesce(sum(tasks) filter (where not plan), 0) as tasks
+        from weir.gone_tasks k where s.job_id is null and k.job_id = a.job_id and k.account = a.account) g
     left join lateral (
       select (array_agg(coalesce(waiting_for, 'pace') order by not_before))[1] as waiting_for,
              extract(epoch from min(not_before) - clock_timestamp()) * 1000 as ms

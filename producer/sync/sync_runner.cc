@@ -105,6 +105,7 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   // By value: the engine may outlive what it was made from.
   options.sweep_limits = [config](std::string_view source) { return SweepLimitsOf(config, source); };
+  options.retention = {config.keep_tasks, config.keep_failures, config.keep_jobs};
   options.idle = config.lost_after;
   if (IsEmbedded(brokers)) {
     options.idle = std::min(options.idle, kEmbeddedIdle);
