@@ -50,6 +50,9 @@ struct EngineOptions {
 // for.
 class Engine {
  public:
+  // To PostgreSQL, of one that leads: the leader's lock, dispatch, and one for each service.
+  static constexpr int kConnections = 6;
+
   Engine(EngineOptions options, const Clock& clock);
   ~Engine();
   Engine(const Engine&) = delete;

@@ -51,7 +51,7 @@ bool IsDefault(const Config& config, const std::string& key) {
 }  // namespace
 
 ConnectionNeed ConnectionsOfSync(int workers, int sessions) {
-  constexpr int kOwn = 3;  // who watches the job, the leader's lock, the engine
+  constexpr int kOwn = Engine::kConnections + 1;  // and who watches the job
   if (workers == 0) return {kOwn, kOwn};
   // Each worker has one that renews its leases; and who starts them again has one.
   return {kOwn + 2 * workers, kOwn + 1 + workers * (sessions + 1)};
