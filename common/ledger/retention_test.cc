@@ -7,6 +7,7 @@
 
 #include "common/ledger/failures.h"
 #include "common/ledger/migrations.h"
+#include "common/ledger/seen.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
 namespace weir::ledger {
@@ -357,6 +358,20 @@ TEST_F(RetentionTest, WorkersThatAreLongGoneAreForgotten) {
       "('b', 'h', 2, now() - interval '25 hours')");
   EXPECT_EQ(PruneWorkers(session_, 10).value(), 1);
   EXPECT_EQ(Text("select id from weir.workers"), "a");
+}
+
+TEST_F(RetentionTest, NotesThatNoSweepRestsOnAreForgottenInSlices) {
+  const std::string note =
+      "insert into weir.seen (source, stream, account, job_id, hashes, noted_at) select 'chess', 'games', ";
+  Run(note + "'alice', 1, '{}', now() - i * interval '1 s' from generate_series(1, 2500) i");
+  Run(note + "'bob', 1, '{}', now() - interval '1 hour' from generate_series(1, 10) i");
+  JobRequest request = Request({"bob"});
+  request.mode = JobMode::kFull;
+  Open(request);
+  Run(note + "'bob', 1, '{}', now() + interval '1 s' from generate_series(1, 3) i");
+  EXPECT_EQ(ForgetSeen(session_).value(), 2'510);
+  EXPECT_EQ(Text("select string_agg(account, ',') from weir.seen"), "bob,bob,bob");
+  EXPECT_EQ(ForgetSeen(session_).value(), 0);
 }
 
 TEST_F(RetentionTest, TheMigrationCanBeTakenBack) {
