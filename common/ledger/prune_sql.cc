@@ -49,12 +49,16 @@ constexpr std::string_view kIsFailure =
     "(t.state = 'dead' or t.rejected > 0 "
     "or (t.kind = 0 and t.state = 'done' and a.state in ('partial', 'failed', 'expired')))";
 
-// Rejects that go by the foreign key are bounded, too: those of a dead task's last page.
+// The bounds are pairs, so that nothing but the index on them has the order: along the primary key a slice
+// would pass over the tasks of all other jobs. What goes along with dead tasks is bounded, too: the rejects
+// of their last pages.
 constexpr std::string_view kTasksSql = R"sql(
   with next as materialized (
     select id, account, kind, state, rejected, letter_due, row_number() over (order by id) as place,
            sum(case when state = 'dead' then rejected else 0 end) over (order by id) as rejects
-      from (select * from weir.tasks where job_id = $1::int8 and id > $2::int8 and state in ('done', 'dead', 'cancelled', 'expired')
+      from (select * from weir.tasks
+             where (job_id, id) > ($1::int8, $2::int8) and (job_id, id) < ($1::int8 + 1, 0)
+               and state in ('done', 'dead', 'cancelled', 'expired')
              order by job_id, id limit $3::int) n),
   slice as materialized (select * from next where place = 1 or rejects <= 5000),
   chosen as materialized (
@@ -102,7 +106,8 @@ const std::string& TasksSql(Part part) {
 
 const std::string_view kRejectTasksSql = R"sql(
   select id, rejected, case when state = 'dead' then page else 9223372036854775807 end from weir.tasks
-   where job_id = $1::int8 and id > $2::int8 and state in ('done', 'dead', 'cancelled', 'expired') and rejected > 0
+   where (job_id, id) > ($1::int8, $2::int8) and (job_id, id) < ($1::int8 + 1, 0)
+     and state in ('done', 'dead', 'cancelled', 'expired') and rejected > 0
    order by job_id, id limit $3::int)sql";
 
 const std::string_view kRejectsSql = R"sql(
