@@ -40,10 +40,6 @@ T Must(Result<T> result) {
   return std::move(*result);
 }
 
-void Must(Result<void> result) {
-  if (!result) throw std::runtime_error(result.error().message);
-}
-
 // Jobs of ten accounts, a hundred thousand tasks each, that ended eight days ago: one part in a hundred of
 // their tasks is dead. On the lanes of the job that is measured, too.
 void Fill(pg::Session& session, const Flags& flags) {
