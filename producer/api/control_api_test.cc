@@ -240,7 +240,7 @@ TEST_F(ControlApiTest, PathsAndMethods) {
   health_ = {false, "database"};
   EXPECT_EQ(Ask("GET", "/health").status, 503);
   EXPECT_EQ(Ask("POST", "/health").status, 405);
-  EXPECT_EQ(Header(Ask("GET", "/v1/jobs"), "Allow"), "POST");
+  EXPECT_EQ(Header(Ask("DELETE", "/v1/jobs"), "Allow"), "GET, HEAD, POST");
   EXPECT_EQ(Header(Ask("DELETE", "/v1/jobs/12"), "Allow"), "GET, HEAD");
   EXPECT_EQ(Json::parse(Ask("GET", "/v1/jobs/12").body)["state"], "running");
   for (const char* path : {"/v1/jobs/13", "/v1/jobs/", "/v1/jobs/x", "/v1/jobs/12/", "/v1/jobs/-12",

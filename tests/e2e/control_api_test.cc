@@ -144,6 +144,10 @@ TEST_F(ControlApi, ASyncIsAskedForAndWatchedToItsEnd) {
   ExpectCopy("lichess", "Alice");
   // The command line finds the same job, in the same shape.
   EXPECT_EQ(Weir({"status", job["job"].dump(), "--output", "json"}).json, job);
+  const Json list = Json::parse(Ask("GET", "/v1/jobs?limit=1").body);
+  EXPECT_EQ(list["jobs"][0]["job"], job["job"]);
+  EXPECT_EQ(list["jobs"][0]["totals"], job["totals"]);
+  EXPECT_EQ(Json::parse(Ask("GET", "/v1/jobs?before=1").body)["jobs"], Json::array());
   EXPECT_EQ(Number("select count(*) from weir.jobs"), 1);
   EXPECT_THAT(serve_->Err(), Not(HasSubstr(kToken)));
   worker->Signal(SIGTERM);
