@@ -176,7 +176,7 @@ TEST_F(ControlApi, WhatIsWrongIsSaidAndOpensNothing) {
   EXPECT_EQ(ProblemOf(Ask("POST", "/v1/jobs",
                           R"({"source": "lichess", "accounts": [")" + std::string(300'000, 'a') + "\"]}")),
             413);
-  EXPECT_EQ(ProblemOf(Ask("GET", "/v1/jobs")), 405);
+  EXPECT_EQ(ProblemOf(Ask("DELETE", "/v1/jobs")), 405);
   EXPECT_EQ(ProblemOf(Ask("GET", "/v1/jobs/7")), 404);
   const auto origin = Ask("POST", "/sync", "{}");
   EXPECT_EQ(ProblemOf(origin), 404);
