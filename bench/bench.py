@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib
 import cluster  # noqa: E402
 import group_part  # noqa: E402
 import highlevel_part  # noqa: E402
+import history_part  # noqa: E402
 import limit_part  # noqa: E402
 import memory_part  # noqa: E402
 import plan_part  # noqa: E402
@@ -32,6 +33,7 @@ PARTS = {
     "start": (start_part.run, "what a user of one machine waits for: a sync with nothing new, a killed worker, the first sync"),
     "scale": (scale_part.run, "pages a second by lanes and by workers, on an API that answers after 100 ms"),
     "group": (group_part.run, "pages a second while one of three workers is killed again and again (needs --kafka)"),
+    "history": (history_part.run, "dispatch and claim beside millions of ended tasks, against a ledger without"),
     "limit": (limit_part.run, "goodput under limits, simulated and of 4 real workers; the origin's limiter beside it"),
 }
 DEFAULT = ["sync", "memory", "plan", "seen"]
@@ -54,6 +56,7 @@ def parse(arguments):
     parser.add_argument("--tasks", type=int, help="page ranges of `plan` (default and full 1000000)", default=1_000_000)
     parser.add_argument("--ids", type=int, help="of `seen` (200000, full 1000000)")
     parser.add_argument("--opportunities", type=int, help="of `highlevel` (20000, full 500000)")
+    parser.add_argument("--history", type=int, help="ended tasks of `history` (2000000, full 50000000: some 25 GB, an hour)")
     parser.add_argument("--seconds", type=float, help="of each point of `scale` and `limit` (8, full 20)")
     parser.add_argument("--workers", type=int, default=1, help="workers of `sync`")
     parser.add_argument("--case", default="", metavar="TEXT", help="only cases of `sync` whose name contains it")
@@ -63,9 +66,9 @@ def parse(arguments):
     for name in options.parts:
         if name not in PARTS and name != "all":
             parser.error(f"unknown part: {name}")
-    names = ("records", "pairs", "big_records", "ids", "opportunities", "seconds")
-    defaults = ((200_000, 5, 1_000_000, 1_000_000, 500_000, 20.0) if options.full
-                else (60_000, 3, 200_000, 200_000, 20_000, 8.0))
+    names = ("records", "pairs", "big_records", "ids", "opportunities", "seconds", "history")
+    defaults = ((200_000, 5, 1_000_000, 1_000_000, 500_000, 20.0, 50_000_000) if options.full
+                else (60_000, 3, 200_000, 200_000, 20_000, 8.0, 2_000_000))
     for name, value in zip(names, defaults):
         if getattr(options, name) is None:
             setattr(options, name, value)

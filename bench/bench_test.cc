@@ -52,6 +52,13 @@ TEST(BenchTest, NotesIdsForASweep) {
   EXPECT_THAT(result.out, ContainsRegex("of a COPY of the ids alone.* +[0-9.]+ +≤ 0.5 +(yes|NO)"));
 }
 
+TEST(BenchTest, DispatchesBesideAHistory) {
+  const auto result = Bench({"history", "--history", "3000", "--pairs", "1"});
+  EXPECT_THAT(result.out,
+              ContainsRegex("tasks a second, of those without a history +[0-9.]+× +≥ 0.95× +(yes|NO)"));
+  EXPECT_THAT(result.out, ContainsRegex("while the history is deleted +[0-9.]+×, [0-9]+ tasks gone"));
+}
+
 TEST(BenchTest, ReadsALocationOnce) {
   const auto result = Bench({"highlevel", "--opportunities", "3000"});
   EXPECT_THAT(result.out,

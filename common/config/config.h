@@ -98,6 +98,11 @@ struct Config {
   int sweep_max_stale_percent = 10;  // sweep.max_stale_percent: of the account's rows that are not stale
   int sweep_max_stale_rows = 10;     // sweep.max_stale_rows
 
+  // How long what has ended is kept (docs/operating.md, "What is kept"); 0 = for ever.
+  std::chrono::milliseconds keep_tasks{7 * 24 * std::chrono::hours(1)};      // retention.tasks
+  std::chrono::milliseconds keep_failures{90 * 24 * std::chrono::hours(1)};  // retention.failures
+  std::chrono::milliseconds keep_jobs{90 * 24 * std::chrono::hours(1)};      // retention.jobs
+
   std::string log_level = "info";   // log.level
   std::string log_format = "auto";  // log.format: auto (text on a terminal) | text | json
 

@@ -171,6 +171,13 @@ void AddLimits(TableBuilder& t) {
             "of an account's rows, which a sweep marks unasked; it may mark max_stale_rows in any case");
   t.Integer("sweep.max_stale_rows", &Config::sweep_max_stale_rows, 0, kMaxStaleRows,
             "rows of an account which a sweep marks unasked, whatever percentage they are");
+  constexpr std::int64_t kDay = 24 * kHour;
+  t.Duration("retention.tasks", &Config::keep_tasks, 0, 36'500 * kDay,
+             "done tasks of jobs that ended are kept for so long; 0 = for ever");
+  t.Duration("retention.failures", &Config::keep_failures, 0, 36'500 * kDay,
+             "dead tasks of such jobs, rejected records and garbage; 0 = for ever");
+  t.Duration("retention.jobs", &Config::keep_jobs, 0, 36'500 * kDay,
+             "jobs that ended, with all that is left of them; 0 = for ever");
   t.Choice("log.level", &Config::log_level, {"debug", "info", "warn", "error", "off"},
            "least severe line that is logged");
   t.Choice("log.format", &Config::log_format, {"auto", "text", "json"}, "auto = text on a terminal");

@@ -86,6 +86,8 @@ std::string FormatSize(std::int64_t bytes) {
 
 std::string FormatExactDuration(milliseconds duration) {
   const auto ms = duration.count();
+  constexpr std::int64_t kDay = 86'400'000;
+  if (ms > 0 && ms % kDay == 0) return fmt::format("{}d", ms / kDay);
   return ms % 1000 == 0 ? fmt::format("{}s", ms / 1000) : fmt::format("{}ms", ms);
 }
 

@@ -17,7 +17,7 @@ namespace weir {
 std::optional<std::int64_t> ParseSize(std::string_view text);
 // Exact and readable back: "512KiB", "1000".
 std::string FormatSize(std::int64_t bytes);
-// Exact and readable back: "60s", "1500ms".
+// Exact and readable back: "60s", "1500ms", "7d".
 std::string FormatExactDuration(std::chrono::milliseconds duration);
 
 // At most `requests` in any `per`.

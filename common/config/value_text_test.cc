@@ -27,6 +27,9 @@ TEST(ValueText, FormattedValuesReadBackTheSame) {
   EXPECT_EQ(FormatSize(512 << 10), "512KiB");
   EXPECT_EQ(FormatExactDuration(milliseconds(60'000)), "60s");
   EXPECT_EQ(FormatExactDuration(milliseconds(1'500)), "1500ms");
+  EXPECT_EQ(FormatExactDuration(milliseconds(0)), "0s");
+  EXPECT_EQ(FormatExactDuration(milliseconds(7 * 86'400'000LL)), "7d");
+  EXPECT_EQ(FormatExactDuration(milliseconds(36 * 3'600'000LL)), "129600s");
 }
 
 TEST(ValueText, QuotaRules) {

@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
@@ -72,8 +74,8 @@ using Sessions = std::list<Session*>;
 class Session : public std::enable_shared_from_this<Session> {
  public:
   Session(tcp::socket socket, const HttpServerOptions& options, const HttpHandler& handler,
-          Sessions& sessions)
-      : stream_(std::move(socket)), options_(options), handler_(handler), sessions_(sessions) {
+          Sessions& sessions, asio::io_context& slow)
+      : stream_(std::move(socket)), options_(options), handler_(handler), sessions_(sessions), slow_(slow) {
     place_ = sessions_.insert(sessions_.end(), this);
   }
   ~Session() { sessions_.erase(place_); }
@@ -99,13 +101,27 @@ class Session : public std::enable_shared_from_this<Session> {
       const bool head = request.method() == http::verb::head;
       const bool keep = request.keep_alive();
       const unsigned version = request.version();
-      return Write(Answer(handler_, options_, FromBeast(request)), version, keep, head);
+      HttpServerRequest asked = FromBeast(request);
+      if (options_.slow && options_.slow(asked)) return AnswerSlowly(std::move(asked), version, keep, head);
+      return Write(Answer(handler_, options_, asked), version, keep, head);
     }
     const bool ours = error.category() == make_error_code(http::error::bad_method).category();
     if (ours && error != http::error::end_of_stream && error != http::error::partial_message) {
       return Write(Refusal(options_, error), 11, false, false);
     }
     Shut();  // gone, too slow, or closed by us
+  }
+
+  // The session itself stays with the server's thread: the other one has only the request, and hands it back.
+  void AnswerSlowly(HttpServerRequest asked, unsigned version, bool keep, bool head) {
+    stream_.expires_never();
+    asio::post(slow_, [self = shared_from_this(), asked = std::move(asked), version, keep, head]() mutable {
+      HttpReply reply = Answer(self->handler_, self->options_, asked);
+      const auto home = self->stream_.get_executor();
+      asio::post(home, [self = std::move(self), reply = std::move(reply), version, keep, head]() mutable {
+        self->Write(std::move(reply), version, keep, head);
+      });
+    });
   }
 
   void Write(HttpReply reply, unsigned version, bool keep, bool head) {
@@ -149,6 +165,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const HttpServerOptions& options_;
   const HttpHandler& handler_;
   Sessions& sessions_;
+  asio::io_context& slow_;
   Sessions::iterator place_;
   beast::flat_buffer buffer_{kReadBytes};
   std::optional<http::request_parser<http::string_body>> parser_;
@@ -168,11 +185,15 @@ struct HttpServer::Impl {
   asio::io_context context{1};  // 1: a single thread runs it
   tcp::acceptor acceptor{context};
   asio::steady_timer retry{context};
+  asio::io_context slow{
+      1};  // another single thread, if there are slow requests; its end is before that of `context`
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> slow_work;
   std::mutex stop_mutex;
-  std::optional<pthread_t> thread;  // stop_mutex
+  std::optional<pthread_t> thread, slow_thread;  // stop_mutex
 
   Result<void> Listen();
   Result<void> Launch();
+  void Join();
   void Accept();
   void OnAccept(const Code& error, tcp::socket socket);
 };
@@ -195,21 +216,41 @@ Result<void> HttpServer::Impl::Listen() {
               "Choose a numeric address of this machine and a free port, or port 0 for any free one.");
 }
 
-Result<void> HttpServer::Impl::Launch() {
-  Accept();
+// Null = the thread could not be started.
+static std::optional<pthread_t> RunOnThread(asio::io_context& context) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
   pthread_t id{};
-  const auto body = [](void* self) -> void* {
-    static_cast<Impl*>(self)->context.run();
+  const auto body = [](void* runs) -> void* {
+    static_cast<asio::io_context*>(runs)->run();
     return nullptr;
   };
-  const int error = pthread_create(&id, &attributes, body, this);
+  const int error = pthread_create(&id, &attributes, body, &context);
   pthread_attr_destroy(&attributes);
-  if (error != 0) return Fail(ErrorClass::kInternal, "cannot start the HTTP server's thread");
-  thread = id;
-  return {};
+  if (error != 0) return std::nullopt;
+  return id;
+}
+
+Result<void> HttpServer::Impl::Launch() {
+  Accept();
+  if (options.slow) {
+    slow_work.emplace(slow.get_executor());
+    slow_thread = RunOnThread(slow);
+  }
+  if (!options.slow || slow_thread) thread = RunOnThread(context);
+  if (thread) return {};
+  Join();
+  return Fail(ErrorClass::kInternal, "cannot start the HTTP server's thread");
+}
+
+void HttpServer::Impl::Join() {
+  context.stop();
+  slow.stop();
+  for (std::optional<pthread_t>* running : {&thread, &slow_thread}) {
+    if (*running) pthread_join(**running, nullptr);
+    running->reset();
+  }
 }
 
 void HttpServer::Impl::Accept() {
@@ -232,7 +273,7 @@ void HttpServer::Impl::OnAccept(const Code& error, tcp::socket socket) {
     sessions.splice(sessions.end(), sessions, sessions.begin());
     longest->Close();
   }
-  std::make_shared<Session>(std::move(socket), options, handler, sessions)->Read();
+  std::make_shared<Session>(std::move(socket), options, handler, sessions, slow)->Read();
   Accept();
 }
 
@@ -256,9 +297,7 @@ int HttpServer::Port() const {
 void HttpServer::Stop() {
   const std::lock_guard lock(impl_->stop_mutex);
   if (!impl_->thread) return;
-  impl_->context.stop();
-  pthread_join(*impl_->thread, nullptr);
-  impl_->thread.reset();
+  impl_->Join();
   Code ignored;
   impl_->acceptor.close(ignored);
 }

@@ -30,8 +30,8 @@ struct HttpReply {
   std::vector<HttpHeader> headers;
 };
 
-// Runs on the server's thread, one request at a time: it must not block for long. What it throws becomes a
-// 500.
+// Runs on the server's thread, one request at a time: it must not block for long, but for requests that
+// HttpServerOptions::slow names. What it throws becomes a 500.
 using HttpHandler = std::function<HttpReply(const HttpServerRequest&)>;
 
 // Exact paths for GET and HEAD; anything else is 404 or 405.
@@ -51,9 +51,13 @@ struct HttpServerOptions {
   // A request must have come whole, and an answer been taken, within this; also between two requests.
   std::chrono::milliseconds timeout{10'000};
   HttpRefusal refusal = PlainRefusal;
+  // Requests that may take long. They are answered on a second thread, one at a time too, so that the handler
+  // may be called on both at once; all others never wait for them. Empty = none, and no such thread.
+  std::function<bool(const HttpServerRequest&)> slow{};
 };
 
-// A small HTTP/1.1 server for metrics, health and control, on a thread of its own (256 KiB stack). Bad peers
+// A small HTTP/1.1 server for metrics, health and control, on a thread of its own (256 KiB stack), and one
+// more for slow requests. Bad peers
 // (slow, oversized, garbage, gone) lose their own connection and nothing else.
 class HttpServer {
  public:
@@ -64,8 +68,8 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
 
   int Port() const;
-  // Closes all connections and joins the thread, after the running handler if there is one. Any thread but a
-  // handler's; more than once is fine.
+  // Closes all connections and joins the threads, after the running handlers if there are any. Any thread but
+  // a handler's; more than once is fine.
   void Stop();
 
  private:

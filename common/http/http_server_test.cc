@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <future>
 #include <stdexcept>
+#include <thread>
 
 namespace weir {
 namespace {
@@ -171,6 +174,63 @@ TEST_F(HttpServerTest, ConnectionsThatSayNothingMakeWayForOneThatDoes) {
   }
   ExpectAlive();
   EXPECT_EQ(idle.front()->ReadAll(), "");
+}
+
+class SlowRequestTest : public HttpServerTest {
+ protected:
+  void StartSlow() {
+    HttpServerOptions options;
+    options.slow = [](const HttpServerRequest& request) { return request.path == "/slow"; };
+    auto server = HttpServer::Start(options, [this](const HttpServerRequest& request) {
+      if (request.path != "/slow") return HttpReply{200, "text/plain", "quick\n", {}};
+      began_.set_value();
+      go_on_.get_future().wait();
+      ended_ = true;
+      return HttpReply{200, "text/plain", "slow\n", {}};
+    });
+    ASSERT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+  }
+  std::promise<void> began_, go_on_;
+  std::atomic<bool> ended_{false};
+};
+
+TEST_F(SlowRequestTest, NoOtherRequestWaitsForASlowOne) {
+  StartSlow();
+  Client slow(server_->Port());
+  slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  began_.get_future().wait();
+  ExpectAlive();
+  go_on_.set_value();
+  EXPECT_NE(slow.ReadSome().find("slow\n"), std::string::npos);
+  slow.Send("GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  EXPECT_NE(slow.ReadAll().find("quick\n"), std::string::npos) << "its connection goes on";
+}
+
+TEST_F(SlowRequestTest, AClientThatIsGoneMeanwhileLosesItsAnswerAlone) {
+  StartSlow();
+  {
+    Client slow(server_->Port());
+    slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    began_.get_future().wait();
+    slow.Reset();
+  }
+  go_on_.set_value();
+  ExpectAlive();
+}
+
+TEST_F(SlowRequestTest, StopWaitsForTheSlowHandler) {
+  StartSlow();
+  Client slow(server_->Port());
+  slow.Send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+  began_.get_future().wait();
+  std::thread stop([this] {
+    server_->Stop();
+    EXPECT_TRUE(ended_);
+  });
+  go_on_.set_value();
+  stop.join();
+  server_.reset();
 }
 
 TEST_F(HttpServerTest, StopClosesOpenConnectionsAndMayBeRepeated) {

@@ -27,10 +27,17 @@ constexpr std::string_view kMarkSql = R"sql(
 // Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
 // not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks
 // fail it when nothing came: no page was read, and no record was stored or rejected. What was read but is not
-// proven whole makes it partial. $2: a sweep follows where all was read.
+// proven whole makes it partial. Tasks that are gone (of a job that a replay has reopened) count like the others.
+// The account's sums are stored with its end. $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
-    select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, s.incomplete) as reason, s.*
+    select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, least(s.incomplete, g.incomplete)) as reason,
+           s.cancelled + g.cancelled as cancelled, s.expired + g.expired as expired,
+           s.dead_discovers + g.dead_discovers as dead_discovers, s.dead + g.dead as dead, s.refused + g.refused as refused,
+           s.done + g.done as done, s.came + g.came as came, s.first_dead, least(s.began, g.began) as began, s.pages + g.pages as pages,
+           s.fetched + g.fetched as fetched, s.inserted + g.inserted as inserted, s.updated + g.updated as updated,
+           s.unchanged + g.unchanged as unchanged, s.rejected + g.rejected as rejected,
+           s.duplicates + g.duplicates as duplicates, s.requests + g.requests as requests, s.tasks + g.tasks as tasks
       from weir.job_accounts a
       cross join lateral (
         select count(*) filter (where state = 'cancelled') as cancelled, count(*) filter (where state = 'expired') as expired,
@@ -41,8 +48,26 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                coalesce(sum(fetched) filter (where kind <> 0), 0) as came,
                (array_agg(id order by (error_class in ('auth', 'schema')) desc, id) filter (where state = 'dead'))[1] as first_dead,
                min(incomplete) as incomplete,
-               min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began
+               min(coalesce(finished_at, advanced_at) - busy_ms * interval '1 ms') as began,
+               coalesce(sum(pages), 0) as pages, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+               coalesce(sum(updated), 0) as updated, coalesce(sum(unchanged), 0) as unchanged,
+               coalesce(sum(rejected), 0) as rejected, coalesce(sum(duplicates), 0) as duplicates,
+               coalesce(sum(requests), 0) as requests, count(*) filter (where kind <> 0) as tasks
           from weir.tasks t where t.job_id = a.job_id and t.account = a.account) s
+      cross join lateral (
+        select coalesce(sum(tasks) filter (where state = 'cancelled'), 0) as cancelled,
+               coalesce(sum(tasks) filter (where state = 'expired'), 0) as expired,
+               coalesce(sum(tasks) filter (where state = 'dead' and plan), 0) as dead_discovers,
+               coalesce(sum(tasks) filter (where state = 'dead' and not plan), 0) as dead,
+               coalesce(sum(refused), 0) as refused,
+               coalesce(sum(tasks) filter (where state = 'done' and not plan), 0) as done,
+              coalesce(sum(fetched) filter (where not plan), 0) as came,
+               min(incomplete) as incomplete, min(began_at) as began,
+               coalesce(sum(pages), 0) as pages, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+               coalesce(sum(updated), 0) as updated, coalesce(sum(unchanged), 0) as unchanged,
+               coalesce(sum(rejected), 0) as rejected, coalesce(sum(duplicates), 0) as duplicates,
+               coalesce(sum(requests), 0) as requests, coalesce(sum(tasks) filter (where not plan), 0) as tasks
+          from weir.gone_tasks t where t.job_id = a.job_id and t.account = a.account) g
      where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused')
        and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
                           and t.state in ('planned', 'dispatched', 'running', 'parked'))),
@@ -52,6 +77,16 @@ constexpr std::string_view kEndAccountsSql = R"sql(
                           or (dead + dead_discovers > 0 and done = 0 and came = 0) then 'failed'
                      when dead > 0 or dead_discovers > 0 or reason is not null then 'partial' else 'succeeded' end as state
       from ended e),
+  summed as (
+    insert into weir.account_sums (job_id, account, pages, fetched, inserted, updated, unchanged, rejected, duplicates,
+                                   dead_pages, requests, planned_tasks)
+    select $1::int8, account, pages, fetched, inserted, updated, unchanged, rejected, duplicates, dead, requests, tasks
+      from ended
+    on conflict (job_id, account) do update
+       set pages = excluded.pages, fetched = excluded.fetched, inserted = excluded.inserted, updated =
+           excluded.updated, unchanged = excluded.unchanged, rejected = excluded.rejected, duplicates =
+           excluded.duplicates, dead_pages = excluded.dead_pages, requests = excluded.requests, planned_tasks =
+           excluded.planned_tasks),
   closed as (
     update weir.job_accounts a
        set state = n.state, error_class = d.error_class, error_message = d.error_message, error_hint = d.error_hint,

@@ -83,13 +83,19 @@ constexpr std::string_view kAccountsSql = R"sql(
   select $1, key, name, name from unnest($2::text[], $3::text[]) t (key, name) order by key
   on conflict do nothing)sql";
 
+// Lanes that nobody uses are deleted after a while (PruneLanes), but none that is held by this.
+constexpr std::string_view kHoldLanesSql = R"sql(
+  select from weir.lanes l join unnest($1::text[], $2::int[]) u (meter, lanes) on l.meter = u.meter and l.lane < u.lanes
+   order by l.meter, l.lane for key share of l)sql";
+
 constexpr std::string_view kLanesSql = R"sql(
   insert into weir.lanes (meter, lane)
   select meter, generate_series(0, max(lanes) - 1) from unnest($1::text[], $2::int[]) t (meter, lanes)
   group by meter order by 1, 2
   on conflict do nothing)sql";
 
-// `continues`: the newest job of the fingerprint, if that one expired.
+// `continues`: the newest job of the fingerprint, if that one expired and what it left is still there. The
+// foreign key holds its row, so that nothing of it is deleted (retention.cc) until this transaction ends.
 constexpr std::string_view kJobSql = R"sql(
   insert into weir.jobs (fingerprint, source, stream, mode, priority, since_ms, until_ms, record_limit, now_ms,
                          traceparent, deadline_at, continues)
@@ -98,7 +104,7 @@ constexpr std::string_view kJobSql = R"sql(
          '00-' || replace(gen_random_uuid()::text, '-', '') || '-' ||
            left(replace(gen_random_uuid()::text, '-', ''), 16) || '-01',
          now() + $11::int8 * interval '1 ms',
-         (select case when p.state = 'expired' then p.id end from weir.jobs p where p.fingerprint = f.fingerprint
+         (select case when p.state = 'expired' and p.failures_pruned is null then p.id end from weir.jobs p where p.fingerprint = f.fingerprint
            order by p.id desc limit 1)
     from (select $1 || encode(sha256(convert_to($2, 'UTF8')), 'hex') as fingerprint) f
   on conflict (fingerprint) where state in ('queued', 'running', 'paused') do nothing
@@ -122,21 +128,27 @@ constexpr std::string_view kJobAccountsSql = R"sql(
 // What an expired job left behind goes on in this one, from where it stood: the unfinished and dead tasks, of
 // the plan too, of accounts whose plan was begun and whose mode is the same, their counters from 0. A page
 // that was invalid and had rejected records is read whole again (replay.cc). A plan's
-// first question is asked anew if it had no answer; one that has had its answer has left tasks.
+// first question is asked anew if it had no answer; one that has had its answer has left tasks. An account of
+// which unfinished tasks are gone (retention.cc) is begun anew: what is left of them would pass for all.
 constexpr std::string_view kContinueSql = R"sql(
   with carried as (
     update weir.job_accounts a
        set planned = p.planned, empty_at_start = p.empty_at_start, began_ms = coalesce(p.began_ms, o.now_ms), began_at = p.began_at,
            total_before = p.total_before, total_after = p.total_after, estimate = p.estimate,
-           carried = p.carried + coalesce((select sum(t.fetched) from weir.tasks t
-                                            where t.job_id = p.job_id and t.account = p.account), 0),
-           doubt = coalesce(p.doubt, (select min(doubt) from weir.tasks t where t.job_id = p.job_id and t.account = p.account)),
-           incomplete_reason = coalesce(p.incomplete_reason, (select min(incomplete) from weir.tasks t
-                                                               where t.job_id = p.job_id and t.account = p.account))
+           carried = p.carried + l.fetched, doubt = coalesce(p.doubt, l.doubt),
+           incomplete_reason = coalesce(p.incomplete_reason, l.incomplete)
       from weir.job_accounts p join weir.jobs o on o.id = p.job_id
+      cross join lateral (
+        select coalesce(sum(fetched), 0) as fetched, min(doubt) as doubt, min(incomplete) as incomplete from (
+          select fetched, doubt, incomplete from weir.tasks t where t.job_id = p.job_id and t.account = p.account
+          union all
+          select fetched, doubt, incomplete from weir.gone_tasks t where t.job_id = p.job_id and t.account = p.account) k) l
      where a.job_id = $1::int8 and p.job_id = $2::int8 and p.account = a.account and p.mode = a.mode
        and not exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
                           and t.kind = 0 and t.key = '' and t.state <> 'done')
+       and o.failures_pruned is null
+       and not exists (select from weir.gone_tasks t where t.job_id = p.job_id and t.account = p.account
+                          and t.state in ('expired', 'dead'))
        and not (p.state = 'partial' and p.incomplete_reason is not null)  -- its plan has nothing left: it is made again
        and (p.mode = 'full' or exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
                                           and t.state in ('expired', 'dead')))
@@ -190,6 +202,7 @@ Result<std::optional<OpenedJob>> TryOpen(pg::Session& session, const JobRequest&
   }
   const AccountArrays accounts = ArraysOf(request.accounts);
   auto rows = session.Exec(kAccountsSql, {request.source, accounts.keys, accounts.names});
+  if (rows) rows = session.Exec(kHoldLanesSql, {accounts.meters, accounts.lanes});
   if (rows) rows = session.Exec(kLanesSql, {accounts.meters, accounts.lanes});
   if (rows) {
     rows = session.Exec(

@@ -1,7 +1,9 @@
 #include "common/ledger/jobs.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
+#include <set>
 
 namespace weir::ledger {
 namespace {
@@ -20,15 +22,29 @@ std::string JobsSql(std::string_view where) {
          std::string(where);
 }
 
-// One row an account of the jobs $1, with the sums over its tasks. A meter waits when all its lanes do; an
-// account waits when its meter does, or when all that is left of it is parked. Waits of milliseconds are the
-// pace, not news.
+// The accounts of the jobs $1 whose tasks must be added up.
+constexpr std::string_view kUnsummedSql = R"sql(
+  select a.job_id, a.account from weir.job_accounts a
+   where a.job_id = any($1::int8[])
+     and not exists (select from weir.account_sums s where s.job_id = a.job_id and s.account = a.account))sql";
+
+// One row an account of the jobs $1, with its sums: as they were stored when it ended (weir.account_sums),
+// else over its tasks and those that are gone, which are looked at in the jobs $2 for the accounts $3 alone.
+// A meter waits when all its lanes do; an account waits when its meter does, or when all that is left of it
+// is parked. Waits of milliseconds are the pace, not news.
 constexpr std::string_view kAccountsSql = R"sql(
   select a.job_id, a.account, a.mode, a.state, coalesce(a.error_class, ''), coalesce(a.error_message, ''),
          coalesce(a.error_hint, ''),
          coalesce(extract(epoch from coalesce(a.finished_at, clock_timestamp()) - a.started_at), 0)::float8,
-         t.pages, t.fetched, t.inserted, t.updated, t.unchanged, t.rejected, t.duplicates, t.dead_pages, t.requests,
-         t.planned_tasks, t.finished_tasks, a.planned and coalesce(t.open_discovers, 0) = 0,
+         coalesce(s.pages, coalesce(t.pages, 0) + g.pages), coalesce(s.fetched, coalesce(t.fetched, 0) + g.fetched),
+         coalesce(s.inserted, coalesce(t.inserted, 0) + g.inserted), coalesce(s.updated, coalesce(t.updated, 0) + g.updated),
+         coalesce(s.unchanged, coalesce(t.unchanged, 0) + g.unchanged),
+         coalesce(s.rejected, coalesce(t.rejected, 0) + g.rejected),
+         coalesce(s.duplicates, coalesce(t.duplicates, 0) + g.duplicates),
+         coalesce(s.dead_pages, coalesce(t.dead_pages, 0) + g.dead_pages),
+         coalesce(s.requests, coalesce(t.requests, 0) + g.requests),
+         coalesce(s.planned_tasks, coalesce(t.planned_tasks, 0) + g.tasks),
+         coalesce(s.planned_tasks, coalesce(t.finished_tasks, 0) + g.tasks), a.planned and coalesce(t.open_discovers, 0) = 0,
          case when t.open_tasks > 0
               then coalesce(l.waiting_for, case when t.parked = t.open_tasks
                                                 then case when t.unwritten is null then 'backoff' else 'database' end end, '')
@@ -38,6 +54,7 @@ constexpr std::string_view kAccountsSql = R"sql(
          a.stale, coalesce(a.sweep, ''), coalesce(a.sweep_reason, ''), a.total_before, a.total_after, a.met,
          a.carried, a.estimate, coalesce(a.incomplete_reason, ''), coalesce(t.unwritten, '')
     from weir.job_accounts a
+    left join weir.account_sums s on s.job_id = a.job_id and s.account = a.account
     left join (
       select job_id, account, sum(pages) as pages, sum(fetched) as fetched, sum(inserted) as inserted,
              sum(updated) as updated, sum(unchanged) as unchanged, sum(rejected) as rejected,
@@ -51,7 +68,17 @@ constexpr std::string_view kAccountsSql = R"sql(
              extract(epoch from min(not_before) filter (where state = 'parked') - clock_timestamp()) * 1000 as parked_ms,
              max(error_message) filter (where error_class = 'database'
                                           and state in ('planned', 'dispatched', 'running', 'parked')) as unwritten
-        from weir.tasks where job_id = any($1::int8[]) group by job_id, account) t using (job_id, account)
+        from weir.tasks
+       where cardinality($2::int8[]) > 0 and job_id = any($2::int8[]) and account = any($3::text[])
+       group by job_id, account) t on s.job_id is null and t.job_id = a.job_id and t.account = a.account
+    cross join lateral (
+      select coalesce(sum(pages), 0) as pages, coalesce(sum(fetched), 0) as fetched, coalesce(sum(inserted), 0) as inserted,
+             coalesce(sum(updated), 0) as updated, coalesce(sum(unchanged), 0) as unchanged,
+             coalesce(sum(rejected), 0) as rejected, coalesce(sum(duplicates), 0) as duplicates,
+             coalesce(sum(requests), 0) as requests,
+             coalesce(sum(tasks) filter (where state = 'dead' and not plan), 0) as dead_pages,
+             coalesce(sum(tasks) filter (where not plan), 0) as tasks
+        from weir.gone_tasks k where s.job_id is null and k.job_id = a.job_id and k.account = a.account) g
     left join lateral (
       select (array_agg(coalesce(waiting_for, 'pace') order by not_before))[1] as waiting_for,
              extract(epoch from min(not_before) - clock_timestamp()) * 1000 as ms
@@ -124,7 +151,19 @@ Result<std::vector<JobStatus>> LoadJobs(pg::Session& session, const std::string&
     jobs.push_back(ReadJob(*rows, i));
   }
   if (jobs.empty()) return jobs;
-  auto accounts = session.Exec(kAccountsSql, {pg::ArrayLiteral(ids)}, "job_accounts");
+  auto unsummed = session.Exec(kUnsummedSql, {pg::ArrayLiteral(ids)}, "unsummed_accounts");
+  if (!unsummed) return Fail(unsummed.error());
+  std::set<std::int64_t> open;
+  std::set<std::string> names;
+  for (int i = 0; i < unsummed->Size(); ++i) {
+    open.insert(unsummed->Int(i, 0));
+    names.emplace(unsummed->Text(i, 1));
+  }
+  auto accounts = session.Exec(
+      kAccountsSql,
+      {pg::ArrayLiteral(ids), pg::ArrayLiteral(std::vector<std::int64_t>(open.begin(), open.end())),
+       pg::ArrayLiteral(std::vector<std::string>(names.begin(), names.end()))},
+      "job_accounts");
   if (!accounts) return Fail(accounts.error());
   for (int i = 0; i < accounts->Size(); ++i) {
     JobStatus& job = jobs[place.at(accounts->Int(i, 0))];
@@ -165,12 +204,12 @@ Result<JobStatus> GetJob(pg::Session& session, JobId id) {
   return std::move(jobs->front());
 }
 
-Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only) {
-  return LoadJobs(
-      session,
-      JobsSql(open_only ? "state in ('queued', 'running', 'paused') order by id desc limit $1::int"
-                        : "true order by id desc limit $1::int"),
-      {std::to_string(limit)});
+Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only,
+                                        std::optional<JobId> before) {
+  const std::string which = open_only ? "state in ('queued', 'running', 'paused') and " : "";
+  return LoadJobs(session, JobsSql(which + "id < $2::int8 order by id desc limit $1::int"),
+                  {std::to_string(limit),
+                   std::to_string(before ? before->value : std::numeric_limits<std::int64_t>::max())});
 }
 
 Result<std::int64_t> CountLiveWorkers(pg::Session& session, std::chrono::milliseconds within) {

@@ -104,8 +104,9 @@ Result<OpenedJob> OpenJob(pg::Session& session, const JobRequest& request);
 
 // Errors of all below: kNotFound (no such job), kDatabase.
 Result<JobStatus> GetJob(pg::Session& session, JobId id);
-// Newest first.
-Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only);
+// Newest first; `before`: older ones than that job, which need not be there any more.
+Result<std::vector<JobStatus>> ListJobs(pg::Session& session, int limit, bool open_only,
+                                        std::optional<JobId> before = std::nullopt);
 // Open tasks that nobody runs are cancelled at once, running ones at their next batch. kConflict when it has
 // ended.
 Result<void> CancelJob(pg::Session& session, JobId id);

@@ -36,6 +36,9 @@ constexpr std::string_view kMoveSql = R"sql(
 Result<bool> MoveAccount(pg::Session& session, const ClaimedTask& task, const std::string& meter, int lanes) {
   Transaction transaction(session);
   if (auto begun = transaction.Begin("set local synchronous_commit = on"); !begun) return Fail(begun.error());
+  // Lanes that nobody uses are deleted after a while (PruneLanes), but none that is held by this.
+  auto held = session.Exec("select from weir.lanes where meter = $1 order by lane for key share", {meter});
+  if (!held) return Fail(held.error());
   auto rows =
       session.Exec(kMoveSql, {std::to_string(task.job.value), task.account, std::to_string(task.id.value),
                               std::to_string(task.epoch.value), meter, std::to_string(std::max(lanes, 1))});

@@ -50,8 +50,11 @@ constexpr std::string_view kReplaySql = R"sql(
                                                 when j.state = 'paused' then 'paused' else 'running' end,
            finished_at = null, error_class = null, error_message = null, error_hint = null, refused_by = null
       from (select distinct job_id, account from replayed) r join weir.jobs j on j.id = r.job_id
-     where a.job_id = r.job_id and a.account = r.account)
-  update weir.jobs j set state = 'running', finished_at = null, closing = null,
+     where a.job_id = r.job_id and a.account = r.account
+    returning a.job_id, a.account),
+  unsummed as (
+    delete from weir.account_sums s using accounts a where s.job_id = a.job_id and s.account = a.account)
+  update weir.jobs j set state = 'running', finished_at = null, closing = null, tasks_pruned = false, failures_pruned = null,
          deadline_at = case when j.deadline_at > now() then j.deadline_at end
    where j.id in (select job_id from replayed) and j.state not in ('queued', 'running', 'paused')
   returning pg_notify('weir_jobs', j.id::text))sql";

@@ -31,7 +31,7 @@ std::string SeenSql(const pg::Session& session, const ClaimedTask& task, const T
 // or go on after its deadline.
 inline constexpr int kEvidenceDays = 7;
 
-// Forgets what no sweep can rest on any more. Returns the rows deleted.
+// Forgets what no sweep can rest on any more, in slices, each a transaction. Returns the rows deleted.
 Result<std::int64_t> ForgetSeen(pg::Session& session);
 
 }  // namespace weir::ledger

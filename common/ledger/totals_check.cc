@@ -14,6 +14,8 @@ constexpr std::string_view kEndingSql = R"sql(
    where a.job_id = $1::int8 and a.state in ('queued', 'running', 'paused') and a.mode = 'full'
      and j.record_limit is null and a.total_before is not null and a.incomplete_reason is null
      and not exists (select from weir.tasks t where t.job_id = a.job_id and t.account = a.account
+                        and (t.state <> 'done' or t.incomplete is not null))
+     and not exists (select from weir.gone_tasks t where t.job_id = a.job_id and t.account = a.account
                         and (t.state <> 'done' or t.incomplete is not null)))sql";
 
 // Different records that anyone met since the account's plan was made, as its sweep counts them.
@@ -50,6 +52,8 @@ constexpr std::string_view kShortBeforeSql = R"sql(
            order by q.id desc limit 1) p
    where p.looked_again
      and not exists (select from weir.tasks t where t.job_id = p.job_id and t.account = p.account
+                        and (t.state <> 'done' or t.incomplete is not null))
+     and not exists (select from weir.gone_tasks t where t.job_id = p.job_id and t.account = p.account
                         and (t.state <> 'done' or t.incomplete is not null)))sql";
 
 // The last question of the plan, asked again: by it a source also reads what was created meanwhile. An

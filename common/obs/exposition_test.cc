@@ -34,6 +34,7 @@ std::string WorkerText() {
 std::string ProducerText() {
   ProducerMetrics metrics("1");
   metrics.SetEngine(true, 5, false);
+  metrics.SetDeleted({{"tasks", 3}});
   return metrics.Render();
 }
 
@@ -83,8 +84,8 @@ TEST(ExpositionTest, PromtoolFindsNothingToMend) {
 }
 
 TEST(ExpositionTest, LabelsAreFewAndNeverIds) {
-  const std::set<std::string> allowed = {"source", "stream", "lane_class", "outcome", "status",
-                                         "class",  "result", "le",         "program", "version"};
+  const std::set<std::string> allowed = {"source", "stream", "lane_class", "outcome", "status", "class",
+                                         "result", "le",     "program",    "version", "table"};
   std::size_t labels = 0;
   for (const std::string& text : {WorkerText(), ProducerText()}) {
     const std::regex label("[{,]([a-z_]+)=\"");

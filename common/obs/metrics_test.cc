@@ -92,11 +92,15 @@ TEST(ProducerMetricsTest, TellOfTheEngineAndTheBacklog) {
   metrics.SetEngine(true, 10, false);
   metrics.SetEngine(true, 25, true);
   metrics.SetBacklog(3, milliseconds(90'500));
+  metrics.SetDeleted({{"tasks", 1'000}, {"jobs", 0}});
+  metrics.SetDeleted({{"tasks", 1'500}, {"jobs", 0}});
   const std::string text = metrics.Render();
   EXPECT_THAT(text, HasSubstr("weir_tasks_sent_total 25\n"));
   EXPECT_THAT(text, HasSubstr("weir_producer_leading 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_producer_waiting 1\n"));
   EXPECT_THAT(text, HasSubstr("weir_open_jobs 3\n"));
+  EXPECT_THAT(text, HasSubstr("weir_history_deleted_total{table=\"tasks\"} 1500\n"));
+  EXPECT_THAT(text, HasSubstr("weir_history_deleted_total{table=\"jobs\"} 0\n"));
   EXPECT_THAT(text, HasSubstr("weir_oldest_unfinished_age_seconds 90.5\n"));
   EXPECT_THAT(text, HasSubstr("weir_build_info{program=\"weir\",version=\"1.2.3\"} 1\n"));
 }

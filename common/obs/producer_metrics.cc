@@ -30,6 +30,11 @@ struct ProducerMetrics::Impl {
                                   .Help("Tasks sent to Kafka.")
                                   .Register(registry)
                                   .Add({});
+  prometheus::Family<prometheus::Counter>& deleted =
+      prometheus::BuildCounter()
+          .Name("weir_history_deleted_total")
+          .Help("Rows of history deleted because they were old enough (retention.*).")
+          .Register(registry);
   std::mutex mutex;  // what is counted elsewhere is added once
 };
 
@@ -45,6 +50,15 @@ void ProducerMetrics::SetEngine(bool leading, std::int64_t sent, bool waits) {
   impl_->waiting.Set(waits ? 1 : 0);
   const double more = static_cast<double>(sent) - impl_->sent.Value();
   if (more > 0) impl_->sent.Increment(more);
+}
+
+void ProducerMetrics::SetDeleted(const std::map<std::string, std::int64_t>& rows) {
+  const std::lock_guard lock(impl_->mutex);
+  for (const auto& [table, count] : rows) {
+    prometheus::Counter& counter = impl_->deleted.Add({{"table", table}});
+    const double more = static_cast<double>(count) - counter.Value();
+    if (more > 0) counter.Increment(more);
+  }
 }
 
 void ProducerMetrics::SetBacklog(std::int64_t open_jobs, std::chrono::milliseconds oldest) {

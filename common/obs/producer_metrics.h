@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -19,6 +20,8 @@ class ProducerMetrics {
 
   // `sent`: tasks sent to Kafka since the process began. `waits`: the database or Kafka is being waited for.
   void SetEngine(bool leading, std::int64_t sent, bool waits);
+  // Rows of history deleted since the process began, by table.
+  void SetDeleted(const std::map<std::string, std::int64_t>& rows);
   // Jobs that have not ended, and how long ago the oldest of them was asked for (0 = there is none).
   void SetBacklog(std::int64_t open_jobs, std::chrono::milliseconds oldest);
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/json_text.h"
 #include "producer/api/job_body.h"
 #include "producer/api/problem.h"
 #include "producer/cli/job_view.h"
@@ -21,6 +22,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kJobs = "/v1/jobs";
+constexpr std::string_view kHealth = "/health";
+constexpr int kMostJobs = 100;  // in one answer
 constexpr std::size_t kMaxConnections = 16;
 constexpr std::uint64_t kMaxBodyBytes = 256 << 10;  // some 10,000 accounts
 
@@ -109,8 +112,61 @@ bool IsJson(const HttpServerRequest& request) {
   return EqualsIgnoringCase(type, "application/json");
 }
 
+std::optional<std::int64_t> Number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 1) return std::nullopt;
+  return number;
+}
+
+// "limit=50&before=12&open=true". Errors: kConfig.
+Result<JobsAsked> ParseJobsQuery(std::string_view query) {
+  JobsAsked asked;
+  while (!query.empty()) {
+    const std::string_view part = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(part.size() + 1, query.size()));
+    const std::string_view name = part.substr(0, part.find('='));
+    const std::string_view value = part.substr(std::min(name.size() + 1, part.size()));
+    const auto number = Number(value);
+    if (name == "limit" && number && *number <= kMostJobs) {
+      asked.limit = static_cast<int>(*number);
+    } else if (name == "before" && number) {
+      asked.before = JobId{*number};
+    } else if (name == "open" && (value == "true" || value == "false")) {
+      asked.open_only = value == "true";
+    } else {
+      return Fail(ErrorClass::kConfig,
+                  fmt::format("\"{}\" is no part of a question for jobs", Printable(part, 60)),
+                  fmt::format("limit=1 to {}, before=JOB, open=true or false", kMostJobs));
+    }
+  }
+  return asked;
+}
+
+// A job may have ten thousand accounts: they stand at its `href`.
+HttpReply ListJobs(const ControlParts& parts, const HttpServerRequest& request) {
+  const auto asked = ParseJobsQuery(request.query);
+  if (!asked) return ProblemOf(asked.error());
+  const auto jobs = parts.list(*asked);
+  if (!jobs) return ProblemOf(jobs.error());
+  Json body = {{"jobs", Json::array()}};
+  for (const ledger::JobStatus& job : *jobs) {
+    Json object = cli::JobJson(job);
+    object["accounts"] = job.accounts.size();
+    object["created_at"] = job.created_at;
+    object["href"] = fmt::format("{}/{}", kJobs, job.id.value);
+    body["jobs"].push_back(std::move(object));
+  }
+  if (static_cast<int>(jobs->size()) == asked->limit) {
+    body["next"] = fmt::format("{}?limit={}&before={}{}", kJobs, asked->limit, jobs->back().id.value,
+                               asked->open_only ? "&open=true" : "");
+  }
+  return JsonReply(200, body);
+}
+
 HttpReply OpenJob(const ControlParts& parts, const HttpServerRequest& request) {
-  if (request.method != "POST") return NotAllowed("POST");
+  if (Reads(request)) return ListJobs(parts, request);
+  if (request.method != "POST") return NotAllowed("GET, HEAD, POST");
   if (!IsJson(request)) return Problem(415, "the body must be JSON", "send Content-Type: application/json");
   const auto options = ParseJobBody(request.body);
   if (!options && options.error().error_class == ErrorClass::kInvalid)
@@ -131,17 +187,16 @@ HttpReply OpenJob(const ControlParts& parts, const HttpServerRequest& request) {
 
 HttpReply ShowJob(const ControlParts& parts, const HttpServerRequest& request, std::string_view number) {
   if (!Reads(request)) return NotAllowed("GET, HEAD");
-  std::int64_t id = 0;
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), id);
-  if (error != std::errc() || end != number.data() + number.size() || id < 1)
+  const auto id = Number(number);
+  if (!id)
     return Problem(404, "there is no such job", "a job's number stands in the answer to POST /v1/jobs");
-  const auto job = parts.get(JobId{id});
+  const auto job = parts.get(JobId{*id});
   return job ? JsonReply(200, cli::JobJson(*job)) : ProblemOf(job.error());
 }
 
 HttpReply Route(const ControlParts& parts, const HttpServerRequest& request) {
   const std::string_view path = request.path;
-  if (path == "/health") return Reads(request) ? AnswerHealth(parts) : NotAllowed("GET, HEAD");
+  if (path == kHealth) return Reads(request) ? AnswerHealth(parts) : NotAllowed("GET, HEAD");
   const auto refused = parts.token.empty() ? CheckNoBrowser(request) : CheckToken(parts.token, request);
   if (refused) return *refused;
   if (path == kJobs) return OpenJob(parts, request);
@@ -151,7 +206,7 @@ HttpReply Route(const ControlParts& parts, const HttpServerRequest& request) {
                  path == "/sync"
                      ? R"(a sync is asked for by POST /v1/jobs, with e.g. {"source": "highlevel", )"
                        R"("stream": "opportunities", "accounts": ["LOCATION"]})"
-                     : "there are GET /health, POST /v1/jobs and GET /v1/jobs/{id}");
+                     : "there are GET /health, GET and POST /v1/jobs, and GET /v1/jobs/{id}");
 }
 
 }  // namespace
@@ -183,6 +238,7 @@ Result<HttpServerOptions> ControlServerOptions(const Config& config) {
   options.port = config.api_port;
   options.max_connections = kMaxConnections;
   options.max_body_bytes = kMaxBodyBytes;
+  options.slow = [](const HttpServerRequest& request) { return request.path != kHealth; };
   options.refusal = [](int status, std::string_view why) { return Problem(status, why); };
   return options;
 }

@@ -30,9 +30,22 @@ class ControlApiTest : public ::testing::Test {
       job.state = "running";
       return job;
     };
+    parts.list = [this](const JobsAsked& asked) -> Result<std::vector<ledger::JobStatus>> {
+      listed_ = asked;
+      if (trouble_) return tl::unexpected(*trouble_);
+      std::vector<ledger::JobStatus> jobs(2);
+      jobs[0].id = JobId{12};
+      jobs[0].accounts.resize(3);
+      jobs[0].totals.fetched = 7;
+      jobs[1].id = JobId{9};
+      return jobs;
+    };
+    const std::size_t mark = path.find('?');
     if (!body.empty() && content_type_) headers.push_back({"Content-Type", *content_type_});
     if (!token_.empty() && send_token_) headers.push_back({"Authorization", "Bearer " + token_});
-    return ControlHandler(std::move(parts))({method, path, "", std::move(headers), body});
+    return ControlHandler(std::move(parts))({method, path.substr(0, mark),
+                                             mark == std::string::npos ? "" : path.substr(mark + 1),
+                                             std::move(headers), body});
   }
   HttpReply Post(const std::string& body) { return Ask("POST", "/v1/jobs", body); }
   // The problem that a body is answered with, "status detail | hint".
@@ -59,7 +72,50 @@ class ControlApiTest : public ::testing::Test {
   Health health_{true, "leading"};
   std::optional<Error> trouble_;
   std::vector<cli::SyncOptions> asked_;
+  std::optional<JobsAsked> listed_;
 };
+
+TEST_F(ControlApiTest, ListsJobsByPagesWithoutTheirAccounts) {
+  HttpReply reply = Ask("GET", "/v1/jobs");
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  EXPECT_EQ(listed_->limit, 20);
+  EXPECT_FALSE(listed_->before || listed_->open_only);
+  Json body = Json::parse(reply.body);
+  ASSERT_EQ(body["jobs"].size(), 2u);
+  EXPECT_EQ(body["jobs"][0]["job"], 12);
+  EXPECT_EQ(body["jobs"][0]["accounts"], 3);
+  EXPECT_EQ(body["jobs"][0]["totals"]["fetched"], 7);
+  EXPECT_EQ(body["jobs"][0]["href"], "/v1/jobs/12");
+  EXPECT_FALSE(body.contains("next")) << "fewer came than may";
+  reply = Ask("GET", "/v1/jobs?limit=2&before=30&open=true");
+  EXPECT_EQ(listed_->limit, 2);
+  EXPECT_EQ(listed_->before, JobId{30});
+  EXPECT_TRUE(listed_->open_only);
+  EXPECT_EQ(Json::parse(reply.body)["next"], "/v1/jobs?limit=2&before=9&open=true");
+}
+
+TEST_F(ControlApiTest, RefusesAListThatItCannotGive) {
+  for (const char* query :
+       {"limit=0", "limit=101", "limit=x", "before=", "before=-1", "open=1", "page=2", "limit"}) {
+    const HttpReply reply = Ask("GET", std::string("/v1/jobs?") + query);
+    EXPECT_EQ(reply.status, 422) << query;
+    EXPECT_THAT(reply.body, HasSubstr("limit=1 to 100")) << query;
+  }
+  trouble_ = MakeError(ErrorClass::kDatabase, "away");
+  EXPECT_EQ(Ask("GET", "/v1/jobs").status, 503);
+  send_token_ = false;
+  EXPECT_EQ(Ask("GET", "/v1/jobs").status, 401);
+}
+
+TEST_F(ControlApiTest, NothingButHealthMayBeSlow) {
+  Config config;
+  config.api_token = Secret("t");
+  const auto options = ControlServerOptions(config);
+  ASSERT_TRUE(options);
+  EXPECT_FALSE(options->slow({"GET", "/health", "", {}, ""}));
+  EXPECT_TRUE(options->slow({"GET", "/v1/jobs/12", "", {}, ""}));
+  EXPECT_TRUE(options->slow({"POST", "/v1/jobs", "", {}, ""}));
+}
 
 TEST_F(ControlApiTest, OpensAJobAsTheCommandLineWould) {
   const HttpReply reply =
@@ -184,7 +240,7 @@ TEST_F(ControlApiTest, PathsAndMethods) {
   health_ = {false, "database"};
   EXPECT_EQ(Ask("GET", "/health").status, 503);
   EXPECT_EQ(Ask("POST", "/health").status, 405);
-  EXPECT_EQ(Header(Ask("GET", "/v1/jobs"), "Allow"), "POST");
+  EXPECT_EQ(Header(Ask("DELETE", "/v1/jobs"), "Allow"), "GET, HEAD, POST");
   EXPECT_EQ(Header(Ask("DELETE", "/v1/jobs/12"), "Allow"), "GET, HEAD");
   EXPECT_EQ(Json::parse(Ask("GET", "/v1/jobs/12").body)["state"], "running");
   for (const char* path : {"/v1/jobs/13", "/v1/jobs/", "/v1/jobs/x", "/v1/jobs/12/", "/v1/jobs/-12",

@@ -290,6 +290,21 @@ TEST(Cli, ErrorsBecomeExitCodes) {
   }
 }
 
+TEST(Cli, TheListOfJobsSaysHowItGoesOn) {
+  CliHarness cli;
+  cli.ledger.frames = {
+      {MakeJob(30, "succeeded", {}), MakeJob(29, "succeeded", {}), MakeJob(28, "succeeded", {})}};
+  EXPECT_EQ(cli.Run({"jobs", "list", "--limit", "2"}), kOk) << cli.err;
+  EXPECT_THAT(cli.err, HasSubstr("older ones: weir jobs list --before 29\n"));
+  EXPECT_EQ(cli.Run({"jobs", "list", "--limit", "2", "--before", "29"}), kOk) << cli.err;
+  EXPECT_THAT(cli.out, HasSubstr("28"));
+  EXPECT_EQ(cli.out.find("29"), std::string::npos);
+  EXPECT_EQ(cli.err.find("older ones"), std::string::npos) << "these were the last";
+  EXPECT_EQ(cli.Run({"jobs", "list", "--before", "28"}), kOk);
+  EXPECT_THAT(cli.err, HasSubstr("There are no older jobs."));
+  EXPECT_EQ(cli.Run({"jobs", "list", "--before", "x"}), 2);
+}
+
 TEST(Cli, AJobsEndBecomesAnExitCode) {
   auto failed = [](const char* error_class) {
     auto account = MakeAccount("x", "failed");

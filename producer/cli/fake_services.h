@@ -40,9 +40,13 @@ class FakeJobs final : public JobStore {
     }
     return Fail(ErrorClass::kNotFound, "there is no such job");
   }
-  Result<std::vector<ledger::JobStatus>> List(int, bool) override {
+  Result<std::vector<ledger::JobStatus>> List(int limit, bool, std::optional<JobId> before) override {
     if (ledger_->error) return tl::unexpected(*ledger_->error);
-    return Next();
+    std::vector<ledger::JobStatus> page;
+    for (const auto& job : Next()) {
+      if (static_cast<int>(page.size()) < limit && (!before || job.id < *before)) page.push_back(job);
+    }
+    return page;
   }
   Result<void> Cancel(JobId id) override { return Change("cancel", id); }
   Result<void> Pause(JobId id) override { return Change("pause", id); }

@@ -26,8 +26,9 @@ class LedgerJobs final : public JobStore {
  public:
   explicit LedgerJobs(OpenDatabase database) : database_(std::move(database)) {}
   Result<ledger::JobStatus> Get(JobId id) override { return ledger::GetJob(*database_.session, id); }
-  Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only) override {
-    return ledger::ListJobs(*database_.session, limit, open_only);
+  Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only,
+                                              std::optional<JobId> before) override {
+    return ledger::ListJobs(*database_.session, limit, open_only, before);
   }
   Result<void> Cancel(JobId id) override { return ledger::CancelJob(*database_.session, id); }
   Result<void> Pause(JobId id) override { return ledger::PauseJob(*database_.session, id); }

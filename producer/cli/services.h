@@ -24,7 +24,8 @@ class JobStore {
  public:
   virtual ~JobStore() = default;
   virtual Result<ledger::JobStatus> Get(JobId id) = 0;
-  virtual Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only) = 0;
+  virtual Result<std::vector<ledger::JobStatus>> List(int limit, bool open_only,
+                                                      std::optional<JobId> before) = 0;
   virtual Result<void> Cancel(JobId id) = 0;
   virtual Result<void> Pause(JobId id) = 0;
   virtual Result<void> Resume(JobId id) = 0;

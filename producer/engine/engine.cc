@@ -31,10 +31,13 @@ Engine::Engine(EngineOptions options, const Clock& clock)
           ServiceOptions("sweeps"), [this] { return Sweep(); }, clock),
       letter_service_(
           ServiceOptions("dead letters"), [this] { return SendLetters(); }, clock),
+      retention_service_(
+          ServiceOptions("deletion of history"), [this] { return DeleteHistory(); }, clock),
       jobs_(job_service_.Session()),
       sweeper_(sweep_service_.Session(), clock, options_.sweep_limits),
       letter_publisher_(options_.producers),
-      letters_(letter_service_.Session(), letter_publisher_, options_.topics) {}
+      letters_(letter_service_.Session(), letter_publisher_, options_.topics),
+      retention_(retention_service_.Session(), clock, options_.retention) {}
 
 Engine::~Engine() { Stop(); }
 
@@ -76,9 +79,20 @@ Result<void> Engine::SendLetters() {
   return {};
 }
 
+Result<void> Engine::DeleteHistory() {
+  auto more = retention_.RunOnce();
+  if (!more) return Fail(more.error());
+  if (*more) retention_service_.Wake();
+  return {};
+}
+
+std::array<LeaderService*, 4> Engine::Services() {
+  return {&job_service_, &sweep_service_, &letter_service_, &retention_service_};
+}
+
 void Engine::Start() {
   const auto leading = [this] { return leading_.load(); };
-  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Start(leading);
+  for (LeaderService* service : Services()) service->Start(leading);
   thread_ = std::thread([this] {
     for (;;) {
       {
@@ -100,7 +114,7 @@ void Engine::Stop() {
   session_.Interrupt();
   if (thread_.joinable()) thread_.join();
   // The services end before leadership is given back.
-  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Stop();
+  for (LeaderService* service : Services()) service->Stop();
   lock_.Release();
   leading_ = false;
 }
@@ -111,6 +125,7 @@ void Engine::RunOnce() {
   job_service_.RunOnce();
   sweep_service_.RunOnce();
   job_service_.RunOnce();
+  retention_service_.RunOnce();
   Dispatch();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -19,6 +20,7 @@
 #include "producer/engine/leader_lock.h"
 #include "producer/engine/leader_service.h"
 #include "producer/engine/publisher.h"
+#include "producer/engine/retention.h"
 #include "producer/sweeper/sweeper.h"
 
 namespace weir {
@@ -29,6 +31,7 @@ struct EngineOptions {
   kafka::Topics topics = {};
   ledger::DispatchLimits limits;
   Sweeper::LimitsOf sweep_limits = [](std::string_view) { return SweepLimits{}; };
+  RetentionLimits retention;
   std::chrono::milliseconds idle{60'000};  // see Coordinator; 15 s on the embedded broker
   bool broker_forgets = false;  // the embedded one: it may have been started anew since the last leader
   std::chrono::milliseconds poll{500};  // the longest it waits without a notification
@@ -40,12 +43,16 @@ struct EngineOptions {
   std::chrono::milliseconds least_gap{20};  // between two passes: notifications come by the hundred a second
 };
 
-// What the leading process does. Dispatch is this class's own loop; ending jobs, sweeps and dead letters are
-// services, each on a thread and a session of its own, so that a slow sweep, one job's trouble or a refused
-// letter stops nobody else. Everyone who wants jobs to go on has an engine (`weir serve`, `weir sync`); the
-// others wait to take over. A sick database or broker is logged once and waited for.
+// What the leading process does. Dispatch is this class's own loop; ending jobs, sweeps, dead letters and the
+// deletion of history are services, each on a thread and a session of its own, so that a slow sweep, one
+// job's trouble or a refused letter stops nobody else. Everyone who wants jobs to go on has an engine (`weir
+// serve`, `weir sync`); the others wait to take over. A sick database or broker is logged once and waited
+// for.
 class Engine {
  public:
+  // To PostgreSQL, of one that leads: the leader's lock, dispatch, and one for each service.
+  static constexpr int kConnections = 6;
+
   Engine(EngineOptions options, const Clock& clock);
   ~Engine();
   Engine(const Engine&) = delete;
@@ -64,8 +71,10 @@ class Engine {
   std::int64_t Sent() const { return sent_.load(); }
   // The last pass that went through, by clock.Boot(); 0 = none yet.
   std::chrono::milliseconds LastPass() const { return std::chrono::milliseconds(last_pass_.load()); }
-  // Why dispatch, or the end of jobs, waits. Letters and sweeps that wait hold up nobody: they have their
-  // own.
+  // Rows of history that this process deleted, by table.
+  RetentionCounts Deleted() const { return retention_.Counts(); }
+  // Why dispatch, or the end of jobs, waits. Letters, sweeps and deletions that wait hold up nobody: they
+  // have their own.
   std::optional<Error> Trouble() const;
   std::optional<Error> LettersTrouble() const { return letter_service_.Trouble(); }
 
@@ -74,10 +83,12 @@ class Engine {
   Result<void> EndJobs();
   Result<void> Sweep();
   Result<void> SendLetters();
+  Result<void> DeleteHistory();
   bool Lead();
   void Dispatch();
   void StandAside();
   LeaderService::Options ServiceOptions(const std::string& name) const;
+  std::array<LeaderService*, 4> Services();
   Result<std::chrono::milliseconds> Pass();  // what of it went into Kafka
   void WaitForWork(std::chrono::milliseconds pass_time);
   void Recover(const Error& error);
@@ -98,11 +109,12 @@ class Engine {
   std::optional<std::chrono::milliseconds> without_broker_since_;
   std::chrono::milliseconds aside_until_{0};
   // Each the thread's of its service.
-  LeaderService job_service_, sweep_service_, letter_service_;
+  LeaderService job_service_, sweep_service_, letter_service_, retention_service_;
   JobEnder jobs_;
   Sweeper sweeper_;
   Publisher letter_publisher_;
   DeadLetterSender letters_;
+  Retention retention_;
   // The loop's own.
   bool first_pass_ = true;  // of this leadership
   // Any thread.

@@ -85,10 +85,13 @@ void SetLimits(SweepPlan& plan, const SweepLimits& limits) {
 
 // A sync that worked on the account since the plan was made, other than those it rests on.
 constexpr std::string_view kNewerSql = R"sql(
-  select t.job_id from weir.sweeps s join weir.jobs j on (j.source, j.stream) = (s.source, s.stream)
-    join weir.tasks t on t.job_id = j.id and t.account = s.account
-   where s.id = $1::int8 and t.job_id <> s.job_id and t.advanced_at > s.created_at
-   order by t.job_id desc limit 1)sql";
+  select j.id from weir.sweeps s join weir.job_accounts a on a.account = s.account and a.job_id <> s.job_id
+    join weir.jobs j on j.id = a.job_id and (j.source, j.stream) = (s.source, s.stream)
+   where s.id = $1::int8
+     and (exists (select from weir.tasks t where t.job_id = j.id and t.account = s.account and t.advanced_at > s.created_at)
+          or exists (select from weir.gone_tasks t where t.job_id = j.id and t.account = s.account
+                        and t.advanced_at > s.created_at))
+   order by j.id desc limit 1)sql";
 
 Result<void> CheckFresh(pg::Session& session, const SweepPlan& plan, const SweepBasis& basis) {
   const auto stale = [&](const std::string& why) {

@@ -14,7 +14,8 @@ constexpr std::string_view kLockSql = R"sql(
     from weir.job_accounts a join weir.jobs j on j.id = a.job_id
    where a.job_id = $1::int8 and a.account = $2 for update of a)sql";
 
-// Over the jobs of the chain in which the account's plan was carried on: those since it began.
+// Over the jobs of the chain in which the account's plan was carried on: those since it began. Tasks that are
+// gone count like those that are there.
 constexpr std::string_view kChainSql = R"sql(
   with recursive all_before as (
     select id, continues, created_at, now_ms from weir.jobs where id = $1::int8
@@ -22,13 +23,17 @@ constexpr std::string_view kChainSql = R"sql(
     select j.id, j.continues, j.created_at, j.now_ms from all_before c join weir.jobs j on j.id = c.continues),
   chain as (select id, now_ms from all_before where created_at >= $3::timestamptz)
   select (select min(now_ms) from chain),
-         coalesce(sum(t.inserted + t.updated + t.unchanged), 0), coalesce(min(t.doubt), ''),
+         coalesce(sum(t.stored), 0)::int8, coalesce(min(t.doubt), ''),
          (select coalesce(sum(cardinality(s.hashes)), 0) from weir.seen s
            where (s.source, s.stream, s.account) = ($4, $5, $2) and s.noted_at >= $3::timestamptz
              and s.job_id in (select id from chain)),
          count(*) filter (where t.job_id = $1::int8 and t.state <> 'done'),
-         count(*) filter (where t.kind = 0 and t.state = 'done')
-    from weir.tasks t where t.account = $2 and t.job_id in (select id from chain))sql";
+         count(*) filter (where t.plan and t.state = 'done')
+    from (select k.job_id, k.state, k.kind = 0 as plan, k.inserted + k.updated + k.unchanged as stored, k.doubt
+            from weir.tasks k where k.account = $2 and k.job_id in (select id from chain)
+          union all
+          select k.job_id, k.state, k.plan, k.inserted + k.updated + k.unchanged, k.doubt
+            from weir.gone_tasks k where k.account = $2 and k.job_id in (select id from chain)) t)sql";
 
 std::optional<std::int64_t> OptionalInt(const pg::Rows& rows, int column) {
   if (rows.IsNull(0, column)) return std::nullopt;

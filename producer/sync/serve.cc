@@ -8,6 +8,7 @@
 #include "common/http/http_server.h"
 #include "common/ledger/backlog.h"
 #include "common/ledger/migrations.h"
+#include "common/ledger/transaction.h"
 #include "common/obs/log.h"
 #include "common/obs/metrics.h"
 #include "common/obs/producer_metrics.h"
@@ -25,8 +26,8 @@ using std::chrono::milliseconds;
 
 // A loop that has not gone round for so long hangs: whoever watches this process should start it anew.
 constexpr milliseconds kHangs{120'000};
-// To PostgreSQL: the leader's lock, the engine, the backlog's numbers, the control API.
-constexpr int kConnections = 4;
+// To PostgreSQL: the engine's, the backlog's numbers, the control API.
+constexpr int kConnections = Engine::kConnections + 2;
 
 HttpReply Health(bool healthy, const std::string& text) {
   HttpReply reply;
@@ -50,6 +51,13 @@ HttpReply Ready(const Engine& engine) {
 
 HttpReply Exposition(const Engine& engine, ProducerMetrics& metrics) {
   metrics.SetEngine(engine.Leading(), engine.Sent(), engine.Trouble().has_value());
+  const RetentionCounts gone = engine.Deleted();
+  metrics.SetDeleted({{"tasks", gone.tasks},
+                      {"rejects", gone.rejects},
+                      {"jobs", gone.jobs},
+                      {"garbage", gone.garbage},
+                      {"lanes", gone.lanes},
+                      {"workers", gone.workers}});
   return {.content_type = kMetricsContentType, .body = metrics.Render(), .headers = {}};
 }
 
@@ -100,8 +108,8 @@ Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engi
                             {"/metrics", [&](const auto&) { return Exposition(engine, metrics); }}}));
 }
 
-// Opens and shows jobs for the control API, on its thread: a session of its own, which gives up soon, since
-// all who ask wait for it.
+// Opens and shows jobs for the control API, on its thread for slow requests: a session of its own, which
+// gives up soon, since all who ask for jobs wait for it.
 class JobDesk {
  public:
   JobDesk(const Config& config, std::string url)
@@ -117,12 +125,32 @@ class JobDesk {
     return opened;
   }
   Result<ledger::JobStatus> Get(JobId id) {
-    auto job = ledger::GetJob(session_, id);
-    if (!job) return Failed(job.error());
-    return job;
+    return Read<ledger::JobStatus>([&] { return ledger::GetJob(session_, id); });
+  }
+  Result<std::vector<ledger::JobStatus>> List(const api::JobsAsked& asked) {
+    return Read<std::vector<ledger::JobStatus>>(
+        [&] { return ledger::ListJobs(session_, asked.limit, asked.open_only, asked.before); });
   }
 
  private:
+  // An open job's tasks are added up, however many they are: for so long, and no longer.
+  template <typename T, typename Look>
+  Result<T> Read(Look look) {
+    ledger::Transaction transaction(session_);
+    auto begun = transaction.Begin(fmt::format("set local statement_timeout = {}", kLook.count()));
+    if (!begun) return Failed(begun.error());
+    Result<T> found = look();
+    if (!found && found.error().sqlstate == "57014") {
+      return Fail(ErrorClass::kDatabase,
+                  fmt::format("adding up the tasks of jobs that have not ended took longer than {} s",
+                              kLook.count() / 1000),
+                  "try again when the database has less to do, or: weir status JOB");
+    }
+    if (!found) return Failed(found.error());
+    if (auto done = transaction.Commit(); !done) return Failed(done.error());
+    return found;
+  }
+  static constexpr milliseconds kLook{5'000};
   static pg::SessionOptions Options(std::string url) {
     pg::SessionOptions options;
     options.url = std::move(url);
@@ -155,6 +183,7 @@ Result<std::unique_ptr<HttpServer>> StartControl(const Config& config, const Htt
   parts.health = [&engine] { return HealthOf(engine); };
   parts.open = [&desk](const cli::SyncOptions& asked) { return desk.Open(asked); };
   parts.get = [&desk](JobId id) { return desk.Get(id); };
+  parts.list = [&desk](const api::JobsAsked& asked) { return desk.List(asked); };
   auto server = HttpServer::Start(options, api::ControlHandler(std::move(parts)));
   if (server) return server;
   Error error = server.error();

@@ -51,7 +51,7 @@ bool IsDefault(const Config& config, const std::string& key) {
 }  // namespace
 
 ConnectionNeed ConnectionsOfSync(int workers, int sessions) {
-  constexpr int kOwn = 3;  // who watches the job, the leader's lock, the engine
+  constexpr int kOwn = Engine::kConnections + 1;  // and who watches the job
   if (workers == 0) return {kOwn, kOwn};
   // Each worker has one that renews its leases; and who starts them again has one.
   return {kOwn + 2 * workers, kOwn + 1 + workers * (sessions + 1)};
@@ -104,6 +104,7 @@ EngineOptions EngineFor(const Config& config, const std::string& database_url, c
   options.producers = KafkaPublisher(std::move(client), config.kafka_replication_factor);
   // By value: the engine may outlive what it was made from.
   options.sweep_limits = [config](std::string_view source) { return SweepLimitsOf(config, source); };
+  options.retention = {config.keep_tasks, config.keep_failures, config.keep_jobs};
   options.idle = config.lost_after;
   if (IsEmbedded(brokers)) {
     options.idle = std::min(options.idle, kEmbeddedIdle);

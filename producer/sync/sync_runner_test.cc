@@ -15,10 +15,10 @@ TEST(LocalWorkerCountTest, TwoOnTheEmbeddedBrokerAndNoneWhereBrokersAreConfigure
 }
 
 TEST(ConnectionsOfSyncTest, EachWorkerHasItsSessionsAndOneForItsLeases) {
-  EXPECT_EQ(ConnectionsOfSync(0, 4).full, 3);
-  EXPECT_EQ(ConnectionsOfSync(2, 4).full, 14);
-  EXPECT_EQ(ConnectionsOfSync(2, 4).least, 7);
-  EXPECT_EQ(ConnectionsOfSync(1, 4).full, 9);
+  EXPECT_EQ(ConnectionsOfSync(0, 4).full, 7);
+  EXPECT_EQ(ConnectionsOfSync(2, 4).full, 18);
+  EXPECT_EQ(ConnectionsOfSync(2, 4).least, 11);
+  EXPECT_EQ(ConnectionsOfSync(1, 4).full, 13);
 }
 
 }  // namespace

@@ -144,6 +144,10 @@ TEST_F(ControlApi, ASyncIsAskedForAndWatchedToItsEnd) {
   ExpectCopy("lichess", "Alice");
   // The command line finds the same job, in the same shape.
   EXPECT_EQ(Weir({"status", job["job"].dump(), "--output", "json"}).json, job);
+  const Json list = Json::parse(Ask("GET", "/v1/jobs?limit=1").body);
+  EXPECT_EQ(list["jobs"][0]["job"], job["job"]);
+  EXPECT_EQ(list["jobs"][0]["totals"], job["totals"]);
+  EXPECT_EQ(Json::parse(Ask("GET", "/v1/jobs?before=1").body)["jobs"], Json::array());
   EXPECT_EQ(Number("select count(*) from weir.jobs"), 1);
   EXPECT_THAT(serve_->Err(), Not(HasSubstr(kToken)));
   worker->Signal(SIGTERM);
@@ -172,7 +176,7 @@ TEST_F(ControlApi, WhatIsWrongIsSaidAndOpensNothing) {
   EXPECT_EQ(ProblemOf(Ask("POST", "/v1/jobs",
                           R"({"source": "lichess", "accounts": [")" + std::string(300'000, 'a') + "\"]}")),
             413);
-  EXPECT_EQ(ProblemOf(Ask("GET", "/v1/jobs")), 405);
+  EXPECT_EQ(ProblemOf(Ask("DELETE", "/v1/jobs")), 405);
   EXPECT_EQ(ProblemOf(Ask("GET", "/v1/jobs/7")), 404);
   const auto origin = Ask("POST", "/sync", "{}");
   EXPECT_EQ(ProblemOf(origin), 404);

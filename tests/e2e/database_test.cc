@@ -62,9 +62,9 @@ TEST_F(DatabaseFit, TooFewConnectionsAreSaidWithTheNumberNeeded) {
   postgres_->Query("alter role " + role_ + " connection limit 5");
   env_["WEIR_DATABASE_URL"] = With("user=" + role_);
   const Outcome outcome = Sync("lichess", {"anna"}, {"--workers", "2"});
-  ExpectRefused(outcome, "needs 14 connections to PostgreSQL, and role " + role_ + " allows 5");
-  EXPECT_THAT(outcome.err, HasSubstr("7 is the least"));
-  postgres_->Query("alter role " + role_ + " connection limit 14");
+  ExpectRefused(outcome, "needs 18 connections to PostgreSQL, and role " + role_ + " allows 5");
+  EXPECT_THAT(outcome.err, HasSubstr("11 is the least"));
+  postgres_->Query("alter role " + role_ + " connection limit 18");
   EXPECT_EQ(Sync("lichess", {"anna"}, {"--workers", "2"}).Status(), 0);
 }
 

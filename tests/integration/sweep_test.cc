@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "common/ledger/failures.h"
+#include "common/ledger/retention.h"
 #include "producer/sweeper/sweep_plan.h"
 #include "tests/integration/worker_fixture.h"
 
@@ -27,6 +28,18 @@ class SweepTest : public WorkerFixture {
   std::string Sweep(const ledger::JobStatus& job) { return job.accounts.at(0).sweep; }
   Result<SweepPlan> Plan(const std::string& player = "alice") {
     return PlanSweep(session_, {"lichess", "games", player, std::nullopt}, sweep_limits_);
+  }
+  // As the leader does a week later.
+  void DeleteTasks(JobId job) {
+    ledger::PruneCursor cursor;
+    ledger::Pruned pruned;
+    while (!pruned.done) {
+      auto batch =
+          ledger::PruneJob(session_, job, ledger::Part::kTasks, std::chrono::milliseconds(0), cursor, 100);
+      ASSERT_TRUE(batch && !batch->busy);
+      pruned = *batch;
+    }
+    ASSERT_EQ(Text("select count(*) from weir.tasks where job_id = " + std::to_string(job.value)), "0");
   }
   Result<SweepPlan> Apply(std::int64_t id) {
     return ApplySweep(session_, id, [this](std::string_view) { return sweep_limits_; });
@@ -105,6 +118,38 @@ TEST_F(SweepTest, TooManyAreHeldThenPlannedAndApplied) {
   const auto nothing = Plan();
   ASSERT_TRUE(nothing) << nothing.error().message;
   EXPECT_EQ(nothing->to_mark, 0);
+}
+
+TEST_F(SweepTest, AHeldSweepCanBeAppliedAfterTheTasksItRestsOnAreDeleted) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300"));
+  Sync(Full("lichess", "alice"));
+  Delete(sim::Api::kLichess, "alice", {2, 0, 300});
+  const auto held = Sync(Full("lichess", "alice"));
+  ASSERT_EQ(Sweep(held), "held") << held.accounts[0].sweep_reason;
+  DeleteTasks(held.id);
+  const auto plan = Plan();
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->to_mark, 150);
+  EXPECT_EQ(plan->met, 150);
+  const auto applied = Apply(plan->id);
+  ASSERT_TRUE(applied) << applied.error().message;
+  EXPECT_EQ(applied->marked, 150);
+}
+
+TEST_F(SweepTest, ANewerSyncMakesAPlanStaleAlsoAfterItsTasksAreDeleted) {
+  ASSERT_TRUE(upstream_.AddPlayer("lichess/alice=300"));
+  Sync(Full("lichess", "alice"));
+  Delete(sim::Api::kLichess, "alice", {2, 0, 300});
+  ASSERT_EQ(Sweep(Sync(Full("lichess", "alice"))), "held");
+  const auto plan = Plan();
+  ASSERT_TRUE(plan) << plan.error().message;
+  auto request = Request("lichess", {"alice"});
+  request.mode = JobMode::kIncremental;
+  DeleteTasks(Sync(request).id);
+  const auto applied = Apply(plan->id);
+  ASSERT_FALSE(applied);
+  EXPECT_NE(applied.error().message.find("has read the account since"), std::string::npos)
+      << applied.error().message;
 }
 
 // They were not final when last read: incremental syncs ask for them one by one.
