@@ -161,7 +161,7 @@ bool Engine::Lead() {
   }
   leading_ = true;
   first_pass_ = true;
-  for (LeaderService* service : {&job_service_, &sweep_service_, &letter_service_}) service->Wake();
+  for (LeaderService* service : Services()) service->Wake();
   if (options_.broker_forgets) dispatcher_.DistrustBroker();
   Log(LogLevel::kInfo, "this process dispatches and coordinates now");
   return true;
