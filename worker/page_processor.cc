@@ -121,7 +121,9 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Ab
     ++work.effort.requests;
     ++work.requests;
     ++work.sent;
-    work.last_request = request.method + " " + Printable(request.target);
+    // A redirect or a page's name may be what an upstream made of the token.
+    work.last_request =
+        request.method + " " + Printable(WithoutSecrets(request.target, work.settings.secrets));
     work.last_head.clear();
     const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, check);
@@ -199,7 +201,13 @@ Result<void> PageProcessor::RunDiscover(TaskWork& work, const AbortCheck& abort)
     if (auto ok = FetchPage(work, reading, abort); !ok) return ok;
     if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
     const auto* again = std::get_if<AskAgain>(&reading.Judged());
-    if (again == nullptr) return WritePlan(work, reading.Head(), reading.Document());
+    if (again == nullptr) {
+      auto written = WritePlan(work, reading.Head(), reading.Document());
+      // It was rolled back, and the document is in hand.
+      if (!written && pg::IsContention(written.error().sqlstate))
+        written = WritePlan(work, reading.Head(), reading.Document());
+      return written;
+    }
     if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
   }
 }
@@ -300,6 +308,7 @@ Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
 Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks.abort);
   parts_.writer->Measure(work.metrics);
+  parts_.writer->KeepOut(&work.settings.secrets);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   batch_ = parts_.writer->Buffers().TakeRecords();
   auto done = RunPages(work, hooks);
