@@ -105,7 +105,7 @@ TEST_F(RightsApacheKafka, ARightThatIsTakenAwayIsSaidByTheSyncThatGoesOnAndBySer
   EXPECT_THAT(refused.err, HasSubstr("going on with job"));
   EXPECT_THAT(refused.err, HasSubstr(said));
   // The job is open; nothing but `weir serve` is there to say so.
-  const auto serve = StartServe();
+  const auto serve = Start("weir", {"serve", "--port", "0", "--set", "metrics.port=0"});
   EXPECT_TRUE(serve->WaitForErr(said, kPatience)) << serve->Err();
   serve->Signal(SIGTERM);
   Finish(*serve);
