@@ -56,6 +56,8 @@ Result<bool> BatchWriter::Mend(Prepared& p, const Error& why) {
           {{"table", fmt::format("{}.{}", table_->schema, table_->name)}, {"error", why.message}});
     }
     p.as_text = true;
+  } else if (pg::IsContention(why.sqlstate) && !std::exchange(p.contended, true)) {
+    // It was rolled back, and the page is in hand: nothing need be asked of the upstream for it.
   } else if (why.error_class != ErrorClass::kBadRecord) {
     return Fail(why);
   } else if (why.sqlstate == "23505" && p.races < kMaxRaces) {
@@ -138,6 +140,8 @@ Result<void> BatchWriter::WriteApart(Prepared& whole, ledger::Effort& effort) {
       left.push_back({next.begin, middle, part->races});
     } else if (first.bad.empty()) {
       first.bad = wrote.error().message;
+      if (refused_by_.empty()) refused_by_ = wrote.error().sqlstate;
+      if (refused_by_ == wrote.error().sqlstate) ++refused_;
       left.push_back({next.begin, next.end, part->races});
     } else {
       return Fail(ErrorClass::kInternal, "a record's reject cannot be written: " + wrote.error().message);
@@ -189,14 +193,15 @@ Result<void> BatchWriter::FailPage(std::unique_ptr<Prepared> batch, ledger::Effo
     }
     effort = {};
   }
-  return Failed(
+  Error nothing =
       MakeError(ErrorClass::kInvalid,
                 fmt::format("none of the page's records could be stored; the first one: {}",
                             Printable(first_reject_, 200)),
                 fmt::format("see them all: select * from weir.rejects where task_id = {}; once the cause is "
                             "mended, replay the job",
-                            task_->id.value)),
-      effort);
+                            task_->id.value));
+  if (refused_ > 0 && refused_ == page_.rejected) nothing.sqlstate = refused_by_;
+  return Failed(std::move(nothing), effort);
 }
 
 }  // namespace weir::worker

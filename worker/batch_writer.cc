@@ -29,6 +29,8 @@ void BatchWriter::StartPage(std::int64_t position, std::int64_t digest) {
   written_digest_ = digest;
   page_ = {};
   first_reject_.clear();
+  refused_by_.clear();
+  refused_ = 0;
 }
 
 void BatchWriter::StartAt(std::int64_t position, std::int64_t digest) {
@@ -49,6 +51,7 @@ void BatchWriter::Take(RecordBatch& batch, std::int64_t max_new) {
   prepared_ = buffers_.TakePrepared();
   prepared_->Take(batch, max_new);
   inflight_.Set(prepared_->records.Bytes() + (flight_ ? flight_->batch->records.Bytes() : 0));
+  prepared_->secrets = secrets_;
   prepared_->lookup = lookup_;
   prepared_->as_text = text_tables_.contains(table_);
   prepared_->StartAt(position_, digest_);
@@ -146,12 +149,18 @@ void BatchWriter::Committed(const Prepared& p, std::chrono::steady_clock::time_p
         std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - sent));
   }
   committed_.Add(p.counts);
+  if (p.counts.inserted + p.counts.updated > 0) wrote_ = sent;
   page_.Add(p.counts);
   if (first_reject_.empty() && !p.rejects.empty()) first_reject_ = p.rejects.front().reason;
   written_.counts.Add(p.counts);
   if (p.Taken() > 0) written_.last_order_ms = p.records.Records()[p.Taken() - 1].head.order_ms;
   written_position_ = p.end_position;
   written_digest_ = p.end_digest;
+}
+
+std::optional<std::chrono::milliseconds> BatchWriter::WroteAgo() const {
+  if (committed_.inserted + committed_.updated == 0) return std::nullopt;
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - wrote_);
 }
 
 Result<void> BatchWriter::Submit(WriteTail tail) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/base/secret.h"
 #include "common/ledger/tasks.h"
 #include "common/obs/metrics.h"
 #include "common/pg/session.h"
@@ -56,8 +58,9 @@ struct WriterOptions {
 //
 //   StartPage → Prepare(batch) → Submit(tail) → … → Await()
 //
-// A batch that the database refuses is written again: looked up again, if another lane wrote one of its ids,
-// and else piece by piece until the bad records are found and rejected. What is not a record's fault fails
+// A batch that the database refuses is written again: as it is, if others were at the same rows (a deadlock,
+// a lock), once; looked up again, if another lane wrote one of its ids; and else piece by piece until the bad
+// records are found and rejected. What is not a record's fault fails
 // the page, and no record is rejected for it. A page of whose records not one could be stored is not ended:
 // its rejects are written, its WriteTail is not, and the error is kInvalid.
 class BatchWriter {
@@ -76,14 +79,16 @@ class BatchWriter {
   void Begin(const ledger::ClaimedTask* task, const StreamInfo* stream, RecordMapper* mapper, bool lookup);
   // Where the time of its commits is counted; may be none.
   void Measure(StreamMetrics* metrics) { measured_ = metrics; }
+  // What must not stand in what is kept of a rejected record; outlives its writes. May be none.
+  void KeepOut(const std::map<std::string, Secret>* secrets) { secrets_ = secrets; }
   // Begins a page, from the position that an earlier attempt committed. All before it is awaited.
   void StartPage(std::int64_t position, std::int64_t digest);
 
   // Looks up and maps a batch, taking its records (`batch` is empty after). Errors: kDatabase.
   Result<PreparedInfo> Prepare(RecordBatch& batch);
   // Sends the prepared batch after the one before it was committed. Errors: kFenced, kDatabase, kStopped;
-  // kInvalid for a page of which nothing could be stored; kInternal for a page whose end the database
-  // refuses.
+  // kInvalid for a page of which nothing could be stored, with a SQLSTATE if the database refused each of its
+  // records by that one; kInternal for a page whose end the database refuses.
   Result<void> Submit(WriteTail tail);
   // Writes a batch, with `effort`, up to the last of `max_new` new records, and waits for the commit: what
   // follows that record is dropped. What is returned is what the table took.
@@ -103,6 +108,9 @@ class BatchWriter {
   bool HasCommitted() const { return committed_.fetched > 0; }
   // Rows were, or were found as they are.
   bool HasStored() const { return committed_.inserted + committed_.updated + committed_.unchanged > 0; }
+  // How long ago the last rows were sent that the table took in that time; none = it took none. Asked before
+  // TakeCommitted.
+  std::optional<std::chrono::milliseconds> WroteAgo() const;
   // The effort of tails that were not committed, as far as is known: for whoever ends the task.
   ledger::Effort TakeUnwritten() { return std::exchange(unwritten_, {}); }
 
@@ -143,6 +151,7 @@ class BatchWriter {
   const TableSpec* table_ = nullptr;
   bool notes_met_ = false;
   RecordMapper* mapper_ = nullptr;
+  const std::map<std::string, Secret>* secrets_ = nullptr;
   bool lookup_ = true;
   std::unique_ptr<WriteSession> session_;   // held only while a write is in flight
   std::unique_ptr<Prepared> prepared_;      // not yet sent
@@ -151,7 +160,10 @@ class BatchWriter {
   std::int64_t page_begin_ = 0;             // the position that this attempt began the page at
   BatchCounts page_;                        // committed of the page by this attempt
   std::string first_reject_;                // why the first of them was rejected
+  std::string refused_by_;                  // the SQLSTATE of the first one that the database refused
+  std::int64_t refused_ = 0;                // records that it refused by that one
   BatchCounts committed_;
+  std::chrono::steady_clock::time_point wrote_;             // the last of them with rows was sent
   WrittenInfo written_;                                     // by WriteUpTo
   std::int64_t written_position_ = 0, written_digest_ = 0;  // as far as all is committed
   ledger::Effort unwritten_;

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "common/ledger/hex.h"
 #include "worker/testing/writer_fixture.h"
 
 namespace weir::worker {
@@ -16,6 +18,7 @@ using testing::DataError;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::IfCopied;
+using ::testing::Not;
 using testing::SentBatch;
 using ::testing::SizeIs;
 
@@ -92,6 +95,81 @@ TEST_F(BatchWriterTest, ARowThatChangedSinceTheLookUpIsLookedUpAgain) {
   ASSERT_TRUE(WriteAll({"a 1 x"}, PageEnds()));
   EXPECT_EQ(database_.Totals().updates, 0);
   EXPECT_EQ(database_.Totals().unchanged, 1);
+}
+
+// A deadlock with another worker's batch: it was rolled back, and the page is in hand.
+TEST_F(BatchWriterTest, ABatchThatMetOthersAtItsRowsIsWrittenOnceMore) {
+  for (const char* sqlstate : {"40P01", "40001", "55P03"}) {
+    int commits = 0;
+    database_.at_commit = [&](const SentBatch&) -> std::optional<Error> {
+      if (++commits > 1) return std::nullopt;
+      Error error = MakeError(ErrorClass::kDatabase, "deadlock detected");
+      error.sqlstate = sqlstate;
+      return error;
+    };
+    ASSERT_TRUE(WriteAll({std::string(sqlstate) + " 1 x"}, PageEnds())) << sqlstate;
+    EXPECT_EQ(commits, 2);
+  }
+  EXPECT_THAT(Ids(), ElementsAre("40001", "40P01", "55P03"));
+}
+
+TEST_F(BatchWriterTest, WhereThatLastsThePageFails) {
+  int commits = 0;
+  database_.at_commit = [&](const SentBatch&) -> std::optional<Error> {
+    ++commits;
+    Error error = MakeError(ErrorClass::kDatabase, "could not serialize access");
+    error.sqlstate = "40001";
+    return error;
+  };
+  const auto failed = WriteAll({"a 1 x"}, PageEnds());
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().sqlstate, "40001");
+  EXPECT_EQ(commits, 2);
+  EXPECT_FALSE(writer_.WroteAgo());
+}
+
+TEST_F(BatchWriterTest, OnlyRowsCountAsWritten) {
+  database_.rows = {{"a", {ContentHash("a 1 x")}}};
+  ASSERT_TRUE(WriteAll({"a 1 x"}, {}));
+  EXPECT_TRUE(writer_.HasStored());
+  EXPECT_FALSE(writer_.WroteAgo());
+  ASSERT_TRUE(WriteAll({"b 1 x"}, PageEnds()));
+  EXPECT_TRUE(writer_.WroteAgo());
+}
+
+// An upstream may put the token that it was sent into a record; what is kept of a rejected one is for people.
+TEST_F(BatchWriterTest, WhatIsKeptOfARejectedRecordHoldsNoSecret) {
+  const std::map<std::string, Secret> secrets = {{"token", Secret("lip_0123456789")}};
+  writer_.KeepOut(&secrets);
+  database_.at_commit = [](const SentBatch& batch) -> std::optional<Error> {
+    return batch.copied.empty() ? std::nullopt
+                                : std::optional(DataError("22P02", "invalid: \"lip_0123456789\""));
+  };
+  const auto failed = WriteAll({"a 1 lip_0123456789"}, PageEnds());
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().message, HasSubstr("***"));
+  ASSERT_THAT(database_.committed, SizeIs(1));
+  const std::string& sql = database_.committed.front().sql;
+  EXPECT_THAT(sql, HasSubstr("weir.rejects"));
+  EXPECT_THAT(sql, Not(HasSubstr("lip_")));
+  EXPECT_THAT(sql, Not(HasSubstr(ledger::ToHex("lip_"))));
+}
+
+TEST_F(BatchWriterTest, APageThatIsRefusedWholeSaysByWhatIfThatIsOne) {
+  database_.at_commit = [](const SentBatch& batch) -> std::optional<Error> {
+    auto error = IfCopied(batch, "a", "P0001");
+    return error ? error : IfCopied(batch, "b", "P0001");
+  };
+  EXPECT_EQ(WriteAll({"a 1 x", "b 1 x"}, PageEnds()).error().sqlstate, "P0001");
+  database_.at_commit = [](const SentBatch& batch) -> std::optional<Error> {
+    auto error = IfCopied(batch, "c", "P0001");
+    return error ? error : IfCopied(batch, "d", "23514");
+  };
+  writer_.StartPage(0, 0);
+  const auto mixed = WriteAll({"c 1 x", "d 1 x"}, PageEnds());
+  ASSERT_FALSE(mixed);
+  EXPECT_EQ(mixed.error().error_class, ErrorClass::kInvalid);
+  EXPECT_EQ(mixed.error().sqlstate, "");
 }
 
 TEST_F(BatchWriterTest, ARecordThatIsNeverUniqueIsRejectedAlone) {

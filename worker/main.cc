@@ -3,13 +3,19 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <google/protobuf/stubs/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <iostream>
 #include <random>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -80,6 +86,16 @@ int Complain(const weir::Error& error) {
   return error.error_class == weir::ErrorClass::kConfig ? 2 : 1;
 }
 
+// What --help and --version print. One that nobody can read is a failure; a reader that went away knows that.
+int Print(const std::string& text) {
+  const bool printed =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (printed) return 0;
+  if (errno != EPIPE)
+    std::fprintf(stderr, "error: cannot write to standard output: %s\n", std::strerror(errno));
+  return 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -97,7 +113,8 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    std::ostringstream text;
+    return app.exit(e, text, std::cerr) == 0 ? Print(text.str()) : 2;
   }
   if (!file.empty()) inputs.file = file;
   inputs.env = weir::CurrentEnvironment();
@@ -123,6 +140,8 @@ int main(int argc, char** argv) {
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // It writes to standard error by itself, a line for each message that is none; the ledger keeps those.
+  google::protobuf::SetLogHandler(nullptr);
   weir::worker::WorkerApp worker(std::move(*config), Identify());
   if (auto ok = worker.Start(stop_signals); !ok) return Complain(ok.error());
   weir::worker::ForgetStartPages();

@@ -120,7 +120,9 @@ Result<void> PageProcessor::FetchPage(TaskWork& work, Reading& reading, const Pa
     ++work.effort.requests;
     ++work.requests;
     ++work.sent;
-    work.last_request = request.method + " " + Printable(request.target);
+    // A redirect or a page's name may be what an upstream made of the token.
+    work.last_request =
+        request.method + " " + Printable(WithoutSecrets(request.target, work.settings.secrets));
     work.last_head.clear();
     const auto asked = parts_.clock->Boot();
     auto head = parts_.fetcher->Fetch(request, secrets, reading, [&] { return Check(hooks); });
@@ -221,7 +223,13 @@ Result<void> PageProcessor::RunDiscover(TaskWork& work, const PageHooks& hooks) 
     if (auto ok = FetchPage(work, reading, hooks); !ok) return ok;
     if (const auto* error = std::get_if<Error>(&reading.Judged())) return Fail(*error);
     const auto* again = std::get_if<AskAgain>(&reading.Judged());
-    if (again == nullptr) return WritePlan(work, reading.Head(), reading.Document());
+    if (again == nullptr) {
+      auto written = WritePlan(work, reading.Head(), reading.Document());
+      // It was rolled back, and the document is in hand.
+      if (!written && pg::IsContention(written.error().sqlstate))
+        written = WritePlan(work, reading.Head(), reading.Document());
+      return written;
+    }
     if (auto ok = Remember(work, *again, ++asked_again); !ok) return ok;
     if (auto ok = AskQuota(work, hooks); !ok) return ok;
   }
@@ -323,6 +331,7 @@ Result<void> PageProcessor::Run(TaskWork& work, const PageHooks& hooks) {
 Result<void> PageProcessor::RunTask(TaskWork& work, const PageHooks& hooks) {
   if (work.task.selector.kind == SelectorKind::kDiscover) return RunDiscover(work, hooks);
   parts_.writer->Measure(work.metrics);
+  parts_.writer->KeepOut(&work.settings.secrets);
   parts_.writer->Begin(&work.task, work.stream, Mapper(work), !work.task.empty_at_start);
   batch_ = parts_.writer->Buffers().TakeRecords();
   auto done = RunPages(work, hooks);

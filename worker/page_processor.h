@@ -45,6 +45,7 @@ struct TaskWork {
   std::optional<Pause> pause;           // why the work stopped between two pages
   std::optional<Error> refused;         // … because the database takes nothing: what it said
   bool trying = false;                  // this is the page that WriteGate let through
+  std::chrono::milliseconds closed{0};  // for how long WriteGate asks nothing since this page's write failed
   // The last answer was read: what the lane waits for since then, and until when (Clock::Boot). The commit
   // takes its time of that.
   std::optional<Pause> answered;

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kErrorBodyBytes = 4096;
 constexpr std::size_t kShownHeadBytes = 2048;
 constexpr std::size_t kMostSuccessors = 1'000;
+constexpr std::size_t kMostSuccessorBytes = 1 << 20;  // of all their keys
 // Of ids whose repeats are counted; no API that has its repeats counted sends as many in a page.
 constexpr std::size_t kMostHashes = 10'000;
 
@@ -45,9 +46,12 @@ std::size_t IdsAsked(const Selector& selector) {
 Result<void> CheckEnd(const PageEnd& end) {
   bool fits = end.successors.size() <= kMostSuccessors &&
               (!end.next_key || IsPlainText(*end.next_key, kMostKeyBytes));
-  for (const NewTask& next : end.successors)
+  std::size_t bytes = 0;
+  for (const NewTask& next : end.successors) {
     fits = fits && (next.selector.key.empty() || IsPlainText(next.selector.key, kMostKeyBytes));
-  if (fits) return {};
+    bytes += next.selector.key.size();
+  }
+  if (fits && bytes <= kMostSuccessorBytes) return {};
   return Fail(ErrorClass::kInvalid, "the answer names a next page that cannot be stored");
 }
 
@@ -98,7 +102,9 @@ Result<bool> PageProcessor::Reading::OnBody(std::string_view bytes) {
     return reader_->Feed(bytes);
   }
   const bool document = std::holds_alternative<ReadBody>(verdict_);
-  const std::size_t cap = document ? static_cast<std::size_t>(config_.max_document_bytes) : kErrorBodyBytes;
+  // A secret at the place where an error's body is cut must be seen whole.
+  const std::size_t cap = document ? static_cast<std::size_t>(config_.max_document_bytes)
+                                   : kErrorBodyBytes + SecretReach(work_->settings.secrets);
   text_.append(bytes.substr(0, cap - std::min(cap, text_.size()) + (document ? 1 : 0)));
   if (document && text_.size() > cap) {
     return Fail(ErrorClass::kInvalid, "the document is larger than limits.max_document_bytes");
@@ -119,7 +125,7 @@ Verdict PageProcessor::Reading::Judge(std::string_view body_start) const {
 void PageProcessor::Reading::JudgeText() {
   if (!std::holds_alternative<Error>(verdict_)) return;
   const auto& secrets = work_->settings.secrets;
-  const std::string text = WithoutSecrets(text_, secrets);
+  const std::string text = WithoutSecrets(text_, secrets, kErrorBodyBytes);
   verdict_ = Judge(text);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;

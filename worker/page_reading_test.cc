@@ -35,6 +35,7 @@ class PlainSource final : public Source {
   Result<PageRequest> Request(const TaskContext&) const override { return PageRequest{}; }
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head,
                 std::string_view body_start) const override {
+    judged_body = body_start;
     return JudgeHttp(head, body_start, task.now_ms, {.asked_conditionally = true});
   }
   std::optional<std::string> RenamedTo(std::string_view) const override { return std::nullopt; }
@@ -50,6 +51,7 @@ class PlainSource final : public Source {
 
   Result<PageEnd> end = PageEnd{};
   mutable PageResult finished;
+  mutable std::string judged_body;
 
  private:
   SourceInfo info_;
@@ -308,6 +310,24 @@ TEST_F(PageReadingTest, ASourceThatFindsThePageWrongEndsNothing) {
   EXPECT_EQ(database_.Totals().pages, 0);
 }
 
+// Each fits, and all of them would be a statement of many megabytes.
+TEST_F(PageReadingTest, WhatComesNextIsBoundedInAll) {
+  PageEnd end;
+  for (int i = 0; i < 17; ++i) {
+    NewTask next;
+    next.selector.kind = SelectorKind::kCursor;
+    next.selector.key = std::string(kMostKeyBytes, 'k');
+    end.successors.push_back(std::move(next));
+  }
+  source_.end = end;
+  const auto failed = Read(Body({"a 1 x"}));
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().error_class, ErrorClass::kInvalid);
+  end.successors.resize(16);
+  source_.end = end;
+  EXPECT_TRUE(Read(Body({"a 1 x"})));
+}
+
 TEST_F(PageReadingTest, AnErrorIsJudgedWithTheStartOfItsBodyAndShownWithoutSecrets) {
   const auto failed =
       Read(std::string(100'000, 'x'), 403, {{"Set-Cookie", "secret"}, {"X-Why", "no\x1b[31m"}});
@@ -327,6 +347,31 @@ TEST_F(PageReadingTest, NothingThatIsKeptOfAnAnswerHoldsTheAccountsSecrets) {
   EXPECT_THAT(failed.error().message, HasSubstr("No such token: ***"));
   EXPECT_THAT(failed.error().body_start, Not(HasSubstr("lip_")));
   EXPECT_THAT(work_.last_head, HasSubstr("X-You: Bearer ***"));
+}
+
+// The body is kept to 4,096 bytes, and a message to fewer: no cut may leave the beginning of a secret.
+TEST_F(PageReadingTest, ASecretAtTheCutOfAnErrorsBodyIsNotKeptInPart) {
+  work_.settings.secrets = {{"token", Secret("lip_0123456789abcdef")}};
+  for (std::size_t before = 4'070; before < 4'100; ++before) {
+    PageProcessor::Reading& reading = Begin();
+    ASSERT_TRUE(reading.OnHead({400, {}}));
+    const std::string body =
+        "lip_0123456789abcdef" + std::string(before, ' ') + "lip_0123456789abcdef" + std::string(5'000, 'y');
+    for (std::size_t at = 0; at < body.size(); at += 1'000) {
+      const auto more = reading.OnBody(std::string_view(body).substr(at, 1'000));
+      if (!more || !*more) break;
+    }
+    const auto* error = std::get_if<Error>(&reading.Judged());
+    ASSERT_NE(error, nullptr);
+    EXPECT_THAT(error->message + error->body_start + source_.judged_body, Not(HasSubstr("lip"))) << before;
+  }
+}
+
+TEST_F(PageReadingTest, ASecretIsFoundAsUrlsSpellItToo) {
+  work_.settings.secrets = {{"token", Secret("lip/0123+456789")}};
+  const auto failed = Read("unknown: lip%2F0123%2b456789, lip\\/0123+456789", 403);
+  ASSERT_FALSE(failed);
+  EXPECT_THAT(failed.error().body_start, HasSubstr("unknown: ***, ***"));
 }
 
 TEST_F(PageReadingTest, ADocumentOverItsCapIsRefused) {

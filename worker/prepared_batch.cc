@@ -3,7 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/secret_text.h"
+
 namespace weir::worker {
+namespace {
+
+constexpr std::size_t kMostRejectBytes = 4096;  // of a record
+
+}  // namespace
 
 void PreparedBatch::Take(RecordBatch& batch, std::int64_t limit) {
   std::swap(records, batch);
@@ -15,6 +22,8 @@ void PreparedBatch::Clear() {
   records.Clear();
   max_new = kNoLimit;
   races = 0;
+  contended = false;
+  secrets = nullptr;
   ResetEncoding();
 }
 
@@ -110,9 +119,11 @@ void PreparedBatch::RejectRecord(std::size_t index, const std::string& reason) {
   ledger::Reject reject;
   reject.page = page_;
   reject.position = record.page_position;
-  reject.record_id = record.head.id;
-  reject.reason = reason;
-  reject.body_start = records.Raw(record).substr(0, 4096);
+  static const std::map<std::string, Secret> kNone;
+  const auto& keep_out = secrets != nullptr ? *secrets : kNone;
+  reject.record_id = WithoutSecrets(record.head.id, keep_out);
+  reject.reason = WithoutSecrets(reason, keep_out);
+  reject.body_start = WithoutSecrets(records.Raw(record), keep_out, kMostRejectBytes);
   rejects.push_back(std::move(reject));
 }
 
@@ -284,6 +295,8 @@ void PreparedBatch::CopyTo(std::size_t begin, std::size_t end, PreparedBatch& pa
   part.lookup = lookup;
   part.as_text = as_text;
   part.races = races;
+  part.contended = contended;
+  part.secrets = secrets;
   part.max_new = max_new;
 }
 

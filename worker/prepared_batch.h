@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "common/base/secret.h"
 #include "common/ledger/tasks.h"
 #include "common/sources/source.h"
 #include "worker/copy_binary.h"
@@ -31,8 +33,10 @@ struct PreparedBatch {
   // batch may have to be written again, when fewer of them are new.
   std::int64_t max_new = kNoLimit;
   bool lookup = true;
-  bool as_text = false;  // the table does not take the binary format of COPY
-  int races = 0;         // times another lane had one of its ids first
+  bool as_text = false;    // the table does not take the binary format of COPY
+  int races = 0;           // times another lane had one of its ids first
+  bool contended = false;  // it was written again since others were at the same rows
+  const std::map<std::string, Secret>* secrets = nullptr;  // kept out of rejects; may be none
 
   // Encoding, made anew by EncodeRows.
   BatchCounts counts;

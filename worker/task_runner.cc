@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/json_text.h"
+#include "common/base/secret_text.h"
 #include "common/ledger/move_account.h"
 #include "common/obs/log.h"
 #include "worker/return_tasks.h"
@@ -195,9 +196,14 @@ TaskRunner::Next TaskRunner::Work(const LaneScheduler::Work& work) {
 TaskRunner::Next TaskRunner::End(TaskWork& work, const Result<void>& done, milliseconds took) {
   work.effort.busy_ms = took.count();
   work.effort.sent = work.task.requests + work.sent;
-  const bool wrote = CountRecords(work);
-  CloseTry(work, wrote, done.has_value());
-  Next next = done ? OnSuccess(work, took) : OnError(work, done.error());
+  const auto wrote = LastWrite();
+  const BatchCounts counts = CountRecords(work);
+  std::optional<Error> error;
+  // The one door to ledger and log: whatever part of an answer an error quotes, no secret goes through it.
+  if (!done) error = WithoutSecrets(work.refused ? *work.refused : done.error(), work.settings.secrets);
+  CloseTry(work, wrote, error ? &*error : nullptr);
+  NoteRefusals(work, counts, error);
+  Next next = error ? OnError(work, *error) : OnSuccess(work, took);
   next.freed = work.freed;
   next.claimed = next.unwritten ? work.task.epoch : Epoch{};
   next.requests = next.unwritten ? work.effort.sent : 0;
@@ -313,15 +319,15 @@ Result<void> TaskRunner::Process(TaskWork& work) {
   return done;
 }
 
-// What this attempt committed, however it ended. Whether any row of its table was.
-bool TaskRunner::CountRecords(const TaskWork& work) {
+// What this attempt committed, however it ended.
+BatchCounts TaskRunner::CountRecords(const TaskWork& work) {
   const BatchCounts counts = writer_.TakeCommitted();
   work.metrics->Records(RecordOutcome::kInserted, counts.inserted);
   work.metrics->Records(RecordOutcome::kUpdated, counts.updated);
   work.metrics->Records(RecordOutcome::kUnchanged, counts.unchanged);
   work.metrics->Records(RecordOutcome::kRejected, counts.rejected);
   work.metrics->Records(RecordOutcome::kDuplicate, counts.duplicates);
-  return counts.inserted + counts.updated > 0;
+  return counts;
 }
 
 TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
@@ -332,9 +338,8 @@ TaskRunner::Next TaskRunner::OnSuccess(TaskWork& work, milliseconds took) {
   return {.lane_wait = pause.wait, .again = false, .waiting_for = pause.waiting_for};
 }
 
-TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& failed) {
+TaskRunner::Next TaskRunner::OnError(TaskWork& work, const Error& error) {
   if (work.pause && !work.refused) return Yield(work);
-  const Error& error = work.refused ? *work.refused : failed;
   Log(LogLevel::kWarn,
       work.refused ? "a page is not asked for: the database does not take it" : "a page failed",
       {{"class", std::string(ToString(error.error_class))},

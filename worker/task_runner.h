@@ -101,11 +101,13 @@ class TaskRunner {
   std::optional<Pause> MayWrite(TaskWork& work);
   Result<void> TryTable(const TaskWork& work);
   std::chrono::milliseconds RefusedBy(TaskWork& work, const Error& error);
-  void CloseTry(TaskWork& work, bool wrote, bool done);
+  std::optional<std::chrono::milliseconds> LastWrite() const;
+  void CloseTry(TaskWork& work, std::optional<std::chrono::milliseconds> wrote, const Error* error);
   void OpenGate(TaskWork& work);
   Next OnDatabaseError(TaskWork& work, const Error& error);
   Next OnRefusal(TaskWork& work, Error error);
-  bool CountRecords(const TaskWork& work);
+  void NoteRefusals(const TaskWork& work, const BatchCounts& counts, std::optional<Error>& error);
+  BatchCounts CountRecords(const TaskWork& work);
   bool SaveLane(const LaneId& lane, std::chrono::milliseconds wait, const std::string& waiting_for);
   void SaveBefore(pg::Session& session, const LaneId& lane);
   void SaveAfter(const LaneId& lane, const Next& next);

@@ -17,7 +17,6 @@ using std::chrono::milliseconds;
 
 // A shorter wait is not worth the way through ledger and Kafka.
 constexpr milliseconds kParkFrom{1'000};
-constexpr int kContentions = 4;
 
 // Where the task's records go; a plan is rows of the ledger's.
 std::string TableOf(const TaskWork& work) {
@@ -25,9 +24,10 @@ std::string TableOf(const TaskWork& work) {
   return fmt::format("{}.{}", work.stream->table.schema, work.stream->table.name);
 }
 
-// Others were at the same rows: what was read is not in doubt, nor is the table.
-bool IsContention(const Error& error) {
-  return error.sqlstate.starts_with("40") || error.sqlstate == "55P03";
+// With a SQLSTATE a wrong configuration is the server's word, of a new connection.
+bool IsOfDatabase(const Error& error) {
+  return error.error_class == ErrorClass::kDatabase || error.error_class == ErrorClass::kSchema ||
+         (error.error_class == ErrorClass::kConfig && !error.sqlstate.empty());
 }
 
 }  // namespace
@@ -85,33 +85,49 @@ milliseconds TaskRunner::RefusedBy(TaskWork& work, const Error& error) {
   return shared_.gate->Failed(TableOf(work), error, shared_.clock->Boot());
 }
 
-// The attempt is over; `wrote` = its table took rows. A page that was let through to try, and had nothing
-// new, is an answer, too: its table took the trial's row. One that was under way when another failed says
-// nothing.
-void TaskRunner::CloseTry(TaskWork& work, bool wrote, bool done) {
-  const bool plan = work.task.selector.kind == SelectorKind::kDiscover;
-  if (wrote || (done && (work.trying || plan))) {
-    shared_.gate->Took(TableOf(work));
-  } else if (work.trying) {
-    shared_.gate->Left(TableOf(work));
-  }
-  work.trying = false;
+// When the last rows were sent that this attempt's table took.
+std::optional<milliseconds> TaskRunner::LastWrite() const {
+  const auto ago = writer_.WroteAgo();
+  if (!ago) return std::nullopt;
+  return shared_.clock->Boot() - *ago;
 }
 
-// The page that was let through to try has shown that its table takes rows: the others need not wait for its
-// end.
+// The attempt is over, with `error` or without; `wrote` = when its table took rows last. A failure closes the
+// gate in the same step that ends the try, or another lane would begin one in between. A page that was let
+// through to try, and had nothing new, is an answer, too: its table took the trial's row. One that was under
+// way when another failed says nothing.
+void TaskRunner::CloseTry(TaskWork& work, std::optional<milliseconds> wrote, const Error* error) {
+  const std::string table = TableOf(work);
+  const bool trying = std::exchange(work.trying, false);
+  if (error != nullptr && !work.pause && IsOfDatabase(*error)) {
+    work.closed = shared_.gate->Failed(table, *error, shared_.clock->Boot(), wrote);
+    return;
+  }
+  const bool plan = work.task.selector.kind == SelectorKind::kDiscover;
+  if (error == nullptr && plan) wrote = shared_.clock->Boot();
+  if (wrote) shared_.gate->Took(table, *wrote);
+  if (!wrote && error == nullptr && trying) shared_.gate->Passed(table);
+  if (trying) shared_.gate->Left(table);
+}
+
+// The page that was let through to try has shown that its table takes rows, or that there is nothing new for
+// it: the others need not wait for its end.
 void TaskRunner::OpenGate(TaskWork& work) {
   if (!work.trying || !writer_.HasStored()) return;
-  shared_.gate->Took(TableOf(work));
+  const std::string table = TableOf(work);
+  if (const auto wrote = LastWrite()) {
+    shared_.gate->Took(table, *wrote);
+  } else {
+    shared_.gate->Passed(table);
+  }
+  shared_.gate->Left(table);
   work.trying = false;
 }
 
 TaskRunner::Next TaskRunner::OnDatabaseError(TaskWork& work, const Error& error) {
-  // Where that lasts, it is like any other outage: nothing is asked of the upstream.
-  if (!work.pause && IsContention(error) && returns_ < kContentions) return DatabaseIll();
   const bool counts = !pg::IsOutage(error.sqlstate) && error.error_class != ErrorClass::kConfig;
   if (counts && work.task.attempts + 1 >= shared_.config->max_attempts) return Kill(work, error);
-  milliseconds wait = work.pause ? work.pause->wait : RefusedBy(work, error);
+  milliseconds wait = work.pause ? work.pause->wait : work.closed;
   if (counts) {
     const int attempts = work.task.attempts + 1;
     wait = std::max(wait, shared_.limiter->Failed(work.task.lane, attempts, std::nullopt));
@@ -125,9 +141,19 @@ TaskRunner::Next TaskRunner::OnDatabaseError(TaskWork& work, const Error& error)
   return Park(work, error, wait, counts);
 }
 
+// A trigger or a constraint that refuses every record of an account's pages would have each of them asked for
+// in vain: what is no fault of single records ends the account.
+void TaskRunner::NoteRefusals(const TaskWork& work, const BatchCounts& counts, std::optional<Error>& error) {
+  const std::string account = fmt::format("{} {}", work.task.job.value, work.task.account);
+  if (counts.inserted + counts.updated + counts.unchanged > 0) shared_.gate->StoredOf(account);
+  const bool whole = error && error->error_class == ErrorClass::kInvalid && !error->sqlstate.empty();
+  if (!whole || !shared_.gate->RefusedWhole(account, error->sqlstate, counts.rejected)) return;
+  error->error_class = ErrorClass::kSchema;
+  error->message = "page after page is refused whole: " + error->message;
+}
+
 // No other page of the account would fare better, and each would be asked for in vain.
 TaskRunner::Next TaskRunner::OnRefusal(TaskWork& work, Error error) {
-  if (!work.pause) RefusedBy(work, error);
   if (work.stream != nullptr) {
     error.message = fmt::format("what was read for {}.{} cannot be written: {}", work.stream->table.schema,
                                 work.stream->table.name, error.message);

@@ -9,6 +9,10 @@ using Millis = WriteGate::Millis;
 
 // How soon a lane looks again while another one tries.
 constexpr Millis kLook{250};
+// A trigger may refuse single records, and pages may be short: so many tell that it refuses all.
+constexpr int kTellingPages = 2;
+constexpr std::int64_t kTellingRecords = 10;
+constexpr std::size_t kMostAccounts = 1'000;
 
 bool Broke(const Error& error) {
   return error.sqlstate.empty() || error.sqlstate.starts_with("08") || error.sqlstate.starts_with("57P") ||
@@ -20,7 +24,7 @@ bool Broke(const Error& error) {
 WriteGate::Turn WriteGate::Ask(const std::string& table, Millis now) {
   const std::lock_guard lock(mutex_);
   const auto found = ill_.find(table);
-  if (found == ill_.end()) return {};
+  if (found == ill_.end() || found->second.passed) return {};
   Ill& ill = found->second;
   if (now < ill.until) return {Way::kWait, ill.until - now, ill.why};
   if (ill.tried) return {Way::kWait, kLook, ill.why};
@@ -28,9 +32,11 @@ WriteGate::Turn WriteGate::Ask(const std::string& table, Millis now) {
   return {Way::kTry, Millis(0), ill.why};
 }
 
-Millis WriteGate::Failed(const std::string& table, const Error& error, Millis now) {
+Millis WriteGate::Failed(const std::string& table, const Error& error, Millis now,
+                         std::optional<Millis> wrote) {
   const std::lock_guard lock(mutex_);
   Ill& ill = ill_[table];
+  if (wrote && *wrote >= ill.failed) ill.failures = 0;
   const bool known = now < ill.until;  // pages that were under way when the first one failed
   if (!known) {
     const Millis first = Broke(error) ? pauses_.after_break : pauses_.after_refusal;
@@ -39,22 +45,50 @@ Millis WriteGate::Failed(const std::string& table, const Error& error, Millis no
     ill.until = for_good ? now : now + std::min(pauses_.longest, first * (1 << std::min(ill.failures, 10)));
     if (!for_good) ++ill.failures;
   }
-  ill.tried = false;
+  ill.tried = ill.passed = false;
+  ill.failed = now;
   ill.why = error;
   well_.erase(table);
   return ill.until - now;
 }
 
-void WriteGate::Took(const std::string& table) {
+void WriteGate::Took(const std::string& table, Millis sent) {
   const std::lock_guard lock(mutex_);
-  ill_.erase(table);
+  const auto found = ill_.find(table);
+  if (found != ill_.end()) {
+    if (sent < found->second.failed) return;
+    ill_.erase(found);
+  }
   well_.insert(table);
+}
+
+void WriteGate::Passed(const std::string& table) {
+  const std::lock_guard lock(mutex_);
+  const auto found = ill_.find(table);
+  if (found == ill_.end() || !found->second.tried) return;
+  found->second.tried = false;
+  found->second.passed = true;
 }
 
 void WriteGate::Left(const std::string& table) {
   const std::lock_guard lock(mutex_);
   const auto found = ill_.find(table);
   if (found != ill_.end()) found->second.tried = false;
+}
+
+void WriteGate::StoredOf(const std::string& account) {
+  const std::lock_guard lock(mutex_);
+  refused_.erase(account);
+}
+
+bool WriteGate::RefusedWhole(const std::string& account, const std::string& sqlstate, std::int64_t records) {
+  const std::lock_guard lock(mutex_);
+  if (refused_.size() >= kMostAccounts && !refused_.contains(account)) refused_.clear();
+  Refused& refused = refused_[account];
+  if (refused.sqlstate != sqlstate) refused = {sqlstate, 0, 0};
+  ++refused.pages;
+  refused.records += records;
+  return refused.pages >= kTellingPages && refused.records >= kTellingRecords;
 }
 
 void WriteGate::Suspect(const std::string& table, const Error& error) {

@@ -1,33 +1,30 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <string>
 #include <string_view>
 
-#include "common/base/result.h"
+#include "common/base/error.h"
 #include "common/base/secret.h"
 
 namespace weir {
 
-// `text`, which an upstream sent, with *** in place of the account's secrets: some upstreams answer with the
-// token that they refuse. Call it before the text is cut, or a part of a secret may stay. Shorter values than
-// 8 bytes are no secrets, and would tear common words apart.
-inline std::string WithoutSecrets(std::string_view text, const std::map<std::string, Secret>& secrets) {
-  constexpr std::size_t kShortest = 8;
-  std::string clean(text);
-  for (const auto& [name, secret] : secrets) {
-    const std::string& value = secret.Reveal();
-    if (value.size() < kShortest) continue;
-    for (auto at = clean.find(value); at != std::string::npos; at = clean.find(value, at + 3))
-      clean.replace(at, value.size(), "***");
-  }
-  return clean;
-}
+// Some upstreams answer with the token that they refuse. What is kept or shown of an answer goes through
+// here, with the account's secrets. A secret is found as it is and as URLs and JSON spell it (%2F, \/,
+// \u002f); so is its beginning, from eight characters on, and from four on where a text was cut: whoever cuts
+// a text before it comes here leaves no more than three. Shorter values than eight bytes are no secrets, and
+// would tear common words apart.
+std::string WithoutSecrets(std::string_view text, const std::map<std::string, Secret>& secrets);
 
-inline Error WithoutSecrets(Error error, const std::map<std::string, Secret>& secrets) {
-  for (std::string* text : {&error.message, &error.hint, &error.body_start})
-    *text = WithoutSecrets(*text, secrets);
-  return error;
-}
+// The first `most` bytes of `text`, likewise. A secret that begins among them is taken out whole: the caller
+// keeps SecretReach bytes more than `most`, so that it is there whole.
+std::string WithoutSecrets(std::string_view text, const std::map<std::string, Secret>& secrets,
+                           std::size_t most);
+// The most bytes that any of them may take up in a text.
+std::size_t SecretReach(const std::map<std::string, Secret>& secrets);
+
+// All texts of the error.
+Error WithoutSecrets(Error error, const std::map<std::string, Secret>& secrets);
 
 }  // namespace weir

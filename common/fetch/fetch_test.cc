@@ -27,6 +27,7 @@ class TestSource final : public FakeSource {
   TestSource() : FakeSource(FakeSources()[0]->Info(), false) {}
   Verdict Judge(const TaskContext& task, const HttpResponseHead& head, std::string_view body) const override {
     ++judged;
+    judged_body = body;
     if (head.status == 422) return AskAgain{"other form"};
     if (head.status == 304 || head.status == 410) return NotModified{.absent = head.status == 410};
     return JudgeHttp(head, body, task.now_ms);
@@ -43,6 +44,7 @@ class TestSource final : public FakeSource {
     return {{"Authorization", Secret("Bearer " + token->second.Reveal())}};
   }
   mutable int judged = 0;
+  mutable std::string judged_body;
 };
 
 class KeepingAnswer final : public PageAnswer {
@@ -164,6 +166,28 @@ TEST_F(PageAnswerTest, NothingThatIsKeptOfAnAnswerHoldsTheAccountsSecrets) {
   const Error error = std::get<Error>(answer.Judged());
   EXPECT_THAT(error.message, HasSubstr("No such token: ***"));
   EXPECT_THAT(error.body_start, Not(HasSubstr("lip_")));
+}
+
+TEST_F(PageAnswerTest, ASecretAtTheCutOfAnErrorsBodyIsNotKeptInPart) {
+  for (std::size_t before = 4'070; before < 4'100; ++before) {
+    auto answer = Answer(BodyFormat::kNdjson);
+    answer.SetSecrets({{"token", Secret("lip_0123456789abcdef")}});
+    EXPECT_TRUE(*answer.OnHead(Head(400)));
+    const std::string body = "lip_0123456789abcdef" + std::string(before, ' ') + "lip_0123456789abcdef";
+    EXPECT_TRUE(answer.OnBody(body + std::string(5'000, 'y')));
+    const Error error = std::get<Error>(answer.Judged());
+    EXPECT_THAT(error.message + error.body_start + source_.judged_body, Not(HasSubstr("lip"))) << before;
+  }
+}
+
+// What stands behind the head of an answer that has no body would be read as the next answer's.
+TEST_F(PageAnswerTest, OfAnAnswerThatHasNoBodyNoneIsRead) {
+  for (const int status : {204, 304}) {
+    auto answer = Answer(BodyFormat::kNdjson);
+    const auto go = answer.OnHead(Head(status));
+    ASSERT_TRUE(go);
+    EXPECT_FALSE(*go) << status;
+  }
 }
 
 TEST_F(PageAnswerTest, OfAnErrorNoMoreThan4KiBAreRead) {

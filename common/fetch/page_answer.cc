@@ -31,13 +31,19 @@ Result<bool> PageAnswer::OnHead(const HttpResponseHead& head) {
   text_.clear();
   verdict_ = Judge("");
   // An error is judged again with the start of its body, which often tells more than the status.
-  return std::holds_alternative<ReadBody>(verdict_) || std::holds_alternative<Error>(verdict_);
+  if (std::holds_alternative<ReadBody>(verdict_)) return true;
+  // After such an answer there is no body. One that comes all the same would stand before the next answer on
+  // this connection, so the connection ends here.
+  if (head.status == 204 || head.status == 304) return false;
+  return std::holds_alternative<Error>(verdict_);
 }
 
 Result<bool> PageAnswer::OnBody(std::string_view bytes) {
   const bool good = std::holds_alternative<ReadBody>(verdict_);
   if (good && reader_) return reader_->Feed(bytes);
-  const std::size_t cap = good ? static_cast<std::size_t>(config_.max_document_bytes) : kErrorBodyBytes;
+  // A secret at the place where an error's body is cut must be seen whole.
+  const std::size_t cap =
+      good ? static_cast<std::size_t>(config_.max_document_bytes) : kErrorBodyBytes + SecretReach(secrets_);
   text_.append(bytes.substr(0, cap - std::min(cap, text_.size()) + (good ? 1 : 0)));
   if (good && text_.size() > cap) {
     return Fail(ErrorClass::kInvalid, "the document is larger than limits.max_document_bytes");
@@ -57,7 +63,7 @@ Verdict PageAnswer::Judge(std::string_view body_start) const {
 
 const Verdict& PageAnswer::Judged() {
   if (!std::holds_alternative<Error>(verdict_)) return verdict_;
-  const std::string text = WithoutSecrets(text_, secrets_);
+  const std::string text = WithoutSecrets(text_, secrets_, kErrorBodyBytes);
   verdict_ = Judge(text);
   if (auto* error = std::get_if<Error>(&verdict_)) {
     if (error->http_status == 0) error->http_status = head_.status;
@@ -69,7 +75,8 @@ const Verdict& PageAnswer::Judged() {
 
 Result<void> PageAnswer::EndRecords() {
   if (!reader_ || !std::holds_alternative<ReadBody>(verdict_)) return {};
-  return reader_->End();
+  auto ended = reader_->End();
+  return ended ? ended : Fail(WithoutSecrets(ended.error(), secrets_));
 }
 
 }  // namespace weir

@@ -24,9 +24,10 @@ struct FetchOptions {
   std::chrono::milliseconds idle_timeout{60'000};     // no byte for so long
   std::chrono::milliseconds slow_window{60'000};      // or fewer than slow_rate bytes a second over so long
   std::int64_t slow_rate = 64;
-  std::int64_t max_response_bytes = 1LL << 30;  // decompressed, and as they come
-  std::size_t max_header_bytes = 64 << 10;      // all header lines of an answer, trailers too
-  std::string ca_file;                          // PEM, besides the system's; "" = those alone
+  std::chrono::milliseconds total_timeout{std::chrono::hours(6)};  // a whole answer, without the sink's time
+  std::int64_t max_response_bytes = 1LL << 30;                     // decompressed, and as they come
+  std::size_t max_header_bytes = 64 << 10;  // all header lines of an answer, trailers too
+  std::string ca_file;                      // PEM, besides the system's; "" = those alone
 };
 
 // What the last fetch took, successful or not. Milliseconds of the Clock.

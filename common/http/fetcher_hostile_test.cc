@@ -133,6 +133,25 @@ TEST_F(HostileFetcherTest, EndlessBytesThatDecodeToNothingStopAtTheCap) {
   EXPECT_EQ(sink_.total, 0U);
 }
 
+// Bytes come, fast enough not to be slow.
+TEST_F(HostileFetcherTest, AnAnswerThatDoesNotEndIsGivenUp) {
+  options_.slow_rate = 0;
+  options_.idle_timeout = std::chrono::hours(100);
+  Serve([](Connection& connection) {
+    connection.ReadRequest();
+    connection.Send("HTTP/1.1 200 OK\r\n\r\n{");
+    connection.AwaitClose();
+  });
+  int asked = 0;
+  abort_ = [&]() -> std::optional<Error> {
+    clock_.Advance(std::chrono::hours(1));
+    if (++asked < 20) return std::nullopt;
+    return MakeError(ErrorClass::kStopped, "nobody has given it up");
+  };
+  ExpectFailure(ErrorClass::kTransient);
+  EXPECT_GE(asked, 6) << "it has its time";
+}
+
 TEST_F(HostileFetcherTest, AHeaderThatIsNoTextIsNotHandedOn) {
   ServeBytes("HTTP/1.1 200 OK\r\nETag: \"caf\xe9\"\r\nX-Good: 1\r\nContent-Length: 0\r\n\r\n");
   const Result<HttpResponseHead> head = Fetch();

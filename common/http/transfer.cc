@@ -133,9 +133,14 @@ std::optional<Error> Transfer::Watch() {
   if (abort_) {
     if (std::optional<Error> aborted = abort_()) return aborted;
   }
+  const std::string host = HostOf(options_.base_url);
+  // One that is just fast enough not to be slow would hold its lane for as long as it likes.
+  if (clock_.Boot() - start_ - stats_.in_sink >= options_.total_timeout) {
+    return MakeError(ErrorClass::kTransient, host + " has not ended its answer within " +
+                                                 std::to_string(options_.total_timeout.count()) + " ms");
+  }
   curl_off_t sent = 0;
   curl_easy_getinfo(easy_, CURLINFO_SIZE_UPLOAD_T, &sent);
-  const std::string host = HostOf(options_.base_url);
   switch (idle_.Update(WireBytes() + static_cast<std::int64_t>(sent), clock_.Boot())) {
     case IdleWatch::State::kAlive:
       return std::nullopt;

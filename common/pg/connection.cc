@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -22,6 +23,22 @@ constexpr std::size_t kCopyPiece = 64 * 1024;
 constexpr std::chrono::milliseconds kTlsSlice{250};
 
 void IgnoreNotice(void* /*arg*/, const char* /*message*/) {}
+
+// What a role or a database may have changed, and the code counts on. UTC keeps texts of times stable. Every
+// wait has a deadline of ours (SessionOptions), and a transaction that needs another one sets it itself: a
+// role's own would end a batch that is merely slow, and its page would be asked for again each time. Read
+// committed is what the statements are written for. default_transaction_read_only stays: who sets it means it
+// (CheckWritable).
+std::string OwnSettings(int server_version) {
+  std::string sql =
+      "set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on; "
+      "set client_encoding = 'UTF8'; set statement_timeout = 0; set lock_timeout = 0; "
+      "set idle_in_transaction_session_timeout = 0; set default_transaction_isolation = 'read committed'; "
+      "set default_transaction_deferrable = off";
+  if (server_version >= 140000) sql += "; set idle_session_timeout = 0";
+  if (server_version >= 170000) sql += "; set transaction_timeout = 0";
+  return sql;
+}
 
 }  // namespace
 
@@ -146,11 +163,7 @@ Result<void> Connection::Dial() {
 Result<void> Connection::Prepare() {
   PQsetErrorVerbosity(conn_, PQERRORS_DEFAULT);
   if (PQsetnonblocking(conn_, 1) != 0) return Fail(Refused());
-  // What a role or a database may have changed, and the code counts on. UTC keeps texts of times stable.
-  if (auto r = Run("set timezone = 'UTC'; set datestyle = 'ISO'; set standard_conforming_strings = on; "
-                   "set client_encoding = 'UTF8'");
-      !r)
-    return r;
+  if (auto r = Run(OwnSettings(PQserverVersion(conn_)).c_str()); !r) return r;
   // A client that is cut off without a word must not keep its locks for the hours that TCP would wait by
   // itself: the leader's lock is held by a connection. Where the system cannot, it stays so. (No effect on a
   // local socket.)

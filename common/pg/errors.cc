@@ -88,6 +88,8 @@ bool IsOutage(std::string_view sqlstate) {
   return false;
 }
 
+bool IsContention(std::string_view sqlstate) { return sqlstate.starts_with("40") || sqlstate == "55P03"; }
+
 bool IsRefusal(std::string_view sqlstate) {
   if (IsLostStatement(sqlstate)) return false;
   // 0A: not possible with this relation; 3D, 3F: no such database, schema; 42: names, types, rights; the

@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace weir::pg {
 namespace {
@@ -85,28 +87,52 @@ Result<void> CheckWritable(Session& session) {
   return {};
 }
 
-Result<ConnectionLimit> ReadConnectionLimit(Session& session) {
-  // A superuser is bound by max_connections alone.
-  const auto rows = session.Exec(R"sql(
-    with me as (select rolname, rolsuper, rolconnlimit from pg_roles where rolname = session_user),
+namespace {
+
+// The first of the limits that hold for the user, as `which` orders or picks them; none = it picks none.
+Result<std::optional<ConnectionLimit>> ReadLimit(Session& session, std::string_view which) {
+  // A superuser is bound by max_connections alone. Of other roles' sessions an ordinary role sees database
+  // and user, but not what kind of backend it is: those that have both are clients, or (rarely) work for one.
+  const auto rows = session.Exec(std::string(R"sql(
+    with me as (select rolname, rolsuper, rolconnlimit,
+                       exists (select from pg_roles r where r.rolname = 'pg_use_reserved_connections'
+                                 and pg_has_role(me.rolname, r.oid, 'usage')) as has_reserved
+                  from pg_roles me where me.rolname = session_user),
          db as (select datname, datconnlimit from pg_database where datname = current_database()),
+         clients as (select datname, usename from pg_stat_activity
+                      where datid is not null and usesysid is not null
+                        and coalesce(backend_type, 'client backend') = 'client backend'),
          limits (of, most, used) as (
            select 'the server', current_setting('max_connections')::int8 -
-                    case when rolsuper then 0 else current_setting('superuser_reserved_connections')::int8 +
-                         coalesce(current_setting('reserved_connections', true)::int8, 0) end,
-                  (select count(*) from pg_stat_activity where backend_type = 'client backend') from me
+                    case when rolsuper then 0 else current_setting('superuser_reserved_connections')::int8 end -
+                    case when rolsuper or has_reserved then 0
+                         else coalesce(current_setting('reserved_connections', true)::int8, 0) end,
+                  (select count(*) from clients) from me
            union all
            select 'database ' || datname, datconnlimit,
-                  (select count(*) from pg_stat_activity a where a.datname = db.datname and backend_type = 'client backend')
+                  (select count(*) from clients c where c.datname = db.datname)
              from db, me where datconnlimit >= 0 and not rolsuper
            union all
-           select 'role ' || rolname, rolconnlimit,
-                  (select count(*) from pg_stat_activity where usename = rolname and backend_type = 'client backend')
+           select 'role ' || rolname, rolconnlimit, (select count(*) from clients where usename = rolname)
              from me where rolconnlimit >= 0 and not rolsuper)
-    select of, most, used from limits order by most, of limit 1)sql");
+    select of, most, used from limits )sql") +
+                                 std::string(which) + " limit 1");
   if (!rows) return Fail(rows.error());
-  if (rows->Empty()) return Fail(ErrorClass::kInternal, "PostgreSQL does not know the role of this session");
+  if (rows->Empty()) return std::nullopt;
   return ConnectionLimit{rows->Int(0, 1), rows->Int(0, 2), std::string(rows->Text(0, 0))};
+}
+
+}  // namespace
+
+Result<ConnectionLimit> ReadConnectionLimit(Session& session) {
+  auto limit = ReadLimit(session, "order by most, of");
+  if (!limit) return Fail(limit.error());
+  if (!*limit) return Fail(ErrorClass::kInternal, "PostgreSQL does not know the role of this session");
+  return std::move(**limit);
+}
+
+Result<std::optional<ConnectionLimit>> FindFullLimit(Session& session) {
+  return ReadLimit(session, "where used >= most order by most, of");
 }
 
 Result<std::string> CheckConnections(Session& session, std::string_view who, int least, int full) {

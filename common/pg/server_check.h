@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,8 @@ struct ConnectionLimit {
   std::string of;  // "the server", "database d", "role r"
 };
 Result<ConnectionLimit> ReadConnectionLimit(Session& session);
+// The one of these limits that has no room left, whoever uses it up; none = each has room.
+Result<std::optional<ConnectionLimit>> FindFullLimit(Session& session);
 
 // `who` needs up to `full` connections and cannot work with fewer than `least`: kConfig if the limit is below
 // `least`. Returns a warning if it is below `full`, else "".

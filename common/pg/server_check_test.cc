@@ -110,6 +110,70 @@ TEST_F(ServerCheckTest, TheNarrowestLimitOfConnectionsCounts) {
   EXPECT_EQ(ReadConnectionLimit(session)->of, "database " + db_.database());
 }
 
+// Without pg_read_all_stats a role does not see what other roles' backends are.
+TEST_F(ServerCheckTest, TheConnectionsOfOtherRolesCountForAnOrdinaryOne) {
+  const std::string another = db_.database() + "_another";
+  db_.Query("create role " + another + " login");
+  Role("");
+  Session session(Options("user=" + role_));
+  db_.Query("alter database " + db_.database() + " connection limit 5");
+  ASSERT_TRUE(session.Script("select 1"));
+  const auto room = FindFullLimit(session);
+  ASSERT_TRUE(room) << room.error().message;
+  EXPECT_FALSE(room->has_value());
+  {
+    std::vector<std::unique_ptr<Session>> others;
+    for (int i = 0; i < 4; ++i) {
+      others.push_back(std::make_unique<Session>(Options("user=" + another)));
+      ASSERT_TRUE(others.back()->Script("select 1"));
+    }
+    const auto limit = ReadConnectionLimit(session);
+    ASSERT_TRUE(limit) << limit.error().message;
+    EXPECT_EQ(limit->of, "database " + db_.database());
+    EXPECT_EQ(limit->used, 5);
+    const auto full = FindFullLimit(session);
+    ASSERT_TRUE(full) << full.error().message;
+    ASSERT_TRUE(full->has_value());
+    EXPECT_EQ((*full)->of, "database " + db_.database());
+  }
+  db_.Query("drop role " + another);
+}
+
+// A role with a wider limit than the server has room for: the one that is used up is said, not the narrowest.
+TEST_F(ServerCheckTest, TheLimitThatIsUsedUpIsFoundBesideANarrowerOne) {
+  Role("connection limit 3");
+  Session session(Options("user=" + role_));
+  ASSERT_TRUE(session.Script("select 1"));
+  db_.Query("alter database " + db_.database() + " connection limit 4");
+  std::vector<std::unique_ptr<Session>> others;
+  for (int i = 0; i < 3; ++i) {
+    others.push_back(std::make_unique<Session>(db_.Options()));
+    ASSERT_TRUE(others.back()->Script("select 1"));
+  }
+  EXPECT_EQ(ReadConnectionLimit(session)->of, "role " + role_);
+  const auto full = FindFullLimit(session);
+  ASSERT_TRUE(full) << full.error().message;
+  ASSERT_TRUE(full->has_value());
+  EXPECT_EQ((*full)->of, "database " + db_.database());
+}
+
+TEST_F(ServerCheckTest, ReservedConnectionsAreForThoseWhoMayUseThem) {
+  Role("");
+  Session session(Options("user=" + role_));
+  const auto few = ReadConnectionLimit(session);
+  ASSERT_TRUE(few) << few.error().message;
+  const std::string reserved =
+      db_.Query("select coalesce(current_setting('reserved_connections', true), 'none')");
+  const std::int64_t all = std::stoll(db_.Query("select current_setting('max_connections')"));
+  const std::int64_t supers =
+      std::stoll(db_.Query("select current_setting('superuser_reserved_connections')"));
+  const std::int64_t kept = reserved == "none" ? 0 : std::stoll(reserved);
+  EXPECT_EQ(few->most, all - supers - kept);
+  if (reserved == "none") return;  // servers before 16
+  db_.Query("grant pg_use_reserved_connections to " + role_);
+  EXPECT_EQ(ReadConnectionLimit(session)->most, all - supers);
+}
+
 // A pooler before the test's database.
 class PoolerTest : public ServerCheckTest {
  protected:

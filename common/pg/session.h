@@ -144,6 +144,9 @@ std::string DescribeUrl(const std::string& url);
 bool IsDataError(std::string_view sqlstate);
 // The server is ill, or the way to it ("" = the connection broke): waiting may cure it. kDatabase.
 bool IsOutage(std::string_view sqlstate);
+// An outage of a moment: others were at the same rows (a deadlock, a serialization failure, a lock), and the
+// transaction was rolled back.
+bool IsContention(std::string_view sqlstate);
 // Waiting cures nothing: somebody must change a table, a right, a trigger, a policy. kSchema.
 bool IsRefusal(std::string_view sqlstate);
 

@@ -8,7 +8,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tests/support/postgres/test_postgres.h"
 
@@ -53,6 +56,40 @@ TEST_F(SessionTest, ExecTakesParametersAndNulls) {
   EXPECT_EQ(rows->Text(0, 2), "");
   EXPECT_TRUE(rows->Bool(0, 3));
   EXPECT_EQ(rows->Double(0, 4), 2.5);
+}
+
+// A role's statement_timeout would end a long batch, whose page would then be asked for again each time.
+TEST_F(SessionTest, TheWaitsAndTheIsolationAreItsOwnWhateverTheRoleSays) {
+  const std::string role = db_.database() + "_set";
+  db_.Query("create role " + role + " login");
+  for (const char* setting :
+       {"statement_timeout = '50ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '50ms'",
+        "default_transaction_isolation = 'serializable'", "default_transaction_deferrable = on",
+        "idle_session_timeout = '50ms'"}) {
+    db_.Query("alter role " + role + " set " + setting);
+  }
+  SessionOptions options = db_.Options();
+  const bool is_url = options.url.find("://") != std::string::npos;
+  options.url += is_url ? (options.url.find('?') == std::string::npos ? "?" : "&") : " ";
+  options.url += "user=" + role;
+  {
+    Session session(options);
+    for (const auto& [name, value] :
+         std::vector<std::pair<std::string, std::string>>{{"statement_timeout", "0"},
+                                                          {"lock_timeout", "0"},
+                                                          {"idle_in_transaction_session_timeout", "0"},
+                                                          {"default_transaction_isolation", "read committed"},
+                                                          {"default_transaction_deferrable", "off"},
+                                                          {"idle_session_timeout", "0"}}) {
+      const auto rows = session.Exec("show " + name);
+      ASSERT_TRUE(rows) << rows.error().message;
+      EXPECT_EQ(rows->Text(0, 0), value) << name;
+    }
+    const auto who = session.Exec("select session_user");
+    ASSERT_TRUE(who);
+    EXPECT_EQ(who->Text(0, 0), role);
+  }
+  db_.Query("drop role " + role);
 }
 
 TEST_F(SessionTest, TheEncodingIsUtf8WhateverTheUrlOrTheRoleSays) {

@@ -16,6 +16,7 @@
 #include "common/pg/server_check.h"
 #include "producer/api/control_api.h"
 #include "producer/engine/engine.h"
+#include "producer/sync/group_check.h"
 #include "producer/sync/job_request.h"
 #include "producer/sync/sync_runner.h"
 
@@ -73,14 +74,26 @@ class BacklogWatch {
     auto backlog = ledger::GetBacklog(session_);
     if (backlog) {
       metrics_.SetBacklog(backlog->open_jobs, backlog->oldest);
+      untaken_ = HasUntaken();
     } else {
       session_.Reset();  // the engine says what ails the database
     }
     next_ = clock_.Boot() + kEvery;
   }
+  // At the last look: tasks were sent a while ago, and no worker has taken them.
+  bool Untaken() const { return untaken_; }
 
  private:
   static constexpr milliseconds kEvery{5'000};
+  // A lane is sent no more than what keeps it busy for a second or two; one that waits takes nothing.
+  bool HasUntaken() {
+    auto rows = session_.Exec(
+        "select exists (select from weir.tasks t where t.state = 'dispatched' "
+        "and t.dispatched_at < clock_timestamp() - interval '10 s' and not exists (select from weir.lanes l "
+        "where l.meter = t.meter and l.lane = t.lane and l.not_before > clock_timestamp()))",
+        {}, "untaken");
+    return rows && rows->Bool(0, 0);
+  }
   static pg::SessionOptions Options(std::string url) {
     pg::SessionOptions options;
     options.url = std::move(url);
@@ -94,6 +107,26 @@ class BacklogWatch {
   ProducerMetrics& metrics_;
   pg::Session session_;
   milliseconds next_{0};
+  bool untaken_ = false;
+};
+
+// Tasks that were sent and that no worker takes: the workers may be kept out of their group, which they say
+// in their own logs only. Said once, and again when it is another reason.
+class WorkersWatch {
+ public:
+  WorkersWatch(kafka::ClientOptions client, const Clock& clock) : group_(std::move(client), clock) {}
+
+  void Look(bool untaken) {
+    if (!untaken) return;
+    const auto refused = group_.Look();
+    if (!refused || refused->message == said_) return;
+    said_ = refused->message;
+    LogError(LogLevel::kWarn, "no worker takes the tasks that were sent", *refused);
+  }
+
+ private:
+  GroupCheck group_;
+  std::string said_;
 };
 
 Result<std::unique_ptr<HttpServer>> StartHealth(const Config& config, const Engine& engine,
@@ -215,6 +248,7 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
   Engine engine(EngineFor(config, (*services)->DatabaseUrl(), (*services)->Brokers()), clock);
   ProducerMetrics metrics(Version());
   BacklogWatch backlog((*services)->DatabaseUrl(), clock, metrics);
+  WorkersWatch workers(KafkaFor(config, (*services)->Brokers()), clock);
   auto health = StartHealth(config, engine, metrics, clock);
   if (!health) return Fail(health.error());
   JobDesk desk(config, (*services)->DatabaseUrl());
@@ -229,6 +263,7 @@ Result<int> Serve(const Config& config, const ServeCallbacks& callbacks, const C
     signal = callbacks.wait_stop(milliseconds(1'000));
     (*services)->Maintain();
     backlog.Look();
+    workers.Look(backlog.Untaken() && !engine.Trouble());
   }
   (*control)->Stop();
   engine.Stop();

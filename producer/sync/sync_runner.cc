@@ -24,9 +24,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLookEvery{500};
 constexpr milliseconds kLiveWorker{10'000};
 constexpr milliseconds kSayWhoLeads{10'000};
-constexpr milliseconds kNothingYet{3'000};  // after which the cause is looked for
-constexpr milliseconds kCheckGroupEvery{30'000};
-constexpr milliseconds kPatience{3'000};  // with Kafka's answer to that
 constexpr milliseconds kLookForRoom{5'000};
 // As the workers': a database that is cut off without a word is given up in time to work again within half a
 // minute.
@@ -210,9 +207,7 @@ Result<SyncOutcome> SyncRunner::Watch() {
       return outcome;
     }
     if (auto fine = LookAround(); !fine) return Fail(fine.error());
-    const bool stands =
-        !outcome.job.state.empty() && outcome.job.state != "paused" && outcome.job.totals.requests == 0;
-    if (stands && clock_.Boot() - begin > kNothingYet) {
+    if (standstill_.Look(outcome.job, clock_.Boot())) {
       if (auto fine = CheckGroup(); !fine) return Fail(fine.error());
     }
     WaitForNews(clock_.Boot() - before);
@@ -282,16 +277,13 @@ void SyncRunner::SayWhoLeads() {
   leader_said_ = true;
 }
 
-// Now and then, while no worker has asked for anything: those that Kafka keeps out of their group say so in
-// their logs only. Errors: it keeps out ours, which work as the same user.
+// While no worker asks for anything. Errors: Kafka keeps ours out of their group, which work as the same
+// user.
 Result<void> SyncRunner::CheckGroup() {
-  if (clock_.Boot() < check_group_at_) return {};
-  check_group_at_ = clock_.Boot() + kCheckGroupEvery;
-  auto admin = kafka::Admin::Create(KafkaFor(config_, services_->Brokers()));
-  if (!admin) return {};  // the engine says that too
-  auto group = (*admin)->CheckGroup(kPatience);
-  if (group) return {};
-  Error error = group.error();
+  if (!group_) group_ = std::make_unique<GroupCheck>(KafkaFor(config_, services_->Brokers()), clock_);
+  const auto refused = group_->Look();
+  if (!refused) return {};
+  Error error = *refused;
   if (!workers_) {
     if (!std::exchange(group_said_, true)) callbacks_.say("waiting: " + error.message + "; " + error.hint);
     return {};
@@ -304,9 +296,10 @@ Result<void> SyncRunner::CheckGroup() {
 void SyncRunner::SayFull() {
   if (services_->PrivateDatabase() || clock_.Boot() < full_look_) return;
   full_look_ = clock_.Boot() + kLookForRoom;
-  const auto limit = pg::ReadConnectionLimit(*session_);
-  if (!limit) return;
-  const bool full = limit->used >= limit->most;
+  const auto found = pg::FindFullLimit(*session_);
+  if (!found) return;
+  const auto& limit = *found;
+  const bool full = limit.has_value();
   if (full && !full_said_) {
     const int workers = LocalWorkerCount(request_.workers, services_->EmbeddedBroker());
     callbacks_.say(cli::WaitsForDatabase(

@@ -13,6 +13,8 @@
 #include "producer/embedded/local_services.h"
 #include "producer/embedded/local_workers.h"
 #include "producer/engine/engine.h"
+#include "producer/sync/group_check.h"
+#include "producer/sync/standstill.h"
 
 namespace weir {
 
@@ -79,7 +81,8 @@ class SyncRunner {
   std::unique_ptr<LocalWorkers> workers_;
   ledger::OpenedJob opened_;
   std::string last_trouble_;
-  std::chrono::milliseconds check_group_at_{0};
+  Standstill standstill_;
+  std::unique_ptr<GroupCheck> group_;
   bool group_said_ = false;
   int restarts_said_ = 0;
   bool paused_said_ = false;
@@ -103,6 +106,8 @@ int LocalWorkerCount(std::optional<int> asked, bool embedded_broker);
 // The worker's arguments and environment for what LocalServices acquired.
 LocalWorkersOptions WorkersFor(const Config& config, const LocalServices& services,
                                const std::vector<std::string>& config_arguments, int count);
+// How it reaches Kafka, its log lines among this program's.
+kafka::ClientOptions KafkaFor(const Config& config, const std::string& brokers);
 // The engine for what LocalServices acquired, or for what is configured.
 EngineOptions EngineFor(const Config& config, const std::string& database_url, const std::string& brokers);
 

@@ -89,6 +89,31 @@ TEST_F(RightsApacheKafka, AUserWithoutReadOnTheGroupIsSaidByTheJobAndTheDoctor) 
   EXPECT_EQ(granted.Total("inserted"), 3);
 }
 
+// The right is taken away in the middle of a job, when requests have been made.
+TEST_F(RightsApacheKafka, ARightThatIsTakenAwayIsSaidByTheSyncThatGoesOnAndByServe) {
+  Players({"chesscom/bob=300"});
+  Faults({{{"match", "/games/2"}, {"action", "stall"}, {"skip", 3}}});
+  const auto first = StartSync("chesscom", {"bob"}, {"--workers", "1"});
+  ASSERT_TRUE(Await("exists (select from weir.tasks where kind <> 0 and state = 'done')"));
+  first->Signal(SIGTERM);
+  EXPECT_EQ(Finish(*first).Status(), 143);
+  Faults(Json::array());
+  GrantWorkersTo("User:another");
+  const char* const said = "does not let this user read as one of group weir-workers";
+  const Outcome refused = Sync("chesscom", {"bob"}, {"--workers", "1"});
+  EXPECT_EQ(refused.Status(), 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("going on with job"));
+  EXPECT_THAT(refused.err, HasSubstr(said));
+  // The job is open; nothing but `weir serve` is there to say so.
+  const auto serve = Start("weir", {"serve", "--port", "0", "--set", "metrics.port=0"});
+  EXPECT_TRUE(serve->WaitForErr(said, kPatience)) << serve->Err();
+  serve->Signal(SIGTERM);
+  Finish(*serve);
+  GrantWorkersTo("User:weir");
+  EXPECT_EQ(Sync("chesscom", {"bob"}, {"--workers", "1"}).Status(), 0);
+  ExpectCopy("chesscom", "bob");
+}
+
 TEST_F(RightsApacheKafka, ALoginThatIsRefusedIsSaidInItsOwnWords) {
   Players({"lichess/alice=100"});
   struct Case {

@@ -11,9 +11,9 @@ using ::testing::HasSubstr;
 
 class Output : public OnNothing {
  protected:
-  // `weir ARGUMENTS` in a shell, with its redirections.
-  Outcome InShell(const std::string& arguments) const {
-    process::SpawnOptions options = Options("weir", {});
+  // `weir ARGUMENTS`, or another of the programs, in a shell, with its redirections.
+  Outcome InShell(const std::string& arguments, const char* program = "weir") const {
+    process::SpawnOptions options = Options(program, {});
     options.argv = {"/bin/sh", "-c", "exec \"$0\" " + arguments, options.argv.front()};
     auto process = Process::Spawn(options);
     EXPECT_TRUE(process);
@@ -33,6 +33,20 @@ TEST_F(Output, OnAFullDiskIsAFailure) {
   const Outcome silent = InShell("config schema >/dev/full 2>&-");
   EXPECT_EQ(silent.Status(), 1);
   EXPECT_EQ(InShell("config schema 2>/dev/full").Status(), 0) << "what it had to print, it printed";
+}
+
+TEST_F(Output, OfTheWorkerOnAFullDiskIsAFailureToo) {
+  for (const char* arguments : {"--help", "--version"}) {
+    const Outcome full = InShell(fmt::format("{} >/dev/full", arguments), "weir-worker");
+    EXPECT_EQ(full.Status(), 1) << arguments;
+    EXPECT_EQ(full.err, "error: cannot write to standard output: No space left on device\n") << arguments;
+    const Outcome closed = InShell(fmt::format("{} >&-", arguments), "weir-worker");
+    EXPECT_EQ(closed.Status(), 1) << arguments;
+    const Outcome fine = InShell(arguments, "weir-worker");
+    EXPECT_EQ(fine.Status(), 0) << arguments;
+    EXPECT_FALSE(fine.out.empty()) << arguments;
+  }
+  EXPECT_EQ(InShell("--nonsense", "weir-worker").Status(), 2);
 }
 
 // The next file that is opened must not get the number of a closed one, and what is printed with it.

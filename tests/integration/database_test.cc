@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+
 #include "common/ledger/failures.h"
 #include "common/ledger/lane_list.h"
 #include "tests/integration/worker_fixture.h"
@@ -111,6 +114,145 @@ TEST_F(DatabaseTest, AnotherWorkerTriesTheTableBeforeItAsks) {
   Worker second(this, "b");
   Turn(second);
   EXPECT_EQ(Asked(), asked);
+}
+
+// A trigger that raises 40001 for ever: the batch is written once more, and then the page is not asked for
+// again before the database takes a write.
+TEST_F(DatabaseTest, ContentionThatLastsAsksForNoPageAgain) {
+  gate_pauses_ = {milliseconds(0), milliseconds(0), milliseconds(0)};
+  for (const char* sqlstate : {"40001", "55P03"}) {
+    Worker worker(this, std::string("a") + sqlstate);
+    const JobId job = Planned(worker);
+    Raise(sqlstate, "others are at the same rows");
+    const std::int64_t before = Asked();
+    Turn(worker);
+    const std::int64_t asked = Asked();
+    EXPECT_EQ(asked, before + 1) << sqlstate;
+    for (int i = 0; i < 6; ++i) Turn(worker);
+    EXPECT_EQ(Asked(), asked) << sqlstate;
+    RaiseNoMore();
+    EXPECT_EQ(Finish(worker, job).state, "succeeded");
+    ASSERT_TRUE(worker.keeper.ReleaseAll(session_));
+    Text("truncate chesscom.games");
+    Text("delete from weir.accounts");
+    ASSERT_TRUE(upstream_.AddPlayer("chesscom/hikaru=300"));
+  }
+}
+
+TEST_F(DatabaseTest, ContentionThatPassesCostsNoRequest) {
+  Text("create sequence public.tries");
+  Text(
+      "create function public.once() returns trigger language plpgsql as $f$begin if nextval('public.tries') "
+      "= 1 then raise exception using errcode = '40P01', message = 'deadlock detected'; end if; return new; "
+      "end$f$");
+  Text("create trigger once before insert on chesscom.games for each row execute function public.once()");
+  Worker worker(this, "a");
+  const JobId job = Planned(worker);
+  const auto status = Finish(worker, job);
+  EXPECT_EQ(status.state, "succeeded");
+  EXPECT_EQ(status.totals.inserted, 300);
+  EXPECT_EQ(status.totals.requests, AskedInAll());
+  EXPECT_EQ(Asked(), status.accounts[0].finished_tasks) << "each page was asked for once";
+}
+
+// The trial's row goes in, the page's rows do not.
+TEST_F(DatabaseTest, NoLaneTriesBetweenAPagesFailureAndTheClosingOfTheGate) {
+  struct Spy final : Clock {
+    milliseconds Boot() const override {
+      const milliseconds now = clock.Boot();
+      if (look && asked() > 0 && gate->Ask("chesscom.games", now).way == worker::WriteGate::Way::kTry) {
+        ++tries;
+        gate->Left("chesscom.games");
+      }
+      return now;
+    }
+    std::int64_t UnixMillis() const override { return clock.UnixMillis(); }
+    SystemClock clock;
+    worker::WriteGate* gate = nullptr;
+    std::function<std::int64_t()> asked;
+    bool look = false;
+    mutable int tries = 0;
+  } spy;
+  runner_clock_ = &spy;
+  gate_pauses_ = {milliseconds(60'000), milliseconds(60'000), milliseconds(60'000)};
+  Worker worker(this, "a");
+  Planned(worker);
+  Raise("53100", "No space left on device", "before insert");
+  RaiseNoMore();
+  Text(
+      "create trigger raises before insert on chesscom.games for each row when (new.account <> '') execute "
+      "function public.raises()");
+  worker.gate.Suspect("chesscom.games", MakeError(ErrorClass::kDatabase, "as the ledger says"));
+  spy.gate = &worker.gate;
+  const std::int64_t before = Asked();
+  spy.asked = [&] { return Asked() - before; };
+  spy.look = true;
+  Turn(worker);
+  spy.look = false;
+  EXPECT_EQ(Asked(), before + 1);
+  EXPECT_EQ(spy.tries, 0);
+  EXPECT_EQ(worker.gate.Ask("chesscom.games", clock_.Boot()).way, worker::WriteGate::Way::kWait);
+}
+
+// Inserts fail; what another account's pages bring is stored already.
+TEST_F(DatabaseTest, PagesWithNothingNewDoNotShortenThePause) {
+  gate_pauses_ = {milliseconds(1), milliseconds(1), milliseconds(60'000)};
+  ASSERT_EQ(Sync(Request("chesscom", {"hikaru"})).state, "succeeded");
+  ASSERT_TRUE(upstream_.AddPlayer("chesscom/anna=300"));
+  Worker worker(this, "b");
+  auto again = Request("chesscom", {"hikaru"});
+  again.mode = JobMode::kFull;
+  Open(again);
+  Open(Request("chesscom", {"anna"}));
+  for (const auto& task : Ready()) worker.Deliver(task);
+  while (worker.scheduler.Queued() > 0) worker.RunOnce();
+  Raise("53100", "No space left on device");
+  RaiseNoMore();
+  Text(
+      "create trigger raises before insert on chesscom.games for each row when (new.account <> '') execute "
+      "function public.raises()");
+  // Page after page of both accounts, in turns, each as soon as its pause is over.
+  std::int64_t longest = 0;
+  for (int i = 0; i < 60 && longest < 8; ++i) {
+    const auto until = worker.gate.Ask("chesscom.games", milliseconds(0)).wait;
+    longest = std::max(longest, (until - clock_.Boot()).count());
+    while (clock_.Boot() < until) {
+    }
+    if (worker.scheduler.Queued() == 0) {
+      Text("update weir.tasks set not_before = now() - interval '1 s' where state = 'parked'");
+      Text("update weir.lanes set not_before = null");
+      for (const auto& task : Ready()) worker.Deliver(task);
+    }
+    worker.RunOnce();
+  }
+  EXPECT_GE(longest, 8) << "it doubled at least three times";
+}
+
+// A trigger or a constraint that takes no record at all.
+TEST_F(DatabaseTest, ATriggerThatRefusesEveryRecordEndsTheAccountAfterTwoPages) {
+  for (const char* sqlstate : {"P0001", "23514"}) {
+    Worker worker(this, std::string("a") + sqlstate);
+    const JobId job = Planned(worker);
+    Raise(sqlstate, "nothing may be stored");
+    const std::int64_t before = Asked();
+    const auto status = Finish(worker, job);
+    // Its first months have few games: so many records tell that no single one is at fault.
+    EXPECT_LE(Asked(), before + 4) << sqlstate;
+    EXPECT_GT(
+        Number("select count(*) from weir.tasks where kind <> 0 and job_id = " + std::to_string(job.value)),
+        20)
+        << "there are many more pages";
+    EXPECT_EQ(status.state, "failed");
+    const auto& account = status.accounts[0];
+    EXPECT_EQ(account.error_class, "schema");
+    EXPECT_THAT(account.error_message, HasSubstr("chesscom.games"));
+    EXPECT_THAT(account.error_message, HasSubstr("nothing may be stored"));
+    EXPECT_THAT(account.error_message, HasSubstr(sqlstate));
+    EXPECT_THAT(account.error_hint, HasSubstr("weir replay " + std::to_string(job.value)));
+    EXPECT_GT(Number("select count(*) from weir.rejects"), 0) << "what was read is kept";
+    RaiseNoMore();
+    ASSERT_TRUE(worker.keeper.ReleaseAll(session_));
+  }
 }
 
 TEST_F(DatabaseTest, ALostColumnEndsTheAccountWithWhatAndWhere) {

@@ -47,7 +47,7 @@ WorkerFixture::Worker::Worker(WorkerFixture* of, std::string id)
       limiter({.initial_delay_ms = 1, .max_delay_ms = 2}, of->config_.base_delay, of->config_.max_delay, 1),
       gate(of->gate_pauses_),
       runner({.config = &of->config_,
-              .clock = &of->clock_,
+              .clock = of->runner_clock_,
               .worker_id = id,
               .pool = &pool,
               .scheduler = &scheduler,

@@ -67,6 +67,7 @@ class WorkerFixture : public ::testing::Test {
   TestPostgres database_;
   sim::SampleUpstream upstream_;
   const Clock& clock_;
+  const Clock* runner_clock_ = &clock_;  // of the runners of workers made from now on
   Metrics metrics_{"test", "0"};
   Config config_;
   worker::WriteGate::Pauses gate_pauses_;  // of workers made from now on
