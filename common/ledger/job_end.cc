@@ -27,8 +27,8 @@ constexpr std::string_view kMarkSql = R"sql(
 // Ends the accounts of a job that have no open task. A dead discover task fails the account while its plan is
 // not whole, and so do refused credentials or a refused table, wherever in it they came; other dead tasks
 // fail it when nothing came: no page was read, and no record was stored or rejected. What was read but is not
-// proven whole makes it partial. Tasks that are gone (of a job that a replay has reopened) count like the others.
-// The account's sums are stored with its end. $2: a sweep follows where all was read.
+// proven whole makes it partial. Tasks that are gone (of a job that a replay has reopened) count like the
+// others. The account's sums are stored with its end. $2: a sweep follows where all was read.
 constexpr std::string_view kEndAccountsSql = R"sql(
   with ended as (
     select a.account, a.mode, a.planned, coalesce(a.incomplete_reason, least(s.incomplete, g.incomplete)) as reason,
