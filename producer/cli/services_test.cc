@@ -42,7 +42,7 @@ TEST_F(ServicesTest, MigrationsGoUpAndDownAndTheLedgerAnswers) {
   {
     auto jobs = services_->OpenJobs(config_);
     ASSERT_TRUE(jobs) << jobs.error().message;
-    EXPECT_TRUE((*jobs)->List(10, false)->empty());
+    EXPECT_TRUE((*jobs)->List(10, false, std::nullopt)->empty());
     EXPECT_EQ((*jobs)->Get(JobId{1}).error().error_class, ErrorClass::kNotFound);
     EXPECT_EQ((*jobs)->Cancel(JobId{1}).error().error_class, ErrorClass::kNotFound);
     EXPECT_TRUE((*jobs)->Failures({})->empty());
