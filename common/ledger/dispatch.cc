@@ -187,14 +187,16 @@ Result<std::int64_t> RequeueOwner(pg::Session& session, const std::string& owner
 }
 
 Result<std::int64_t> RequeueSent(pg::Session& session) {
-  return Affected(session.Exec("update weir.tasks set state = 'planned' where state = 'dispatched'"));
+  return Affected(
+      session.Exec("update weir.tasks set state = 'planned' where id in (select id from weir.tasks "
+                   "where state = 'dispatched' for update skip locked)"));
 }
 
 Result<std::int64_t> RequeueFromBeforeRestart(pg::Session& session) {
-  return Affected(
-      session.Exec("update weir.tasks set state = 'planned' where state = 'dispatched' and dispatched_at < "
-                   "pg_postmaster_start_time()",
-                   {}, "requeue_restart"));
+  return Affected(session.Exec(
+      "update weir.tasks set state = 'planned' where id in (select id from weir.tasks where "
+      "state = 'dispatched' and dispatched_at < pg_postmaster_start_time() for update skip locked)",
+      {}, "requeue_restart"));
 }
 
 Result<std::int64_t> ReturnMisplaced(pg::Session& session) {

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "common/ledger/move_account.h"
 #include "common/ledger/tasks.h"
 #include "common/ledger/testing/ledger_fixture.h"
 
@@ -128,6 +129,8 @@ std::vector<Way> Ways() {
        [run](pg::Session& s, const ClaimedTask&) {
          return run(s, "update weir.jobs set deadline_at = now() - interval '1 s'") && EndJobs(s).has_value();
        }},
+      {"MoveAccount",
+       [](pg::Session& s, const ClaimedTask& t) { return MoveAccount(s, t, "other", 1).value_or(false); }},
       {"PauseJob", [](pg::Session& s, const ClaimedTask& t) { return PauseJob(s, t.job).has_value(); }},
       {"HoldPaused",
        [run](pg::Session& s, const ClaimedTask&) {

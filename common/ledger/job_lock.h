@@ -47,7 +47,7 @@ auto WithoutZombies(pg::Session& session, const std::string& id, Transaction tra
   auto done = RetryDeadlocks(transaction);
   if (done || done.error().sqlstate != "55P03") return done;
   if (auto freed = EndBlockers(session, id); !freed) return Fail(freed.error());
-  return transaction();
+  return RetryDeadlocks(transaction);
 }
 
 // Goes on with ending a job that is being closed.

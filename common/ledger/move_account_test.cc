@@ -35,6 +35,9 @@ TEST_F(MoveAccountTest, AnAccountsOpenTasksGoToTheNewMetersLanes) {
   Run("update weir.tasks set state = 'parked', not_before = now() where id = 2 + " + first);
   const ClaimedTask task = Claim(first);
   ASSERT_EQ(*MoveAccount(session_, task, "crm:token", 2), true);
+  EXPECT_EQ(Text("select count(*) from weir.tasks where meter = 'crm:token'"), "1")
+      << "however many there are: the leader brings them in slices";
+  ASSERT_TRUE(ReturnMisplaced(session_));
   EXPECT_EQ(
       Text("select count(*) from weir.tasks where account = 'anna' and state in ('planned', 'parked') and "
            "meter = 'crm:token' and lane < 2 and owner is null and epoch > 0"),
@@ -60,8 +63,12 @@ TEST_F(MoveAccountTest, OneThatRunsGoesOnAndAnOldEpochMovesNothing) {
   const ClaimedTask mine = Claim(first);
   const ClaimedTask other = Claim(std::to_string(std::stoll(first) + 1));
   ASSERT_EQ(*MoveAccount(session_, mine, "n", 1), true);
-  EXPECT_EQ(Tasks(job), "anna planned n#0, anna running n#0 w");
+  ASSERT_TRUE(ReturnMisplaced(session_));
+  EXPECT_EQ(Text("select state || meter from weir.tasks where id = " + std::to_string(other.id.value)),
+            "running" + other.lane.meter);
   EXPECT_TRUE(YieldTask(session_, other, {})) << "its claim stands";
+  ASSERT_TRUE(ReturnMisplaced(session_));
+  EXPECT_EQ(Tasks(job), "anna planned n#0, anna planned n#0");
   const auto late = MoveAccount(session_, mine, "o", 1);
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().error_class, ErrorClass::kFenced);
@@ -75,6 +82,18 @@ TEST_F(MoveAccountTest, AnAccountIsMovedThreeTimesAtMost) {
   for (const char* meter : {"n", "o", "n"}) EXPECT_EQ(*MoveAccount(session_, Claim(id), meter, 1), true);
   EXPECT_EQ(*MoveAccount(session_, Claim(id), "o", 1), false);
   EXPECT_EQ(Tasks(job), "anna running n#0 w");
+}
+
+// Its other tasks stand in the old lanes until the leader brings them, and workers may claim some before.
+TEST_F(MoveAccountTest, TasksThatFollowAreNoFurtherMove) {
+  const JobId job = Open(Request({"anna"}));
+  Plan(job, "anna", 5);
+  const std::int64_t first = std::stoll(Text("select min(id) from weir.tasks where state = 'planned'"));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(*MoveAccount(session_, Claim(std::to_string(first + i)), "n", 1), true);
+  }
+  EXPECT_EQ(Text("select moves from weir.job_accounts"), "1");
+  EXPECT_EQ(Text("select count(*) from weir.tasks where meter = 'n' and state = 'planned'"), "5");
 }
 
 }  // namespace
