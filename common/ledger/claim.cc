@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "common/ledger/hex.h"
+#include "common/ledger/row_blockers.h"
 #include "common/ledger/tasks.h"
 
 namespace weir::ledger {
@@ -56,14 +57,6 @@ std::string ClaimSql() {
                      "(not $9::bool and t.crashes + " + crashed + " = $3::int - 1)");
 }
 
-// Ends the backend that holds the row's lock: the row version's xmax is its transaction. Exact, and needs no
-// note in the row, which only a committed statement could have left there.
-constexpr std::string_view kEndBlockerSql = R"sql(
-  select count(pg_terminate_backend(l.pid))
-    from weir.tasks t
-    join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
-   where t.id = $1::int8 and l.pid <> pg_backend_pid())sql";
-
 ClaimedTask ReadClaim(const pg::Rows& rows, TaskId id) {
   ClaimedTask task;
   task.id = id;
@@ -108,8 +101,7 @@ Result<pg::Rows> ClaimRow(pg::Session& session, TaskId id, const ClaimOptions& o
   static const std::string kSql = ClaimSql();
   auto rows = session.Exec(kSql, params, "task_claim");
   if (rows || rows.error().sqlstate != "55P03") return rows;
-  auto ended = session.Exec(kEndBlockerSql, {Number(id.value)}, "task_end_blocker");
-  if (!ended) return ended;
+  if (auto ended = EndRowBlockers(session, "t.id = " + Number(id.value)); !ended) return Fail(ended.error());
   return session.Exec(kSql, params, "task_claim");
 }
 

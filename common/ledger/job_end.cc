@@ -8,6 +8,7 @@
 #include "common/ledger/dispatch.h"
 #include "common/ledger/job_lock.h"
 #include "common/ledger/jobs.h"
+#include "common/ledger/row_blockers.h"
 #include "common/ledger/totals_check.h"
 #include "common/ledger/transaction.h"
 #include "common/pg/deadline_scope.h"
@@ -294,16 +295,8 @@ Result<LockedJob> LockJob(pg::Session& session, const std::string& id) {
 }
 
 Result<void> EndBlockers(pg::Session& session, const std::string& id) {
-  auto rows = session.Exec(
-      R"sql(
-      select count(pg_terminate_backend(l.pid))
-        from weir.tasks t
-        join pg_locks l on l.locktype = 'transactionid' and l.granted and l.transactionid = t.xmax
-       where t.job_id = $1::int8 and t.state in ('planned', 'dispatched', 'running', 'parked')
-         and l.pid <> pg_backend_pid())sql",
-      {id});
-  if (!rows) return Fail(rows.error());
-  return {};
+  return EndRowBlockers(
+      session, "t.job_id = " + id + " and t.state in ('planned', 'dispatched', 'running', 'parked')");
 }
 
 Error NoSuchJob(JobId id) {

@@ -311,6 +311,26 @@ TEST_F(JobEndTest, CancelDoesNotWaitForAZombiesRowLock) {
   EXPECT_FALSE(zombie.Script("commit"));
 }
 
+// Another program that shares the row makes its xmax a multixact.
+TEST_F(JobEndTest, ARowThatIsSharedHidesNoZombie) {
+  const JobId id = Open(Request({"alice"}));
+  Run("update weir.tasks set state = 'running', epoch = 1, owner = 'w'");
+  pg::Session sharer(options_), zombie(options_);
+  ASSERT_TRUE(sharer.Script("begin; select from weir.tasks for key share"));
+  ASSERT_TRUE(zombie.Script("begin; update weir.tasks set page = 1"));
+  auto claim = ClaimTask(session_, TaskId{std::stoll(Text("select min(id) from weir.tasks"))},
+                         {.owner = "next", .lock_timeout = std::chrono::milliseconds(200)});
+  ASSERT_TRUE(claim) << claim.error().message;
+  EXPECT_EQ(claim->kind, ClaimResult::Kind::kClaimed);
+  EXPECT_FALSE(zombie.Script("commit"));
+  pg::Session another(options_);
+  ASSERT_TRUE(another.Script("begin; update weir.tasks set page = 1"));
+  ASSERT_TRUE(CancelJob(session_, id));
+  EXPECT_EQ(GetJob(session_, id)->state, "cancelled");
+  EXPECT_FALSE(another.Script("commit"));
+  EXPECT_TRUE(sharer.Script("commit")) << "who only shares the row is in nobody's way";
+}
+
 TEST_F(JobEndTest, AJobPastItsDeadlineExpires) {
   JobRequest request = Request({"alice"});
   request.deadline = std::chrono::hours(1);
