@@ -169,7 +169,7 @@ Millis Limiter::OnSuccess(const LaneId& lane, const Quota& quota, Millis sent, M
   const std::optional<double> rate = learner.Rate();
   if (rate && !QuotaIsSlower(lane, quota, *rate, now)) {
     const Millis next = std::max(now, sent + Whole(std::ceil(LearntGap(lane))));
-    wait = std::max(wait, MeterOf(lane).Reserve(next, *rate) - now);
+    wait = std::max(wait, MeterOf(lane).Reserve(next, Bounded(*rate)) - now);
   }
   return wait;
 }
@@ -188,7 +188,8 @@ Millis Limiter::Throttled(const LaneId& lane, const Quota& quota, std::optional<
   ++state.throttles;
   state.seen_at = now;
   const Millis least = std::min(floor, kLongestWait);
-  MeterOf(lane).Hold(sent, PaceOf(lane, quota, now), KnownRate(lane, quota, now).has_value(), now);
+  MeterOf(lane).Hold(sent, PaceOf(lane, quota, now), KnownRate(lane, quota, now).has_value(),
+                     Whole(options_.max_delay_ms), now);
   RateLearner& learner = MeterOf(lane).learner;
   if (asked.value_or(Millis(0)) > kLongestRefusal) {
     learner.Restart(now);

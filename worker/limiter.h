@@ -145,6 +145,7 @@ class Limiter {
   MeterLimits::Lanes LanesOf(const LaneId& lane, int lanes) const;
   std::vector<LaneSlots> SlotsOf(const LaneId& lane, const Quota& quota, Millis now);
   double LearntGap(const LaneId& lane) const;
+  double Bounded(double rate) const;
   bool QuotaIsSlower(const LaneId& lane, const Quota& quota, double rate, Millis now);
   std::optional<double> KnownRate(const LaneId& lane, const Quota& quota, Millis now);
   Millis AwaitTurn(State& state, const LaneId& lane, const Quota& quota, Millis now);

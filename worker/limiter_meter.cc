@@ -192,11 +192,12 @@ Millis MeterLimits::TurnOf(double rate, Millis now) {
   return std::max(now, turn);
 }
 
-void MeterLimits::Hold(Millis sent, double rate, bool paced, Millis now) {
+void MeterLimits::Hold(Millis sent, double rate, bool paced, Millis longest, Millis now) {
   if (sent <= std::max(held_at_, held_until_) && holds_ > 0) return;  // as the one before it
   holds_ = std::min(holds_ + 1, kMostHolds);
   if (holds_ >= kHoldsBelieved) gradual_ = false;
-  double ms = std::min(std::exp2(holds_) / rate, static_cast<double>(kLongestHold.count()));
+  double ms =
+      std::min(std::exp2(holds_) / rate, static_cast<double>(std::min(longest, kLongestHold).count()));
   if (paced && holds_ == 1) ms = 0;
   held_at_ = now;
   held_until_ = now + Millis(static_cast<std::int64_t>(ms));

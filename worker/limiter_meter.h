@@ -68,7 +68,7 @@ class MeterLimits {
 
   // A request that was sent at `sent` was refused: no lane here sends another for a moment, twice as long
   // with each refusal until one is granted. `rate` as above.
-  void Hold(Millis sent, double rate, bool paced, Millis now);
+  void Hold(Millis sent, double rate, bool paced, Millis longest, Millis now);
   void OnGranted(Millis sent);
   // Until when; long ago if nothing is refused.
   Millis HeldUntil() const { return held_until_; }

@@ -39,6 +39,11 @@ double Limiter::LearntGap(const LaneId& lane) const {
   return std::min(std::max(1, active) / *rate, kMostDelays * options_.max_delay_ms);
 }
 
+// What was learnt makes no lane wait longer than lanes.max_delay allows.
+double Limiter::Bounded(double rate) const {
+  return std::max(rate, 1 / (kMostDelays * options_.max_delay_ms));
+}
+
 // Whether the quota, or a limit that headers tell, alone keeps this worker below a learnt rate, or next to
 // it. Two paces on top of each other lose requests: a lane that waits for the one misses its slot in the
 // other.
@@ -60,7 +65,7 @@ std::optional<double> Limiter::KnownRate(const LaneId& lane, const Quota& quota,
 
 // Requests in a millisecond that this worker sends of the meter, as far as it is known.
 double Limiter::PaceOf(const LaneId& lane, const Quota& quota, Millis now) {
-  const double learnt = MeterOf(lane).learner.Rate().value_or(1 / options_.initial_delay_ms);
+  const double learnt = Bounded(MeterOf(lane).learner.Rate().value_or(1 / options_.initial_delay_ms));
   return KnownRate(lane, quota, now).value_or(learnt);
 }
 
