@@ -21,12 +21,13 @@ constexpr std::string_view kSpendSql = R"sql(
                             is not distinct from (j.source, j.stream, j.since_ms, j.until_ms))))sql";
 
 // A note is of use to a full job that began before it and is open, or may be opened again, or waits for its
-// sweep. Accounts that have notes which are of no use: those before `since`, or all.
+// sweep. Accounts that have notes which are of no use: those before `since`. That is a time in any case: the
+// notes are deleted later than this looks, and a job may have begun meanwhile.
 constexpr std::string_view kSpentSql = R"sql(
   select n.source, n.stream, n.account, n.since::text
     from (select distinct source, stream, account from weir.seen) d
     cross join lateral (
-      select d.source, d.stream, d.account, min(a.began_at) as since
+      select d.source, d.stream, d.account, coalesce(min(a.began_at), now()) as since
         from weir.job_accounts a join weir.jobs j on j.id = a.job_id
        where a.account = d.account and (j.source, j.stream) = (d.source, d.stream)
          and a.mode = 'full' and j.record_limit is null
@@ -37,14 +38,14 @@ constexpr std::string_view kSpentSql = R"sql(
                                      and (k.source, k.stream) = (j.source, j.stream) and n.sweep is not null)))) n
    where exists (select from weir.seen s
                   where (s.source, s.stream, s.account) = (n.source, n.stream, n.account)
-                    and (n.since is null or s.noted_at < n.since)))sql";
+                    and s.noted_at < n.since))sql";
 
 // $5: where the last slice ended, so that none walks over what was deleted before it.
 constexpr std::string_view kForgetSql = R"sql(
   with gone as (
     delete from weir.seen where ctid = any(array(
       select ctid from weir.seen
-       where (source, stream, account) = ($1, $2, $3) and ($4::timestamptz is null or noted_at < $4::timestamptz)
+       where (source, stream, account) = ($1, $2, $3) and noted_at < $4::timestamptz
          and noted_at >= $5::timestamptz
        order by noted_at limit $6::int for update skip locked))
     returning noted_at)
@@ -59,8 +60,7 @@ Result<std::int64_t> ForgetAccount(pg::Session& session, const pg::Rows& spent, 
     auto gone = session.Exec(
         kForgetSql,
         {std::string(spent.Text(i, 0)), std::string(spent.Text(i, 1)), std::string(spent.Text(i, 2)),
-         spent.IsNull(i, 3) ? pg::Param() : pg::Param(std::string(spent.Text(i, 3))), from,
-         std::to_string(kForgetSlice)},
+         std::string(spent.Text(i, 3)), from, std::to_string(kForgetSlice)},
         "forget_seen");
     if (!gone) return Fail(gone.error());
     all += gone->Int(0, 0);
