@@ -43,6 +43,8 @@ class LaneKeeper {
 
   // Renews, tells that this worker lives, and gives idle lanes back. A failure leaves leases to run out.
   Result<void> RunOnce(pg::Session& session);
+  // The last of these alone, between two of its rounds. The keeper thread's.
+  Result<void> ReleaseIdle(pg::Session& session);
   // What this worker holds, for WorkerSigns::holding. Set before any thread is started.
   using Holding = std::function<std::vector<std::int64_t>()>;
   void Watch(Holding holding) { holding_ = std::move(holding); }
@@ -55,7 +57,6 @@ class LaneKeeper {
  private:
   Result<void> Renew(pg::Session& session);
   Result<void> Tell(pg::Session& session);
-  Result<void> ReleaseIdle(pg::Session& session);
   std::optional<ledger::WorkerSigns::Holding> Held() const;
   Result<void> SaveAll(pg::Session& session, const std::vector<LaneId>& lanes) const;
 

@@ -137,8 +137,12 @@ void LaneScheduler::GiveBack(const LaneId& id, Delivery delivery, Millis wait) {
   std::lock_guard lock(mutex_);
   Lane& lane = lanes_[id];
   const TaskId task = delivery.message.task;
-  (delivery.interactive ? lane.interactive : lane.bulk).push_front(std::move(delivery));
-  ++queued_;
+  // The message of a partition that is gone comes to its new owner; a claim that is not given back yet is
+  // ours.
+  if (!lane.leaving || delivery.claimed.value != 0) {
+    (delivery.interactive ? lane.interactive : lane.bulk).push_front(std::move(delivery));
+    ++queued_;
+  }
   Leave(lane, task, wait);
 }
 

@@ -255,6 +255,18 @@ TEST(LaneSchedulerTest, ARevokedPartitionsLanesAreGivenBackWithoutWaiting) {
   EXPECT_EQ(Task(lanes.TryTake()), 3);
 }
 
+// Between two of its pages: the message comes to the partition's new owner, who waits for the lane.
+TEST(LaneSchedulerTest, WhatIsGivenBackOfARevokedPartitionIsNotBegunAgain) {
+  ManualClock clock;
+  LaneScheduler lanes(&clock);
+  lanes.Add(Of("a", 1, false, 7));
+  auto work = lanes.TryTake();
+  lanes.Drop({{"weir.tasks", 7}});
+  lanes.GiveBack(work->lane, std::move(work->delivery), milliseconds(100));
+  EXPECT_EQ(lanes.Queued(), 0U);
+  EXPECT_EQ(lanes.CheckOutIdle(milliseconds(3000)), std::vector<LaneId>({{"a", 0}}));
+}
+
 TEST(LaneSchedulerTest, AnIdleLaneIsCheckedOutWhileItsLeaseIsGivenBack) {
   ManualClock clock;
   LaneScheduler lanes(&clock);

@@ -184,6 +184,16 @@ void WorkerApp::Execute(TaskRunner* runner) {
   }
 }
 
+Result<void> WorkerApp::KeeperRound(pg::Session& session) {
+  auto ok = keeper_.RunOnce(session);
+  if (ok) ok = claims_.RunOnce(session);
+  if (!ok) session.Reset();
+  // What came for a lane after it had begun to wait.
+  // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
+  ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
+  return ok;
+}
+
 void WorkerApp::KeepLanes() {
   pg::SessionOptions options = SessionOptionsFor("keeper");
   // An answer that comes later than this renews nothing.
@@ -191,19 +201,19 @@ void WorkerApp::KeepLanes() {
   options.connect_timeout = options.statement_deadline;
   pg::Session session(options);
   std::unique_lock lock(keeper_mutex_);
+  milliseconds next_round{0};
   while (!stopping_.load()) {
     lock.unlock();
-    auto ok = keeper_.RunOnce(session);
+    const bool due = clock_.Boot() >= next_round;
+    const auto ok = due ? KeeperRound(session) : keeper_.ReleaseIdle(session);
     if (!ok) LogError(LogLevel::kWarn, "lane leases could not be renewed", ok.error());
-    if (ok) ok = claims_.RunOnce(session);
     if (!ok) session.Reset();
-    // What came for a lane after it had begun to wait.
-    // On the keeper's own session: a pool that others have emptied must not stop the leases' renewal.
-    ReturnTasks(scheduler_.DrainWaiting(kLongWait), &session, scheduler_, finished_);
+    if (due) next_round = clock_.Boot() + RenewEvery(config_.lease);
     lock.lock();
     // After a failure it is not hurried: the database is away, or full.
     if (!ok) lanes_leave_ = false;
-    const milliseconds wait = ok && scheduler_.Leaving() ? kLookForLeaving : RenewEvery(config_.lease);
+    milliseconds wait = std::max(next_round - clock_.Boot(), milliseconds(0));
+    if (ok && scheduler_.Leaving()) wait = std::min(wait, kLookForLeaving);
     keeper_wake_.wait_for(lock, wait, [&] { return stopping_.load() || std::exchange(lanes_leave_, false); });
   }
   lock.unlock();

@@ -51,6 +51,7 @@ class WorkerApp {
   Result<void> AwaitDatabase(pg::Session& session, const std::atomic<int>& stop) const;
   void StartThreads();
   void KeepLanes();
+  Result<void> KeeperRound(pg::Session& session);
   void Execute(TaskRunner* runner);
   void StopThreads();
   void Drain(const std::atomic<int>& stop);
