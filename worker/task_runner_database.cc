@@ -147,7 +147,8 @@ void TaskRunner::NoteRefusals(const TaskWork& work, const BatchCounts& counts, s
   const std::string account = fmt::format("{} {}", work.task.job.value, work.task.account);
   if (counts.inserted + counts.updated + counts.unchanged > 0) shared_.gate->StoredOf(account);
   const bool whole = error && error->error_class == ErrorClass::kInvalid && !error->sqlstate.empty();
-  if (!whole || !shared_.gate->RefusedWhole(account, error->sqlstate, counts.rejected)) return;
+  if (!whole || !shared_.gate->RefusedWhole(account, error->sqlstate, counts.rejected, work.task.id.value))
+    return;
   error->error_class = ErrorClass::kSchema;
   error->message = "page after page is refused whole: " + error->message;
 }

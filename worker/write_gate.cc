@@ -1,6 +1,7 @@
 #include "worker/write_gate.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::worker {
 namespace {
@@ -81,13 +82,16 @@ void WriteGate::StoredOf(const std::string& account) {
   refused_.erase(account);
 }
 
-bool WriteGate::RefusedWhole(const std::string& account, const std::string& sqlstate, std::int64_t records) {
+bool WriteGate::RefusedWhole(const std::string& account, const std::string& sqlstate, std::int64_t records,
+                             std::int64_t task) {
   const std::lock_guard lock(mutex_);
   if (refused_.size() >= kMostAccounts && !refused_.contains(account)) refused_.clear();
   Refused& refused = refused_[account];
-  if (refused.sqlstate != sqlstate) refused = {sqlstate, 0, 0};
-  ++refused.pages;
-  refused.records += records;
+  if (refused.sqlstate != sqlstate) refused = {sqlstate, 0, 0, 0};
+  if (std::exchange(refused.task, task) != task) {
+    ++refused.pages;
+    refused.records += records;
+  }
   return refused.pages >= kTellingPages && refused.records >= kTellingRecords;
 }
 

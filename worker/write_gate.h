@@ -59,7 +59,9 @@ class WriteGate {
   // the database refused all of them, so many, by one SQLSTATE. True when the next page would fare
   // no better: the second such page in a row, and more records than a rule against single ones refuses.
   void StoredOf(const std::string& account);
-  bool RefusedWhole(const std::string& account, const std::string& sqlstate, std::int64_t records);
+  // One task counts once, however often it is replayed.
+  bool RefusedWhole(const std::string& account, const std::string& sqlstate, std::int64_t records,
+                    std::int64_t task);
   // Another worker's write failed, as the ledger says: the table is tried before it is used, unless this
   // worker has written to it, since what the ledger says may be old.
   void Suspect(const std::string& table, const Error& error);
@@ -78,6 +80,7 @@ class WriteGate {
     std::string sqlstate;
     int pages = 0;  // in a row
     std::int64_t records = 0;
+    std::int64_t task = 0;  // the last one's
   };
 
   const Pauses pauses_{};

@@ -100,16 +100,17 @@ TEST(WriteGate, APageThatWroteSomeAndThenFailedBeginsWithTheShortestPause) {
 
 TEST(WriteGate, TwoPagesInARowThatAreRefusedWholeTellOfTheThird) {
   WriteGate gate;
-  EXPECT_FALSE(gate.RefusedWhole("1 anna", "P0001", 100));
-  EXPECT_FALSE(gate.RefusedWhole("1 bert", "P0001", 100)) << "each account by itself";
-  EXPECT_FALSE(gate.RefusedWhole("1 anna", "23514", 100)) << "for another reason";
-  EXPECT_TRUE(gate.RefusedWhole("1 anna", "23514", 100));
+  EXPECT_FALSE(gate.RefusedWhole("1 anna", "P0001", 100, 1));
+  EXPECT_FALSE(gate.RefusedWhole("1 bert", "P0001", 100, 2)) << "each account by itself";
+  EXPECT_FALSE(gate.RefusedWhole("1 anna", "23514", 100, 3)) << "for another reason";
+  EXPECT_FALSE(gate.RefusedWhole("1 anna", "23514", 100, 3)) << "the same page again, after a replay";
+  EXPECT_TRUE(gate.RefusedWhole("1 anna", "23514", 100, 4));
   gate.StoredOf("1 anna");
-  EXPECT_FALSE(gate.RefusedWhole("1 anna", "23514", 100));
-  EXPECT_FALSE(gate.RefusedWhole("1 carl", "P0001", 1));
-  EXPECT_FALSE(gate.RefusedWhole("1 carl", "P0001", 1)) << "two records may be at fault themselves";
-  for (int i = 0; i < 10'000; ++i) gate.RefusedWhole("2 " + std::to_string(i), "P0001", 1);
-  EXPECT_FALSE(gate.RefusedWhole("1 bert", "P0001", 100)) << "it remembers so many";
+  EXPECT_FALSE(gate.RefusedWhole("1 anna", "23514", 100, 5));
+  EXPECT_FALSE(gate.RefusedWhole("1 carl", "P0001", 1, 6));
+  EXPECT_FALSE(gate.RefusedWhole("1 carl", "P0001", 1, 7)) << "two records may be at fault themselves";
+  for (int i = 0; i < 10'000; ++i) gate.RefusedWhole("2 " + std::to_string(i), "P0001", 1, 1);
+  EXPECT_FALSE(gate.RefusedWhole("1 bert", "P0001", 100, 9)) << "it remembers so many";
 }
 
 TEST(WriteGate, PagesThatFailTogetherAreOneFailure) {

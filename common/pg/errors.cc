@@ -88,7 +88,10 @@ bool IsOutage(std::string_view sqlstate) {
   return false;
 }
 
-bool IsContention(std::string_view sqlstate) { return sqlstate.starts_with("40") || sqlstate == "55P03"; }
+bool IsContention(std::string_view sqlstate) {
+  // 40003 does not say that nothing was written.
+  return (sqlstate.starts_with("40") && sqlstate != "40003") || sqlstate == "55P03";
+}
 
 bool IsRefusal(std::string_view sqlstate) {
   if (IsLostStatement(sqlstate)) return false;
