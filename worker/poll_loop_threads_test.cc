@@ -17,7 +17,7 @@ constexpr int kTasks = 2'000;
 constexpr int kExecutors = 4;
 
 // A log of kTasks messages in one partition. Each client assigns the partition from what is stored on; every
-// 50th Poll of a client fails for good, as after a fatal error.
+// 3rd Poll of a client fails for good, as after a fatal error.
 struct Log {
   std::vector<std::string> messages;
   std::int64_t stored = 0;  // the poll thread's, as all of a consumer but Wake
@@ -33,7 +33,7 @@ class FailingConsumer final : public kafka::Consumer {
   }
   Result<void> Poll(milliseconds) override {
     if (polls_++ == 0) listener_->OnAssigned({kPartition});
-    if (polls_ % 50 == 0) return Fail(ErrorClass::kBroker, "fenced");
+    if (polls_ % 3 == 0) return Fail(ErrorClass::kBroker, "fenced");
     return {};
   }
   std::optional<kafka::Message> Next(const kafka::TopicPartition& from) override {
