@@ -241,14 +241,20 @@ int RunSupervisor(const std::string& home, int status_fd) {
 
 int RunBroker(const std::string& address_file) {
   InstallStopHandler();
+  // Blocked but while it waits, so that none comes between the look and the wait; the broker's threads
+  // inherit that.
+  sigset_t stops, none;
+  sigemptyset(&none);
+  sigemptyset(&stops);
+  for (const int number : {SIGTERM, SIGINT}) sigaddset(&stops, number);
+  pthread_sigmask(SIG_BLOCK, &stops, nullptr);
   auto broker = kafka::EmbeddedBroker::Start(address_file);
   if (!broker) {
     LogError(LogLevel::kError, "the embedded broker cannot start", broker.error());
     return 1;
   }
   Log(LogLevel::kInfo, "the embedded broker listens", {{"brokers", (*broker)->Brokers()}});
-  // Not pause(): a signal between the look and the wait would be missed.
-  while (stop_requested == 0) usleep(static_cast<useconds_t>(kRound.count() * 1000));
+  while (stop_requested == 0) sigsuspend(&none);
   // It keeps nothing, so there is nothing to end in order, which takes librdkafka a second or two.
   std::_Exit(0);
 }
