@@ -20,6 +20,7 @@ build libspdlog-dev          logging
 build libssl-dev             hashes
 build libxxhash-dev          content hashes
 build libyaml-cpp-dev        weir.yaml
+build mold                   links quickly
 build ninja-build            the build tool
 build nlohmann-json3-dev     JSON output
 build pkgconf                finds librdkafka, libpq, xxHash and zlib

@@ -122,6 +122,20 @@ TEST_F(FaultsTest, AStallGoesOnWhenReleased) {
   EXPECT_EQ(Lines(got).size(), 50U);
 }
 
+// The request is counted, and the stall begins only then: a test that waits for the count may release first.
+TEST_F(FaultsTest, AStallBeforeTheHeadThatIsReleasedEarlyDoesNotBegin) {
+  Control("settings", {{"latency_ms", 100}});
+  Spoil(R"({"action":"stall","times":1})");
+  std::thread releaser([&] {
+    EXPECT_TRUE(upstream_.world().traffic.WaitForRequests("lichess.games", 1, std::chrono::seconds(30)));
+    upstream_.Release();
+  });
+  const auto answer = Ask(kGames);
+  releaser.join();
+  EXPECT_TRUE(answer.whole);
+  EXPECT_EQ(Lines(answer.body).size(), 50U);
+}
+
 TEST_F(FaultsTest, ATrickleIsSlowButWhole) {
   const auto start = std::chrono::steady_clock::now();
   const auto answer = Spoilt(R"({"action":"trickle","bytes":5000,"interval_ms":20})");

@@ -72,7 +72,10 @@ class Response::Gzip {
 
 Response::Response(Connection& connection, const Request& request, std::optional<Fault> fault,
                    const Faults& faults)
-    : connection_(connection), faults_(faults), fault_(std::move(fault)) {
+    : connection_(connection),
+      faults_(faults),
+      fault_(std::move(fault)),
+      released_before_(faults.Released()) {
   keep_alive_ = request.Header("Connection") != "close";
   if (Is(Kind::kGzip) || Is(Kind::kGzipBomb)) gzip_ = std::make_unique<Gzip>();
 }
@@ -145,8 +148,9 @@ bool Response::Emit(std::string_view data) {
 bool Response::Strike() {
   struck_ = true;
   if (Is(Kind::kStall)) {
-    // Looked at before anything leaves: whoever sees the first bytes may release at once.
-    const std::uint64_t released = faults_.Released();
+    // Read before anything is seen of this answer: a test may release it as soon as it knows of the request,
+    // or as soon as it sees the first bytes.
+    const std::uint64_t released = fault_->after < 0 ? released_before_ : faults_.Released();
     return Flush() && Stall(released);
   }
   if (Is(Kind::kTruncate) && fault_->framing == "valid") {

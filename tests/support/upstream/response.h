@@ -61,6 +61,7 @@ class Response {
   Connection& connection_;
   const Faults& faults_;
   std::optional<Fault> fault_;
+  const std::uint64_t released_before_;  // the releases when the request was read
   Meters::Ticket* ticket_ = nullptr;
   std::vector<HttpHeader> headers_;
   std::unique_ptr<Gzip> gzip_;
